@@ -1,0 +1,47 @@
+# make demo   set up, then let mistral:mini write a story through MLX and pass its check
+# make test   set up, then lint, type-check and test everything
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types layers unit setup bench schema clean
+
+setup: $(VENV)/.installed
+
+# PyTorch first and by version: other versions bring gigabytes of CUDA on Linux.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet 'torch==2.13.*' -e '.[torch,mlx,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/zoo list
+	$(BIN)/zoo build mistral:mini/mlx-8bit
+	$(BIN)/zoo run mistral:mini/mlx-8bit "Once upon a time"
+	$(BIN)/zoo check mistral:mini/mlx-8bit
+
+test: lint types layers unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/pytest -n 2 --dist loadfile -q
+
+bench: setup
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/quantization.py
+
+schema: setup
+	$(BIN)/python -c "import json; from zoo.recipe import recipe_schema; print(json.dumps(recipe_schema(), indent=1))" > docs/recipe.schema.json
+
+clean:
+	rm -rf $(VENV) dist build

@@ -1,0 +1,84 @@
+"""A `zoo` of one's own for every test: an empty home, an empty configuration, no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo.testing.plugins import install_plugin
+
+ZOO = str(Path(sys.executable).parent / "zoo")
+ECHO = Path(__file__).parent / "plugins" / "zoo_echo" / "zoo_echo"
+
+
+class Sandbox:
+    """A home for zoo below a temporary folder, and the ways to run things in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home, self.config, self.site = folder / "home", folder / "config", folder / "site"
+        for path in (self.config, self.site):
+            path.mkdir()
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))},
+            "ZOO_HOME": str(self.home),
+            "ZOO_CONFIG": str(self.config),
+            "HF_HOME": str(folder / "hf"),
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONPATH": str(self.site),
+        }
+
+    def zoo(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
+        """Run the command line to its end."""
+        return self._run([ZOO, *args], options)
+
+    def python(self, code: str, **options) -> subprocess.CompletedProcess[str]:
+        """Run Python code in a process of its own."""
+        return self._run([sys.executable, "-c", code], options)
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start the command line and go on."""
+        return subprocess.Popen(
+            [ZOO, *args], env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def echo(self, plain: str | None = None, **options) -> None:
+        """Install the plugin `zoo-echo`, with other code for its hooks if wanted."""
+        shutil.copytree(ECHO, self.site / "zoo_echo", dirs_exist_ok=True)
+        groups = {
+            "zoo.families": {"echo.plain": options.pop("value", "zoo_echo.plain")},
+            "zoo.catalogs": {"echo": "zoo_echo:catalog.toml"},
+        }
+        modules = {} if plain is None else {"zoo_echo/plain.py": plain}
+        install_plugin(self.site, "zoo-echo", modules, groups, version="0.3", **options)
+
+    def artifacts(self) -> list[Path]:
+        return sorted((self.home / "artifacts").glob("*"))
+
+    def catalog(self, text: str, **recipes: str) -> None:
+        """Write the user's catalog and its recipes."""
+        (self.config / "catalog.toml").write_text(text)
+        for name, recipe in recipes.items():
+            (self.config / f"{name}.toml").write_text(recipe)
+
+    def _run(self, command: list[str], options: dict) -> subprocess.CompletedProcess[str]:
+        env = {**self.env, **options.pop("env", {})}
+        return subprocess.run(
+            command, env=env, text=True, capture_output=True, timeout=300, check=False, **options
+        )
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    return Sandbox(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
+    """A sandbox that tests share to build models in once; nobody damages what is in it."""
+    return Sandbox(tmp_path_factory.mktemp("shared"))

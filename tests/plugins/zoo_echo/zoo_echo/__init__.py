@@ -1,0 +1,1 @@
+"""A family that repeats what it hears: the smallest plugin that goes through every step."""

@@ -1,0 +1,241 @@
+"""What `zoo` does, as functions: the command line and Python both come through here."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo import machine, sizes
+from zoo.catalogs import Catalog, open_catalog
+from zoo.checks import Verdict
+from zoo.discovery import FAMILIES, providers
+from zoo.errors import DoesNotFit, InputError, NotFound, UsageError
+from zoo.lock import Lock
+from zoo.models import Model
+from zoo.pipeline import Pipeline, Plan
+from zoo.progress import Event, Listener
+from zoo.recipe import Recipe, Source
+from zoo.store import Artifact, Store
+
+HUB = re.compile(r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a build fits this machine: bytes of memory needed and there."""
+
+    needed: int
+    memory: int
+
+    @property
+    def fits(self) -> bool:
+        return self.needed <= self.memory
+
+
+def notes(event: Event) -> None:
+    """The listener of Python callers: what a person should read, on stderr."""
+    if event.state == "note":
+        print(f"zoo: {event.message}", file=sys.stderr)
+
+
+def catalog() -> Catalog:
+    """All catalogs of this machine: the shipped one, those of plugins, the user's."""
+    return open_catalog()
+
+
+def show(ref: str, *, family: str | None = None) -> Recipe:
+    """The recipe that `ref` means, with what `zoo.lock` knows of its source.
+
+    Raises:
+        NotFound, AmbiguousName, UsageError, RecipeError: see `Catalog.resolve`.
+    """
+    recipe, _ = _resolve(ref, family)
+    return replace(recipe, source=Lock(machine.lock_file()).pin(recipe.source))
+
+
+def plan(
+    ref: str, *, build: str | None = None, format: str | None = None, family: str | None = None
+) -> Plan:
+    """What `build` or `load` would do: steps, providers, bytes, memory. No network."""
+    return _pipeline(ref, build, format, family, notes).plan()
+
+
+def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> Artifact:
+    """The source of a model, downloaded and verified.
+
+    Raises:
+        NotFound, Gated, Offline, IntegrityError, NoRoom: why it could not be had.
+    """
+    return _pipeline(ref, None, None, family, listener).fetch()
+
+
+def build(
+    ref: str,
+    *,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    check: bool = True,
+    listener: Listener = notes,
+) -> Artifact:
+    """A finished build: downloaded, converted, optimized and checked, as far as it isn't yet.
+
+    Raises:
+        CheckFailed: the build strays too far from its source.
+        StepError: a plugin failed; whatever `pull` raises.
+    """
+    return _pipeline(ref, build, format, family, listener).make(check)
+
+
+def check(
+    ref: str,
+    *,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    listener: Listener = notes,
+) -> Verdict:
+    """Measure a build against its source, now, and store the verdict."""
+    return _pipeline(ref, build, format, family, listener).check()
+
+
+def load(
+    ref: str,
+    *,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    check: bool = True,
+    force: bool = False,
+    listener: Listener = notes,
+) -> Model:
+    """A running model.
+
+    Args:
+        ref: `name[:variant[/build]]`, a folder such as `./checkpoint`, or `hf:owner/name@commit`.
+        build: the build to run; by default the first one in the format.
+        format: the format to run; by default what suits this machine, said on stderr.
+        family: the architecture of a folder or repository, when its config.json doesn't tell.
+        check: whether a build that is made now is checked against its source.
+        force: load even what is estimated not to fit this machine's memory.
+        listener: called with every progress `Event`.
+
+    Raises:
+        DoesNotFit: before anything is fetched.
+        ZooError: see `build`; nothing half-made is left behind.
+    """
+    pipeline = _pipeline(ref, build, format, family, listener)
+    need = fit(pipeline.recipe, pipeline.name)
+    if not (need.fits or force):
+        raise DoesNotFit(
+            f"'{pipeline.recipe.ref}/{pipeline.name}' needs about {sizes.human(need.needed)} of "
+            f"memory, and this machine has {sizes.human(need.memory)}",
+            "choose a smaller build (zoo show), or load it all the same with --force",
+        )
+    model = pipeline.run(pipeline.make(check))
+    model.ref, model.build, model.format = pipeline.recipe.ref, pipeline.name, pipeline.build.format
+    return model
+
+
+def store() -> Store:
+    """The artifacts on this disk."""
+    return Store(machine.home())
+
+
+def fit(recipe: Recipe, build: str) -> Fit:
+    """Whether a build fits the memory of this machine, by estimate."""
+    return Fit(sizes.memory_bytes(recipe, recipe.build[build]), machine.memory())
+
+
+def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, str]:
+    """The build to use and why: the one asked for, or the best one that is installed here.
+
+    Raises:
+        NotFound: no such build or format.
+    """
+    if build is not None or format is not None:
+        return recipe.pick(build, format)[0], ""
+    ranked = [f for f in machine.preferred_formats() if f in recipe.formats]
+    ranked += [f for f in recipe.formats if f not in ranked]
+    claims = providers(FAMILIES)
+    for candidate in ranked:
+        claim = claims.get(f"{recipe.family}.{candidate}", ())
+        if len(claim) == 1 and not claim[0].missing():
+            name = recipe.pick(format=candidate)[0]
+            return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
+    return recipe.pick(format=ranked[0])[0], ""
+
+
+def _pipeline(
+    ref: str, build: str | None, format: str | None, family: str | None, listener: Listener
+) -> Pipeline:
+    recipe, named = _resolve(ref, family)
+    if named and build and named != build:
+        raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
+    name, reason = choose(recipe, build or named, format)
+    if reason:
+        listener(Event("choose", "note", message=reason))
+    return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener)
+
+
+def _resolve(ref: str, family: str | None) -> tuple[Recipe, str | None]:
+    if match := HUB.fullmatch(ref):
+        return _bring(ref, family, _hub_source(match["repo"], match["revision"])), None
+    if ref.startswith((".", "/", "~")):
+        return _bring_folder(Path(ref).expanduser().resolve(), ref, family), None
+    if family is not None:
+        raise UsageError(f"--family is for a folder or repository, and '{ref}' has a recipe")
+    return catalog().resolve(ref)
+
+
+def _hub_source(repo: str, revision: str | None) -> Source:
+    if revision and re.fullmatch("[0-9a-f]{40}", revision):
+        return Source(repo=repo, revision=revision)
+    return Source(repo=repo, branch=revision or "main")
+
+
+def _bring_folder(folder: Path, ref: str, family: str | None) -> Recipe:
+    if not folder.is_dir():
+        raise NotFound(f"'{ref}' is not a folder", "give the folder of a checkpoint")
+    if not any(folder.iterdir()):
+        raise InputError(f"the folder '{ref}' is empty")
+    config = _config(folder)
+    return _bring(ref, family or config.get("model_type"), Source(folder=str(folder)), config)
+
+
+def _bring(
+    ref: str, family: str | None, source: Source, config: dict[str, Any] | None = None
+) -> Recipe:
+    """A recipe for a checkpoint of the user's own, with the builds that its family has."""
+    if family is None:
+        raise UsageError(f"'{ref}' does not tell its family", "add --family, such as mistral")
+    like = catalog().first_of_family(family)
+    weights = Path(source.folder).glob("*.safetensors") if source.folder else ()
+    size = sum(path.stat().st_size for path in weights)
+    return replace(
+        like,
+        title=ref,
+        summary="a checkpoint of your own",
+        license="LicenseRef-unknown",
+        gated=False,
+        chat=False,
+        parameters=max(1, size // 2) if source.folder else like.parameters,
+        context=(config or {}).get("max_position_embeddings"),
+        source=source,
+        ref=ref,
+    )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    import json
+
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    return config if isinstance(config, dict) else {}

@@ -1,0 +1,125 @@
+"""What is installed, read from package metadata; no plugin code is imported here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+
+from zoo.errors import MissingExtra, MissingPlugin, PluginConflict
+from zoo.schema import suggest
+
+CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """An entry point, with the distribution that it comes from.
+
+    `extras` are those that the entry point names, as in `"mistral.mlx" = "zoo_mistral.mlx [mlx]"`:
+    the packages that the plugin needs are the ones that its distribution lists for them.
+    """
+
+    group: str
+    name: str
+    value: str
+    extras: tuple[str, ...]
+    dist: metadata.Distribution | None = field(repr=False, compare=False)
+
+    @property
+    def distribution(self) -> str:
+        return self.dist.name if self.dist else "an unknown distribution"
+
+    @property
+    def version(self) -> str:
+        return self.dist.version if self.dist else "?"
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def install(self) -> str:
+        """The command that brings what this plugin needs."""
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        return f"pip install '{self.distribution}{extras}'"
+
+    def requirements(self) -> dict[str, str | None]:
+        """The packages that the extras bring, each with its installed version or `None`."""
+        if not self.extras or self.dist is None:
+            return {}
+        from packaging.requirements import Requirement
+
+        found: dict[str, str | None] = {}
+        for line in self.dist.requires or ():
+            wanted = Requirement(line)
+            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+                continue
+            if any(wanted.marker.evaluate({"extra": e}) for e in self.extras):
+                found[wanted.name] = _version(wanted.name)
+        return found
+
+    def missing(self) -> list[str]:
+        """The packages that this plugin needs and that are not installed."""
+        return [name for name, version in self.requirements().items() if version is None]
+
+    def require(self) -> None:
+        """Refuse to go on without the packages needed.
+
+        Raises:
+            MissingExtra: with the command that installs them.
+        """
+        if missing := self.missing():
+            packages = " and ".join(missing)
+            be = "is" if len(missing) == 1 else "are"
+            raise MissingExtra(
+                f"'{self.name}' needs {packages}, which {be} not installed", self.install
+            )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@cache
+def providers(group: str) -> dict[str, tuple[Provider, ...]]:
+    """Every name in an entry-point group, with all who provide it."""
+    found: dict[str, list[Provider]] = {}
+    for entry in metadata.entry_points(group=group):
+        value = entry.value.split("[")[0].strip()
+        provider = Provider(group, entry.name, value, tuple(entry.extras), entry.dist)
+        found.setdefault(entry.name, []).append(provider)
+    return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def provider(group: str, name: str) -> Provider:
+    """The one distribution that provides `name`.
+
+    Raises:
+        MissingPlugin: nobody does.
+        PluginConflict: several do; the message names each.
+    """
+    kind = {CATALOGS: "catalog", FAMILIES: "family", FORMATS: "format"}[group]
+    known = providers(group)
+    claims = known.get(name, ())
+    if not claims:
+        close = suggest(name, known)
+        have = ", ".join(known) or "none"
+        raise MissingPlugin(
+            f"no installed plugin provides the {kind} '{name}'{close}", f"installed: {have}"
+        )
+    if len(claims) > 1:
+        who = " and ".join(f"{p} ({p.value})" for p in claims)
+        raise PluginConflict(
+            f"the {kind} '{name}' is provided by {who}",
+            f"uninstall one of them: pip uninstall {claims[-1].distribution}",
+        )
+    return claims[0]
+
+
+def family_formats(family: str) -> tuple[str, ...]:
+    """The formats that some installed plugin provides for `family`."""
+    names = (n.rpartition(".") for n in providers(FAMILIES))
+    return tuple(format for name, _, format in names if name == family)

@@ -1,0 +1,53 @@
+"""What this machine is: where things are kept, how much memory it has, which formats suit it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+
+def home() -> Path:
+    """Where artifacts are kept: `ZOO_HOME`, or the platform's cache folder."""
+    if given := os.environ.get("ZOO_HOME"):
+        return Path(given).expanduser().resolve()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("zoo"))
+
+
+def config_folder() -> Path:
+    """Where the user's own catalog is: `ZOO_CONFIG`, or the platform's configuration folder."""
+    if given := os.environ.get("ZOO_CONFIG"):
+        return Path(given).expanduser().resolve()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("zoo"))
+
+
+def lock_file() -> Path:
+    """Where pulled sources are pinned: `ZOO_LOCK`, or `zoo.lock` in the home folder."""
+    given = os.environ.get("ZOO_LOCK")
+    return Path(given).expanduser().resolve() if given else home() / "zoo.lock"
+
+
+def memory() -> int:
+    """Physical memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def apple_silicon() -> bool:
+    """Whether this is a Mac with Apple's own processor."""
+    return sys.platform == "darwin" and platform.machine() == "arm64"
+
+
+def preferred_formats() -> tuple[str, ...]:
+    """Formats from best to worst for this machine."""
+    return ("mlx", "coreml", "torch") if apple_silicon() else ("torch", "mlx", "coreml")
+
+
+def describe() -> str:
+    """This machine in a few words."""
+    kind = "Apple silicon" if apple_silicon() else f"{platform.system()} {platform.machine()}"
+    return f"{kind}, {memory() / 1e9:.0f} GB"

@@ -1,0 +1,345 @@
+"""Plan, then execute: source -> convert -> optimize -> check -> publish."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import checks, machine, sizes
+from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
+from zoo.errors import CheckFailed, NoRoom, PluginError, StepError, ZooError
+from zoo.lock import Lock
+from zoo.progress import Event, Listener, Progress
+from zoo.recipe import Build, File, Recipe
+from zoo.store import Artifact, Manifest, Store, describe_files, key_of, now
+
+if TYPE_CHECKING:
+    from zoo.models import Model
+    from zoo.plugins import Family
+
+REFERENCE = "torch"
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step of a plan: who does it, how many bytes it leaves, and whether it is done."""
+
+    name: str
+    provider: str
+    done: bool
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What it takes to make and run a build; pure data, found without network or plugin code."""
+
+    ref: str
+    build: str
+    format: str
+    pinned: bool
+    steps: tuple[PlannedStep, ...]
+    memory: int
+    missing: tuple[str, ...]
+    install: str
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes that the steps still to do will leave on disk."""
+        return sum(step.bytes for step in self.steps if not step.done)
+
+
+class Pipeline:
+    """The way of one build of one recipe through the store."""
+
+    def __init__(
+        self, recipe: Recipe, name: str, store: Store, lock: Lock, listener: Listener
+    ) -> None:
+        self.recipe, self.name, self.build = recipe, name, recipe.build[name]
+        self.store, self.lock, self.listener = store, lock, listener
+        self.pinned = replace(recipe, source=lock.pin(recipe.source))
+
+    def plan(self) -> Plan:
+        """What is done and what is left to do.
+
+        Raises:
+            MissingPlugin, PluginConflict: nobody, or several, provide the family in this format.
+        """
+        family = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        format = _format_provider(self.build.format) or family
+        fetched = self._has(self.source_key)
+        steps = [PlannedStep("download", "zoo", fetched, self._download_bytes())]
+        if self.build.optimize:
+            done, size = self._has(self.build_key), sizes.build_bytes(self.recipe, self.build)
+            converted = done or self._has(self.convert_key)
+            steps.append(PlannedStep("convert", str(family), converted, 0))
+            steps.append(PlannedStep("optimize", str(format), done, size))
+        else:
+            steps.append(PlannedStep("convert", str(family), self._has(self.build_key), 0))
+        steps.append(PlannedStep("run", str(family), False, 0))
+        return Plan(
+            ref=self.recipe.ref,
+            build=self.name,
+            format=self.build.format,
+            pinned=self.pinned.source.pinned or self.recipe.source.folder is not None,
+            steps=tuple(steps),
+            memory=sizes.memory_bytes(self.recipe, self.build),
+            missing=tuple(family.missing()),
+            install=family.install,
+        )
+
+    def fetch(self) -> Artifact:
+        """The source, downloaded and verified."""
+        family = self._family()
+
+        def work(workdir: Path, progress: Progress) -> Path:
+            self._require_room(self._download_bytes())
+            return family.download(self.pinned, workdir, progress)
+
+        source = self._step("download", self.source_key, self.source_inputs, work)
+        if self.recipe.source.repo:
+            files = [File(f.path, f.size, f.sha256) for f in source.manifest.files]
+            self.lock.record(self.recipe.source, _commit(source), files)
+            self.pinned = replace(self.recipe, source=self.lock.pin(self.recipe.source))
+        return source
+
+    def make(self, check: bool = True) -> Artifact:
+        """The finished build, made from what is missing and checked before it is published.
+
+        Raises:
+            CheckFailed: the build strays too far; it is kept aside with its report.
+            NoRoom: the disk can't hold it; nothing was begun.
+        """
+        family = self._family()
+        if (done := self._finished(check)) is not None:
+            return done
+        source = self.fetch()
+
+        def convert(workdir: Path, progress: Progress) -> Path:
+            return family.convert(self.pinned, self.build, source.path, workdir, progress)
+
+        if not self.build.optimize:
+            return self._step(
+                "convert",
+                self.build_key,
+                self.build_inputs,
+                convert,
+                source,
+                self._gate(source, check),
+            )
+        converted = self._step("convert", self.convert_key, self.convert_inputs, convert, source)
+
+        def optimize(workdir: Path, progress: Progress) -> Path:
+            self._require_room(sizes.build_bytes(self.recipe, self.build))
+            return family.optimize(self.pinned, self.build, converted.path, workdir, progress)
+
+        return self._step(
+            "optimize",
+            self.build_key,
+            self.build_inputs,
+            optimize,
+            converted,
+            self._gate(source, check),
+        )
+
+    def check(self) -> checks.Verdict:
+        """Measure the finished build anew and store the verdict; a failed build is set aside."""
+        artifact = self.make(check=False)
+        verdict = self._judge(self.fetch(), artifact.path, forced=True)
+        if verdict.status == "failed":
+            self.store.set_aside(artifact, check=asdict(verdict))
+        elif verdict.status == "passed":
+            self.store.update(artifact, check=asdict(verdict))
+        return verdict
+
+    def run(self, artifact: Artifact) -> Model:
+        """The finished build, loaded."""
+        return self._family().run(self.pinned, self.build, artifact.path)
+
+    @property
+    def source_inputs(self) -> dict[str, Any]:
+        """Everything that decides the bytes of the source."""
+        source = self.pinned.source
+        if source.folder is None:
+            return {"source": {**asdict(source), "branch": None}}
+        folder = (self.recipe.home / source.folder).resolve()
+        return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
+
+    @property
+    def convert_inputs(self) -> dict[str, Any]:
+        origin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        return {
+            **self.source_inputs,
+            "family": self.recipe.family,
+            "format": self.build.format,
+            "options": self.build.options,
+            "plugin": str(origin),
+            "tools": origin.requirements(),
+        }
+
+    @property
+    def build_inputs(self) -> dict[str, Any]:
+        format = _format_provider(self.build.format)
+        return {
+            **self.convert_inputs,
+            "optimize": [asdict(step) for step in self.build.optimize],
+            "format_plugin": str(format) if self.build.optimize else None,
+        }
+
+    @property
+    def source_key(self) -> str:
+        return key_of(f"{self.recipe.ref} source", self.source_inputs)
+
+    @property
+    def convert_key(self) -> str:
+        return key_of(f"{self.recipe.ref} {self.build.format} converted", self.convert_inputs)
+
+    @property
+    def build_key(self) -> str:
+        return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+
+    def _finished(self, check: bool) -> Artifact | None:
+        """The build, when it is there; nothing is verified that this build does not use."""
+        found = self.store.get(self.build_key)
+        if found is not None:
+            self.listener(Event("build", "cached", message=found.manifest.key))
+        return found
+
+    def _step(
+        self,
+        step: str,
+        key: str,
+        inputs: dict[str, Any],
+        work: Callable[[Path, Progress], Path],
+        given: Artifact | None = None,
+        gate: Callable[[Path], checks.Verdict] | None = None,
+    ) -> Artifact:
+        """One step, unless the store has it: work aside, pass the gate, publish."""
+        with self.store.lock(key):
+            if (found := self.store.get(key)) is not None:
+                self.listener(Event(step, "cached", message=key))
+                return found
+            self.listener(Event(step, "start"))
+            with self.store.workdir(key) as workdir:
+                path = work(workdir, Progress(step, self.listener))
+                inside = path.resolve().is_relative_to(workdir.resolve())
+                if given and not inside and path.resolve() != given.path:
+                    raise StepError(
+                        f"{step} of '{self.recipe.ref}' returned {path}, "
+                        "which is neither below its work folder nor the folder it was given"
+                    )
+                verdict = gate(path) if gate else None
+                manifest = Manifest(
+                    key=key,
+                    ref=self.recipe.ref,
+                    step=step if gate is None else "build",
+                    build=self.name,
+                    format=self.build.format,
+                    created=now(),
+                    location=str(
+                        path.resolve().relative_to(workdir.parent.resolve())
+                        if inside
+                        else path.resolve()
+                    ),
+                    inputs=inputs,
+                    files=describe_files(path, given.manifest.files if given else ()),
+                    tools=self._tools(),
+                    check=asdict(verdict) if verdict else None,
+                )
+                failed = verdict is not None and verdict.status == "failed"
+                artifact = self.store.publish(workdir, path, manifest, failed)
+            self.listener(Event(step, "done", message=key))
+        if verdict is not None and failed:
+            raise CheckFailed(
+                f"the build '{self.name}' of '{self.recipe.ref}' failed its check: {verdict.reason}",
+                f"it is kept with its report in {artifact.entry}",
+            )
+        return artifact
+
+    def _gate(self, source: Artifact, check: bool) -> Callable[[Path], checks.Verdict]:
+        if not check:
+            return lambda path: checks.Verdict("not run", "not asked for")
+        return lambda path: self._judge(source, path)
+
+    def _judge(self, source: Artifact, path: Path, forced: bool = False) -> checks.Verdict:
+        """Compare the build in `path` with its source, if that can be done here."""
+        if reason := self._cannot_check(forced):
+            return checks.Verdict("not run", reason)
+        limits = checks.limits_of(self.recipe, self.build)
+        self.listener(Event("check", "start"))
+        family, reference = self._family(), self._family(REFERENCE)
+        metrics = checks.measure(
+            self.recipe,
+            lambda: reference.run(self.pinned, Build(format=REFERENCE), source.path),
+            lambda: family.run(self.pinned, self.build, path),
+        )
+        verdict = checks.judge(metrics, limits, {**self._tools(REFERENCE), **self._tools()})
+        self.listener(Event("check", "done", message=str(verdict)))
+        return verdict
+
+    def _cannot_check(self, forced: bool) -> str:
+        """Why no check can be made, or the empty string."""
+        if self.build.format == REFERENCE:
+            return "it is the source itself"
+        if self.recipe.check is None:
+            return "the recipe has no check"
+        if self.recipe.task not in checks.MEASURES:
+            return f"no check measures {self.recipe.task}"
+        try:
+            provider(FAMILIES, f"{self.recipe.family}.{REFERENCE}").require()
+        except PluginError as error:
+            return f"the source cannot run here: {error.message}"
+        needed = sizes.memory_bytes(self.recipe, Build(format=REFERENCE))
+        if needed > machine.memory() and not forced:
+            return f"the source needs {sizes.human(needed)} of memory to run"
+        return ""
+
+    def _family(self, format: str | None = None) -> Family:
+        from zoo.plugins import Family
+
+        return Family(self.recipe.family, format or self.build.format)
+
+    def _tools(self, format: str | None = None) -> dict[str, str | None]:
+        origin = provider(FAMILIES, f"{self.recipe.family}.{format or self.build.format}")
+        return {origin.distribution: origin.version, **origin.requirements()}
+
+    def _has(self, key: str) -> bool:
+        try:
+            return self.store.get(key) is not None
+        except ZooError:
+            return False
+
+    def _download_bytes(self) -> int:
+        return sizes.download_bytes(self.pinned) if self.recipe.source.repo else 0
+
+    def _require_room(self, needed: int) -> None:
+        self.store.home.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.store.home).free
+        if needed > free:
+            raise NoRoom(
+                f"'{self.recipe.ref}' needs {sizes.human(needed)} on disk, "
+                f"and {self.store.home} has {sizes.human(free)} free",
+                "free some space with zoo prune, or set ZOO_HOME to a folder on another disk",
+            )
+
+
+def _format_provider(format: str) -> Provider | None:
+    return provider(FORMATS, format) if format in providers(FORMATS) else None
+
+
+def _commit(source: Artifact) -> str | None:
+    from zoo.hub import fetched_commit
+
+    return fetched_commit(source.path)
+
+
+def _stats(folder: Path) -> list[tuple[str, int, int]]:
+    """What tells one state of a user's folder from another, without reading it."""
+    return sorted(
+        (p.relative_to(folder).as_posix(), p.stat().st_size, p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file()
+    )

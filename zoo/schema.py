@@ -1,0 +1,183 @@
+"""Strict reading of TOML into frozen dataclasses, and the JSON Schema of the same classes.
+
+The classes are the only description: a field's type says what is allowed, its default whether it
+may be left out, and its metadata the rest (`doc`, `pattern`, `minimum`, and `rest` for a field
+that takes all keys not named by others). Reading never stops at the first fault.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+_BASIC = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
+
+
+@dataclass
+class Problems:
+    """The faults found so far, each as `key.path: what is wrong`."""
+
+    found: list[str] = field(default_factory=list)
+
+    def add(self, path: str, message: str) -> None:
+        self.found.append(f"{path}: {message}" if path else message)
+
+
+def suggest(word: str, known: typing.Iterable[str]) -> str:
+    """`, did you mean 'x'?` for the nearest known word, or the empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean '{close[0]}'?" if close else ""
+
+
+def read(cls: type[Any], data: object, problems: Problems, path: str = "") -> Any:
+    """Build `cls` from `data`, adding to `problems`; `None` where that is impossible."""
+    if not isinstance(data, Mapping):
+        problems.add(path, f"must be a table, not {_shown(data)}")
+        return None
+    before = len(problems.found)
+    hints = typing.get_type_hints(cls)
+    named = {f.name: f for f in fields(cls) if _readable(f)}
+    rest = next((f.name for f in named.values() if f.metadata.get("rest")), None)
+    values: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for key, value in data.items():
+        where = f"{path}.{key}" if path else key
+        if key in named and key != rest:
+            values[key] = _value(hints[key], named[key], value, problems, where)
+        elif rest:
+            extra[key] = value
+        else:
+            problems.add(where, "unknown key" + suggest(key, named))
+    if rest:
+        values[rest] = extra
+    for name, spec in named.items():
+        if name not in values and _required(spec):
+            problems.add(f"{path}.{name}" if path else name, "is missing")
+    if len(problems.found) > before:
+        return None
+    made = cls(**values)
+    validate: Callable[[], typing.Iterable[tuple[str, str]]] | None = getattr(
+        made, "validate", None
+    )
+    for key, message in validate() if validate else ():
+        problems.add(f"{path}.{key}" if path else key, message)
+    return made
+
+
+def json_schema(cls: type[Any], title: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of `cls`, for editors."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        **_table_schema(cls),
+    }
+
+
+def _readable(spec: Field[Any]) -> bool:
+    return not spec.metadata.get("internal", False)
+
+
+def _required(spec: Field[Any]) -> bool:
+    return spec.default is MISSING and spec.default_factory is MISSING
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _optional(hint: Any) -> Any:
+    """`X | None` as `X`."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return next(a for a in typing.get_args(hint) if a is not type(None))
+    return hint
+
+
+def _value(hint: Any, spec: Field[Any], value: Any, problems: Problems, path: str) -> Any:
+    hint = _optional(hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint):
+        return read(typing.cast(type[Any], hint), value, problems, path)
+    if origin is Literal:
+        if value not in args:
+            options = ", ".join(map(repr, args))
+            close = suggest(value, args) if isinstance(value, str) else ""
+            problems.add(path, f"must be one of {options}, not {_shown(value)}{close}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            problems.add(path, f"must be a list, not {_shown(value)}")
+            return ()
+        return tuple(
+            _value(args[0], spec, v, problems, f"{path}[{i}]") for i, v in enumerate(value)
+        )
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            problems.add(path, f"must be a table, not {_shown(value)}")
+            return {}
+        return {k: _value(args[1], spec, v, problems, f"{path}.{k}") for k, v in value.items()}
+    if hint is Any:
+        return value
+    return _basic(hint, spec, value, problems, path)
+
+
+def _basic(hint: Any, spec: Field[Any], value: Any, problems: Problems, path: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        problems.add(path, f"must be {_NAMES[hint]}, not {_shown(value)}")
+        return value
+    pattern, minimum = spec.metadata.get("pattern"), spec.metadata.get("minimum")
+    if pattern and isinstance(value, str) and not re.fullmatch(pattern, value):
+        what = spec.metadata.get("expected", f"match {pattern}")
+        problems.add(path, f"must be {what}, not {_shown(value)}")
+    if minimum is not None and isinstance(value, int | float) and value < minimum:
+        problems.add(path, f"must be at least {minimum}, not {_shown(value)}")
+    return value
+
+
+def _table_schema(cls: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    named = [f for f in fields(cls) if _readable(f)]
+    open_ended = any(f.metadata.get("rest") for f in named)
+    closed = [f for f in named if not f.metadata.get("rest")]
+    return {
+        "type": "object",
+        "description": (cls.__doc__ or "").split("\n")[0],
+        "properties": {f.name: _field_schema(hints[f.name], f) for f in closed},
+        "required": [f.name for f in closed if _required(f)],
+        "additionalProperties": open_ended,
+    }
+
+
+def _field_schema(hint: Any, spec: Field[Any]) -> dict[str, Any]:
+    schema = _type_schema(_optional(hint), spec)
+    if "doc" in spec.metadata:
+        schema["description"] = spec.metadata["doc"]
+    return schema
+
+
+def _type_schema(hint: Any, spec: Field[Any]) -> dict[str, Any]:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint):
+        return _table_schema(typing.cast(type[Any], hint))
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin is tuple:
+        return {"type": "array", "items": _type_schema(args[0], spec)}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _type_schema(args[1], spec)}
+    if hint is Any:
+        return {}
+    schema: dict[str, Any] = {"type": _BASIC[hint]}
+    if hint is str and "pattern" in spec.metadata:
+        schema["pattern"] = f"^(?:{spec.metadata['pattern']})$"
+    if "minimum" in spec.metadata:
+        schema["minimum"] = spec.metadata["minimum"]
+    return schema

@@ -1,0 +1,52 @@
+"""How many bytes a build takes, on disk and in memory, estimated before anything is fetched."""
+
+from __future__ import annotations
+
+from zoo.recipe import Build, Recipe
+
+STORED_BITS = 16
+SCALE_BITS = 32
+RUNTIME_BYTES = 400_000_000
+
+
+def human(count: float | None) -> str:
+    """Bytes for people: `14.5 GB`."""
+    if count is None:
+        return "?"
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 1000 or unit == "GB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def bits_per_weight(build: Build) -> float:
+    """Bits for each weight: a group of quantized weights also stores its scale and offset."""
+    bits = float(STORED_BITS)
+    for step in build.optimize:
+        if "bits" in step.options:
+            bits = float(step.options["bits"])
+        if "group_size" in step.options:
+            bits += SCALE_BITS / float(step.options["group_size"])
+    return bits
+
+
+def download_bytes(recipe: Recipe) -> int:
+    """Bytes to fetch: the files' own when all are known, else from the number of weights."""
+    return recipe.source.size or recipe.parameters * STORED_BITS // 8
+
+
+def build_bytes(recipe: Recipe, build: Build) -> int:
+    """Bytes of the finished build; a build without passes keeps the source's files."""
+    if not build.optimize:
+        return download_bytes(recipe)
+    return int(recipe.parameters * bits_per_weight(build) / 8)
+
+
+def memory_bytes(recipe: Recipe, build: Build) -> int:
+    """Bytes of memory to run the build: its weights, as wide as they are computed, and a runtime.
+
+    PyTorch on a CPU computes in float32, twice the width of what is stored.
+    """
+    widening = 2 if build.format == "torch" else 1
+    return int(build_bytes(recipe, build) * widening * 1.1) + RUNTIME_BYTES
