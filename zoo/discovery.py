@@ -51,6 +51,8 @@ class Provider:
 
         found: dict[str, str | None] = {}
         for line in self.dist.requires or ():
+            if not any(extra in line for extra in self.extras):
+                continue
             wanted = Requirement(line)
             if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from zoo import checks, machine, sizes
 from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
 from zoo.errors import CheckFailed, NoRoom, PluginError, StepError, ZooError
+from zoo.hub import SAFE_PATTERNS, fetched_commit
 from zoo.lock import Lock
 from zoo.progress import Event, Listener, Progress
 from zoo.recipe import Build, File, Recipe
-from zoo.store import Artifact, Manifest, Store, describe_files, key_of, now
+from zoo.store import Artifact, Manifest, Store, Stored, describe_files, key_of, now
 
 if TYPE_CHECKING:
     from zoo.models import Model
@@ -96,13 +98,12 @@ class Pipeline:
         family = self._family()
 
         def work(workdir: Path, progress: Progress) -> Path:
-            self._require_room(self._download_bytes())
             return family.download(self.pinned, workdir, progress)
 
         source = self._step("download", self.source_key, self.source_inputs, work)
         if self.recipe.source.repo:
             files = [File(f.path, f.size, f.sha256) for f in source.manifest.files]
-            self.lock.record(self.recipe.source, _commit(source), files)
+            self.lock.record(self.recipe.source, fetched_commit(source.path), files)
             self.pinned = replace(self.recipe, source=self.lock.pin(self.recipe.source))
         return source
 
@@ -114,8 +115,10 @@ class Pipeline:
             NoRoom: the disk can't hold it; nothing was begun.
         """
         family = self._family()
-        if (done := self._finished(check)) is not None:
+        if (done := self.store.get(self.build_key)) is not None:
+            self.listener(Event("build", "cached", message=done.manifest.key))
             return done
+        self._require_room(self.plan().bytes_needed)
         source = self.fetch()
 
         def convert(workdir: Path, progress: Progress) -> Path:
@@ -133,7 +136,6 @@ class Pipeline:
         converted = self._step("convert", self.convert_key, self.convert_inputs, convert, source)
 
         def optimize(workdir: Path, progress: Progress) -> Path:
-            self._require_room(sizes.build_bytes(self.recipe, self.build))
             return family.optimize(self.pinned, self.build, converted.path, workdir, progress)
 
         return self._step(
@@ -161,10 +163,15 @@ class Pipeline:
 
     @property
     def source_inputs(self) -> dict[str, Any]:
-        """Everything that decides the bytes of the source."""
-        source = self.pinned.source
+        """What is asked for; `zoo.lock` sees to it that it stays the same bytes."""
+        source = self.recipe.source
         if source.folder is None:
-            return {"source": {**asdict(source), "branch": None}}
+            wanted = source.revision or source.branch
+            return {
+                "source": source.repo,
+                "wanted": wanted,
+                "files": [f.path for f in source.files],
+            }
         folder = (self.recipe.home / source.folder).resolve()
         return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
 
@@ -173,6 +180,7 @@ class Pipeline:
         origin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
         return {
             **self.source_inputs,
+            "commit": self.pinned.source.revision,
             "family": self.recipe.family,
             "format": self.build.format,
             "options": self.build.options,
@@ -200,13 +208,6 @@ class Pipeline:
     @property
     def build_key(self) -> str:
         return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
-
-    def _finished(self, check: bool) -> Artifact | None:
-        """The build, when it is there; nothing is verified that this build does not use."""
-        found = self.store.get(self.build_key)
-        if found is not None:
-            self.listener(Event("build", "cached", message=found.manifest.key))
-        return found
 
     def _step(
         self,
@@ -245,7 +246,7 @@ class Pipeline:
                         else path.resolve()
                     ),
                     inputs=inputs,
-                    files=describe_files(path, given.manifest.files if given else ()),
+                    files=self._files(path, given),
                     tools=self._tools(),
                     check=asdict(verdict) if verdict else None,
                 )
@@ -254,10 +255,17 @@ class Pipeline:
             self.listener(Event(step, "done", message=key))
         if verdict is not None and failed:
             raise CheckFailed(
-                f"the build '{self.name}' of '{self.recipe.ref}' failed its check: {verdict.reason}",
+                f"'{self.recipe.ref}/{self.name}' failed its check: {verdict.reason}",
                 f"it is kept with its report in {artifact.entry}",
             )
         return artifact
+
+    def _files(self, path: Path, given: Artifact | None) -> tuple[Stored, ...]:
+        """The files of a step's result: of a source, only those that belong to the model."""
+        if given is None:
+            wanted = [glob.escape(file.path) for file in self.pinned.source.files]
+            return describe_files(path, wanted or SAFE_PATTERNS)
+        return given.manifest.files if path.resolve() == given.path else describe_files(path)
 
     def _gate(self, source: Artifact, check: bool) -> Callable[[Path], checks.Verdict]:
         if not check:
@@ -328,12 +336,6 @@ class Pipeline:
 
 def _format_provider(format: str) -> Provider | None:
     return provider(FORMATS, format) if format in providers(FORMATS) else None
-
-
-def _commit(source: Artifact) -> str | None:
-    from zoo.hub import fetched_commit
-
-    return fetched_commit(source.path)
 
 
 def _stats(folder: Path) -> list[tuple[str, int, int]]:

@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal
 
 _BASIC = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -41,7 +42,7 @@ def read(cls: type[Any], data: object, problems: Problems, path: str = "") -> An
         problems.add(path, f"must be a table, not {_shown(data)}")
         return None
     before = len(problems.found)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     named = {f.name: f for f in fields(cls) if _readable(f)}
     rest = next((f.name for f in named.values() if f.metadata.get("rest")), None)
     values: dict[str, Any] = {}
@@ -77,6 +78,11 @@ def json_schema(cls: type[Any], title: str) -> dict[str, Any]:
         "title": title,
         **_table_schema(cls),
     }
+
+
+@cache
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _readable(spec: Field[Any]) -> bool:
@@ -143,7 +149,7 @@ def _basic(hint: Any, spec: Field[Any], value: Any, problems: Problems, path: st
 
 
 def _table_schema(cls: type[Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     named = [f for f in fields(cls) if _readable(f)]
     open_ended = any(f.metadata.get("rest") for f in named)
     closed = [f for f in named if not f.metadata.get("rest")]

@@ -6,6 +6,7 @@ from zoo.recipe import Build, Recipe
 
 STORED_BITS = 16
 SCALE_BITS = 32
+MIX_BITS = 0.5  # about what the better layers of a mix such as mixed_4_6 add on average
 RUNTIME_BYTES = 400_000_000
 
 
@@ -26,6 +27,8 @@ def bits_per_weight(build: Build) -> float:
     for step in build.optimize:
         if "bits" in step.options:
             bits = float(step.options["bits"])
+        elif "mix" in step.options:
+            bits = float(str(step.options["mix"]).split("_")[1]) + MIX_BITS
         if "group_size" in step.options:
             bits += SCALE_BITS / float(step.options["group_size"])
     return bits

@@ -18,7 +18,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -137,14 +137,14 @@ class Store:
             data = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
             files = tuple(Stored(**f) for f in data.pop("files"))
             manifest = Manifest(files=files, **data)
+            return Artifact((entry / manifest.location).resolve(), manifest, entry)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise IntegrityError(
                 f"the manifest of {entry.name} cannot be read: {error}",
                 f"remove it and run again: zoo rm {entry.name}",
             ) from error
-        return Artifact((entry / manifest.location).resolve(), manifest, entry)
 
     def publish(
         self, workdir: Path, path: Path, manifest: Manifest, failed: bool = False
@@ -221,14 +221,14 @@ class Store:
         return sorted(found)
 
 
-def describe_files(folder: Path, known: tuple[Stored, ...] = ()) -> tuple[Stored, ...]:
-    """Every regular file below `folder`, hashed unless `known` already has it unchanged."""
-    before = {(f.size, f.mtime_ns, f.path): f.sha256 for f in known}
+def describe_files(folder: Path, patterns: Iterable[str] = ("**/*",)) -> tuple[Stored, ...]:
+    """The files of `folder` that match one of the patterns, hashed."""
+    paths = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     found = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name, stat = path.relative_to(folder).as_posix(), path.stat()
-        digest = before.get((stat.st_size, stat.st_mtime_ns, name)) or sha256(path)
-        found.append(Stored(name, stat.st_size, stat.st_mtime_ns, digest))
+    for path in sorted(paths):
+        stat = path.stat()
+        name = path.relative_to(folder).as_posix()
+        found.append(Stored(name, stat.st_size, stat.st_mtime_ns, sha256(path)))
     return tuple(found)
 
 

@@ -1,0 +1,32 @@
+"""Mistral by MLX: the source's own weights, with a config that mlx-lm reads right."""
+
+import json
+from pathlib import Path
+
+import zoo
+from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.mlx.text import MLXTextModel
+from zoo_mistral.config import for_mlx, read_mistral_config
+
+
+@zoo.hookimpl
+def convert(source: Path, workdir: Path) -> Path:
+    config = for_mlx(read_mistral_config(source))
+    (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+    whole = source / "model.safetensors"
+    for path in sorted(source.iterdir()):
+        if not path.is_file() or path.name == "config.json":
+            continue
+        if path.suffix == ".safetensors":
+            if whole.is_file() and path != whole:
+                continue  # the same weights in another maker's layout
+            name = path.name if path.name.startswith("model") else f"model-{path.name}"
+            link_or_copy(path, workdir / name)
+        elif path.suffix in (".json", ".jinja", ".model", ".txt") and "index" not in path.name:
+            link_or_copy(path, workdir / path.name)
+    return workdir
+
+
+@zoo.hookimpl
+def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
+    return MLXTextModel.load(artifact, context=recipe.context, chat=recipe.chat)

@@ -1,0 +1,13 @@
+"""Mistral by PyTorch: the source itself, run by transformers."""
+
+from pathlib import Path
+
+import zoo
+from zoo.formats.torch.text import TorchTextModel
+from zoo_mistral.config import read_mistral_config
+
+
+@zoo.hookimpl
+def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
+    read_mistral_config(artifact)
+    return TorchTextModel.load(artifact, context=recipe.context, chat=recipe.chat)

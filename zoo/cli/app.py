@@ -1,0 +1,154 @@
+"""The `zoo` command group. A verb's module is imported only when it is run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import click
+
+from zoo.errors import Exit
+
+SECTIONS = {
+    "Browse": {
+        "list": "Browse the catalog.",
+        "show": "Everything known about a model before it is downloaded.",
+        "plan": "What making a build would do: steps, bytes, memory.",
+    },
+    "Make": {
+        "pull": "Download and verify the source of a model.",
+        "build": "Make a build: download, convert, optimize, check.",
+        "check": "Measure a build against its source.",
+        "run": "Run a model, making what is missing.",
+    },
+    "Disk": {
+        "ls": "List the artifacts on this disk.",
+        "du": "How much of the disk the artifacts take.",
+        "rm": "Remove artifacts.",
+        "prune": "Remove what nothing needs any more.",
+        "verify": "Hash every stored file again.",
+    },
+    "Health": {
+        "plugins": "List the installed plugins.",
+        "doctor": "Look at this machine and say what is wrong.",
+    },
+}
+VERBS = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
+
+
+@dataclass
+class Settings:
+    """The options of the group that outlive it."""
+
+    debug: bool = False
+
+
+class PipeClosed(Exception):
+    """Whoever read our output has seen enough."""
+
+
+class Zoo(click.Group):
+    """A group that knows its verbs without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"zoo.cli.verbs.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            from zoo.schema import suggest
+
+            close = suggest(args[0], VERBS)
+            raise click.UsageError(f"'{args[0]}' is not a verb of zoo{close}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, verbs in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl(list(verbs.items()))
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _noticing_a_closed_pipe():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _noticing_a_closed_pipe():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _noticing_a_closed_pipe() -> Iterator[None]:
+    """Tell a reader that left from other failures, before click takes it for one."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise PipeClosed from None
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        import zoo
+
+        click.echo(f"zoo {zoo.__version__}")
+        ctx.exit()
+
+
+@click.command(
+    cls=Zoo,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 negative answer, 2 usage, 3 not found, 4 gated, 5 integrity, "
+    "6 no room, 7 offline, 8 plugin, 130 interrupted.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Print the version.",
+)  # fmt: skip
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def zoo_command(ctx: click.Context, debug: bool) -> None:
+    """The model zoo for Apple platforms: one name becomes a running model."""
+    ctx.obj.debug = debug
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; its exit code."""
+    from zoo.cli import failures
+
+    settings = Settings()
+    try:
+        code = zoo_command.main(arguments, "zoo", standalone_mode=False, obj=settings)
+        return code if isinstance(code, int) else Exit.OK
+    except PipeClosed:
+        failures.close_stdout()
+        return Exit.OK
+    except (Exception, KeyboardInterrupt) as error:
+        if settings.debug:
+            failures.trace(error)
+        return failures.tell(error)
+
+
+def main() -> None:
+    """The entry point of the `zoo` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    sys.exit(int(run(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Progress on stderr: bars on a terminal, a line now and then elsewhere, notes always."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from zoo import sizes
+from zoo.cli.output import note, one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from zoo.progress import Event, Listener
+
+EVERY = 2.0
+
+
+@contextmanager
+def drawing(quiet: bool = False) -> Iterator[Listener]:
+    """A listener that shows what happens, until the block ends."""
+    if quiet:
+        yield notes_only
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        terminal = Terminal()
+        try:
+            yield terminal
+        finally:
+            terminal.close()
+    else:
+        yield Lines()
+
+
+def notes_only(event: Event) -> None:
+    """The listener of `--quiet`."""
+    if event.state == "note":
+        note(one_line(event.message))
+
+
+def figures(event: Event) -> str:
+    """How far a step is, such as `12.3 MB of 5.0 GB`."""
+    if event.unit == "B":
+        done = sizes.human(event.done)
+        return done if event.total is None else f"{done} of {sizes.human(event.total)}"
+    total = "" if event.total is None else f" of {event.total}"
+    return f"{event.done}{total} {event.unit}"
+
+
+class Lines:
+    """Plain lines, for logs and pipes."""
+
+    def __init__(self) -> None:
+        self.last = -EVERY
+
+    def __call__(self, event: Event) -> None:
+        if event.state == "note":
+            note(one_line(event.message))
+        elif event.state == "start":
+            note(event.step)
+        elif event.state == "done":
+            note(f"{event.step} done")
+        elif event.state == "update" and time.monotonic() - self.last >= EVERY:
+            self.last = time.monotonic()
+            note(f"{event.step} {figures(event)}")
+
+
+class Terminal:
+    """A bar for each step; nothing appears before the first step starts."""
+
+    def __init__(self) -> None:
+        self.bars: Bars | None = None
+        self.tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.state == "note":
+            self._note(one_line(event.message))
+        elif event.state in ("start", "update"):
+            self._update(event)
+        elif event.state == "done" and self.bars and event.step in self.tasks:
+            self.bars.update(self.tasks[event.step], total=1, completed=1, figures="done")
+
+    def close(self) -> None:
+        """Leave the bars as they are and give the terminal back."""
+        if self.bars is not None:
+            self.bars.stop()
+
+    def _note(self, text: str) -> None:
+        if self.bars is None:
+            note(text)
+        else:
+            self.bars.console.print(f"zoo: {text}", markup=False, highlight=False)
+
+    def _update(self, event: Event) -> None:
+        if self.bars is None:
+            self.bars = _bars()
+        if event.step not in self.tasks:
+            self.tasks[event.step] = self.bars.add_task(event.step, total=None, figures="")
+        if event.state == "update":
+            self.bars.update(
+                self.tasks[event.step],
+                completed=event.done,
+                total=event.total,
+                figures=figures(event),
+            )
+
+
+def _bars() -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bars = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    bars.start()
+    return bars

@@ -1,0 +1,64 @@
+"""What the browsing verbs say about recipes and builds."""
+
+from __future__ import annotations
+
+from zoo import api, machine, sizes
+from zoo.recipe import Build, Recipe
+from zoo.store import Artifact
+
+_DEFAULTS: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
+
+
+def installed() -> dict[str, dict[str, Artifact]]:
+    """Finished builds in the store: reference to build name to artifact."""
+    from zoo.cli.entries import published
+
+    found: dict[str, dict[str, Artifact]] = {}
+    for entry in published(api.store()):
+        if entry.artifact and entry.artifact.manifest.step == "build":
+            manifest = entry.artifact.manifest
+            found.setdefault(manifest.ref, {})[manifest.build] = entry.artifact
+    return found
+
+
+def default_build(recipe: Recipe) -> str:
+    """The build that `run` takes when none is named; found once for recipes alike."""
+    alike = recipe.family, tuple((name, b.format) for name, b in recipe.build.items())
+    if alike not in _DEFAULTS:
+        _DEFAULTS[alike] = api.choose(recipe, None, None)[0]
+    return _DEFAULTS[alike]
+
+
+def smallest_memory(recipe: Recipe) -> int:
+    """Bytes of memory that the least demanding build needs."""
+    return min(sizes.memory_bytes(recipe, build) for build in recipe.build.values())
+
+
+def fits(recipe: Recipe, build: str) -> bool:
+    """Whether a build fits the memory of this machine."""
+    return sizes.memory_bytes(recipe, recipe.build[build]) <= machine.memory()
+
+
+def count(number: int) -> str:
+    """A number of weights for people: `7.2B`."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return str(number)
+
+
+def optimizations(build: Build) -> str:
+    """The passes of a build in words: `quantize (4 bits, groups of 64)`."""
+    said = []
+    for step in build.optimize:
+        options = [WORDS.get(k, f"{k} {{}}").format(v) for k, v in step.options.items()]
+        said.append(f"{step.kind} ({', '.join(options)})" if options else step.kind)
+    return ", ".join(said)
+
+
+def limits(figures: dict[str, float]) -> str:
+    """Limits of a check in words: `top1 at least 0.97`."""
+    from zoo.checks import BETTER
+
+    return ", ".join(f"{name} {BETTER.get(name, '')} {value:g}" for name, value in figures.items())

@@ -1,0 +1,26 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress, only notes.")
+yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+no_check = click.option("--no-check", is_flag=True, help="Do not check a build made now.")
+family = click.option(
+    "--family", metavar="F", help="The family of a folder or repository without a recipe."
+)
+_build = click.option("--build", metavar="B", help="The build, such as mlx-4bit.")
+_format = click.option("--format", metavar="F", help="The format, such as mlx.")
+
+
+def build_choice(command: Command) -> Command:
+    """--build, --format and --family."""
+    return _build(_format(family(command)))

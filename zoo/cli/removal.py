@@ -1,0 +1,42 @@
+"""Ask, delete, and say how much room that made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from zoo import sizes
+from zoo.cli import output
+from zoo.errors import Exit
+from zoo.store import Store, disk_usage
+
+
+def remove(store: Store, folders: list[Path], *, yes: bool, dry_run: bool, as_json: bool) -> int:
+    """Delete folders of the store, unless the person says no; the exit code."""
+    if not dry_run and not yes and folders and not _confirmed(folders):
+        output.note("nothing was removed")
+        return Exit.NEGATIVE
+    freed = disk_usage(folders) if dry_run else sum(store.remove(f) for f in folders)
+    if as_json:
+        output.document({"dry_run": dry_run, "removed": [f.name for f in folders], "bytes": freed})
+        return Exit.OK
+    for folder in folders:
+        output.tell(f"{'would remove' if dry_run else 'removed'} {folder.name}")
+    would = "would be freed" if dry_run else "freed"
+    output.tell(f"{sizes.human(freed)} {would}" if folders else "nothing to remove")
+    return Exit.OK
+
+
+def _confirmed(folders: list[Path]) -> bool:
+    if not _has_terminal():
+        raise click.UsageError("nobody is there to ask: add -y to remove without asking")
+    for folder in folders:
+        output.warn(f"  {folder.name}  {sizes.human(disk_usage([folder]))}")
+    what = "this folder" if len(folders) == 1 else f"these {len(folders)} folders"
+    return click.confirm(f"Remove {what}?", err=True)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()

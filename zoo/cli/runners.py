@@ -1,0 +1,58 @@
+"""How each kind of model is run from the command line.
+
+A runner takes the loaded model, the input and the options given, yields pieces of text as they
+come, and leaves what `--json` prints besides. Add one to `RUNNERS` for each class of model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from zoo.errors import InputError
+from zoo.models import Model, TextModel
+
+
+@dataclass(frozen=True)
+class Given:
+    """The input of `zoo run`: an argument, or what came through a pipe."""
+
+    argument: str | None = None
+    piped: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The input as text; a pipe's last line break is not part of it."""
+        if self.argument is not None:
+            return self.argument
+        try:
+            return self.piped.decode("utf-8").removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"the input is not UTF-8 text: {error}") from error
+
+
+Runner = Callable[[Model, Given, dict[str, Any]], Iterator[str]]
+
+
+def text(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+    """Text generation: the pieces of the continuation or answer."""
+    yield from cast(TextModel, model).stream(given.text, **options)
+
+
+RUNNERS: dict[type[Any], Runner] = {TextModel: text}
+
+
+def runner_for(model: Model) -> Runner:
+    """The runner of a model's class.
+
+    Raises:
+        InputError: the command line cannot run such a model.
+    """
+    for kind, runner in RUNNERS.items():
+        if isinstance(model, kind):
+            return runner
+    raise InputError(
+        f"the command line cannot run a {type(model).__name__}",
+        "use it in Python: zoo.load(...)",
+    )

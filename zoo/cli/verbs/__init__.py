@@ -1,0 +1,1 @@
+"""One module for each verb, imported when it is run; `command` is the verb."""

@@ -1,0 +1,41 @@
+"""`zoo build`: a finished build; its folder is the last line of stdout."""
+
+from __future__ import annotations
+
+import click
+
+from zoo import api
+from zoo.checks import Verdict
+from zoo.cli import options, output
+from zoo.cli.drawing import drawing
+
+
+@click.command(name="build")
+@click.argument("name")
+@options.build_choice
+@options.no_check
+@options.quiet
+def command(
+    name: str,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    no_check: bool,
+    quiet: bool,
+) -> None:
+    """Make a build: download, convert, optimize, check.
+
+    Prints the folder that it is in; the verdict of its check goes to stderr.
+    """
+    with drawing(quiet) as listener:
+        artifact = api.build(
+            name,
+            build=build,
+            format=format,
+            family=family,
+            check=not no_check,
+            listener=listener,
+        )
+    if artifact.manifest.check and not quiet:
+        output.note(f"check {Verdict(**artifact.manifest.check)}")
+    output.tell(artifact.path)

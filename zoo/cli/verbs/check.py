@@ -1,0 +1,62 @@
+"""`zoo check`: measure a build against its source.
+
+JSON: {status, reason, metrics, limits, tools}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from zoo import api
+from zoo.checks import BETTER, Verdict
+from zoo.cli import options, output
+from zoo.cli.drawing import drawing
+from zoo.cli.output import Column
+from zoo.errors import Exit
+
+COLUMNS = (Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Column("HOLDS"))
+ITSELF = "it is the source itself"
+
+
+@click.command(name="check")
+@click.argument("name")
+@options.build_choice
+@options.as_json
+@options.quiet
+def command(
+    name: str,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Measure a build against its source.
+
+    The build is made first if it is not there. Exit code 1: it strays too far, or nobody can say.
+    """
+    with drawing(quiet) as listener:
+        verdict = api.check(name, build=build, format=format, family=family, listener=listener)
+    if as_json:
+        output.document(asdict(verdict))
+    else:
+        _print(verdict)
+    good = verdict.status == "passed" or verdict.reason == ITSELF
+    return Exit.OK if good else Exit.NEGATIVE
+
+
+def _print(verdict: Verdict) -> None:
+    output.tell(f"{verdict.status}: {verdict.reason}" if verdict.reason else verdict.status)
+    if verdict.metrics:
+        output.tell()
+        output.table(COLUMNS, (_row(verdict, name) for name in verdict.metrics))
+
+
+def _row(verdict: Verdict, name: str) -> tuple[object, ...]:
+    value, limit = verdict.metrics[name], verdict.limits.get(name)
+    if limit is None:
+        return name, f"{value:.4g}", "-", "-"
+    holds = value >= limit if BETTER[name] == "at least" else value <= limit
+    return name, f"{value:.4g}", f"{BETTER[name]} {limit:g}", holds

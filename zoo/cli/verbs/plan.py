@@ -1,0 +1,70 @@
+"""`zoo plan`: what making a build would do; no network, no plugin code.
+
+JSON: {ref, build, format, pinned, steps: [{name, provider, done, bytes}], bytes_needed,
+memory_bytes, machine_memory_bytes, fits, missing, install}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from zoo import api, machine, sizes
+from zoo.cli import options, output
+from zoo.cli.output import Column
+
+COLUMNS = (Column("STEP"), Column("BY"), Column("STATE"), Column("BYTES", right=True))
+
+
+@click.command(name="plan")
+@click.argument("name")
+@options.build_choice
+@options.as_json
+def command(
+    name: str, build: str | None, format: str | None, family: str | None, as_json: bool
+) -> None:
+    """What making a build would do: steps, bytes, memory."""
+    plan = api.plan(name, build=build, format=format, family=family)
+    memory = machine.memory()
+    data = {
+        "ref": plan.ref,
+        "build": plan.build,
+        "format": plan.format,
+        "pinned": plan.pinned,
+        "steps": [asdict(step) for step in plan.steps],
+        "bytes_needed": plan.bytes_needed,
+        "memory_bytes": plan.memory,
+        "machine_memory_bytes": memory,
+        "fits": plan.memory <= memory,
+        "missing": list(plan.missing),
+        "install": plan.install if plan.missing else None,
+    }
+    if as_json:
+        output.document(data)
+    else:
+        _print(data)
+
+
+def _print(data: dict[str, Any]) -> None:
+    output.tell(f"{data['ref']}/{data['build']} ({data['format']})")
+    output.tell()
+    output.table(COLUMNS, map(_row, data["steps"]))
+    output.tell()
+    room = sizes.human(data["machine_memory_bytes"])
+    verdict = "fits" if data["fits"] else "does not fit"
+    missing = f"{', '.join(data['missing'])}: {data['install']}" if data["missing"] else None
+    output.facts(
+        [
+            ("to write", sizes.human(data["bytes_needed"])),
+            ("memory", f"{sizes.human(data['memory_bytes'])} of {room}: {verdict}"),
+            ("source", None if data["pinned"] else "UNPINNED until the first pull"),
+            ("missing", missing),
+        ]
+    )
+
+
+def _row(step: dict[str, Any]) -> tuple[object, ...]:
+    state = "done" if step["done"] else "each time" if step["name"] == "run" else "to do"
+    return step["name"], step["provider"], state, sizes.human(step["bytes"])

@@ -1,0 +1,111 @@
+"""`zoo plugins`: what is installed, from package metadata alone.
+
+JSON: {plugins: [{kind, name, distribution, version, module, status, missing, install, reason}]}.
+`kind` is family, format or catalog; `status` is ok, missing packages, conflict or, with --check
+only, broken. Exit code 8 when --check finds one broken or in conflict.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from zoo.cli import options, output
+from zoo.cli.output import Column
+from zoo.discovery import CATALOGS, FAMILIES, FORMATS, Provider, providers
+from zoo.errors import Exit, MissingExtra, ZooError
+
+COLUMNS = (
+    Column("KIND"),
+    Column("NAME"),
+    Column("DISTRIBUTION", drop=2),
+    Column("VERSION", drop=1),
+    Column("STATUS"),
+    Column("HOW TO MEND", drop=3),
+)
+KINDS = {FAMILIES: "family", FORMATS: "format", CATALOGS: "catalog"}
+
+
+@click.command(name="plugins")
+@click.option("--check", is_flag=True, help="Import each, and say which are broken.")
+@options.as_json
+def command(check: bool, as_json: bool) -> int:
+    """List the installed plugins."""
+    found = installed()
+    if check:
+        for plugin in found:
+            _check(plugin)
+    if as_json:
+        output.document({"plugins": found})
+    else:
+        output.table(COLUMNS, map(_row, found))
+    bad = check and any(p["status"] in ("broken", "conflict") for p in found)
+    return Exit.PLUGIN if bad else Exit.OK
+
+
+def installed() -> list[dict[str, Any]]:
+    """Every entry point of ours, with its status."""
+    return [
+        _described(group, provider, claims)
+        for group in KINDS
+        for claims in providers(group).values()
+        for provider in claims
+    ]
+
+
+def _described(group: str, provider: Provider, claims: tuple[Provider, ...]) -> dict[str, Any]:
+    missing = provider.missing()
+    others = [str(p) for p in claims if p is not provider]
+    status = "conflict" if others else "missing packages" if missing else "ok"
+    return {
+        "kind": KINDS[group],
+        "name": provider.name,
+        "distribution": provider.distribution,
+        "version": provider.version,
+        "module": provider.value,
+        "status": status,
+        "missing": missing,
+        "install": provider.install if missing else None,
+        "reason": f"{' and '.join(others)} claims the same" if others else None,
+    }
+
+
+def _check(plugin: dict[str, Any]) -> None:
+    """Load one plugin, and note in it why that fails."""
+    if plugin["status"] != "ok":
+        return
+    try:
+        _load(plugin["kind"], plugin["name"])
+    except MissingExtra as error:
+        plugin.update(status="missing packages", reason=error.message, install=error.hint)
+    except ZooError as error:
+        plugin.update(status="broken", reason=error.message)
+
+
+def _load(kind: str, name: str) -> None:
+    if kind == "catalog":
+        from zoo.catalogs import open_catalog
+
+        if name in (problems := open_catalog().problems):
+            raise problems[name]
+        return
+    from zoo import plugins
+
+    if kind == "family":
+        family, _, format = name.rpartition(".")
+        plugins.Family(family, format)
+    else:
+        plugins._load(providers(FORMATS)[name][0])
+
+
+def _row(plugin: dict[str, Any]) -> tuple[object, ...]:
+    mend = plugin["install"] or plugin["reason"] or ""
+    return (
+        plugin["kind"],
+        plugin["name"],
+        plugin["distribution"],
+        plugin["version"],
+        plugin["status"],
+        output.one_line(mend),
+    )

@@ -1,0 +1,23 @@
+"""`zoo pull`: the source of a model; its folder is the last line of stdout."""
+
+from __future__ import annotations
+
+import click
+
+from zoo import api
+from zoo.cli import options, output
+from zoo.cli.drawing import drawing
+
+
+@click.command(name="pull")
+@click.argument("name")
+@options.family
+@options.quiet
+def command(name: str, family: str | None, quiet: bool) -> None:
+    """Download and verify the source of a model.
+
+    Prints the folder that it is in.
+    """
+    with drawing(quiet) as listener:
+        artifact = api.pull(name, family=family, listener=listener)
+    output.tell(artifact.path)

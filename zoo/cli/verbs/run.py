@@ -1,0 +1,103 @@
+"""`zoo run`: load a model and run it on an input, streaming what it says.
+
+JSON: {text, ref, build, format}.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.cli import options, output
+from zoo.cli.drawing import drawing
+from zoo.errors import InputError
+
+if TYPE_CHECKING:
+    from zoo.cli.runners import Given
+
+TEXT_OPTIONS = (
+    click.option("--max-tokens", type=click.IntRange(1), help="Stop after so many tokens."),
+    click.option("--temperature", type=click.FloatRange(0), help="0 takes the likeliest."),
+    click.option("--top-p", type=click.FloatRange(0, 1), help="Least probability mass kept."),
+    click.option("--top-k", type=click.IntRange(0), help="Keep the K likeliest tokens."),
+    click.option("--min-p", type=click.FloatRange(0, 1), help="Least share of the likeliest."),
+    click.option("--seed", type=int, help="Same seed, same text."),
+    click.option("--stop", multiple=True, help="Stop at this text. May be given several times."),
+    click.option("--chat/--raw", default=None, help="A turn of a chat, or text to continue."),
+)
+
+
+def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of text generation."""
+    for option in reversed(TEXT_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command(name="run")
+@click.argument("name")
+@click.argument("input", required=False)
+@options.build_choice
+@options.no_check
+@click.option("--force", is_flag=True, help="Load even what is not thought to fit the memory.")
+@text_options
+@options.as_json
+@options.quiet
+def command(
+    name: str,
+    input: str | None,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    no_check: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    **given_options: Any,
+) -> None:
+    """Run a model, making what is missing.
+
+    INPUT is the prompt; without one, or with -, it is read from stdin.
+    """
+    given = _given(input)
+    wanted = {k: v for k, v in given_options.items() if v not in (None, ())}
+    from zoo import api
+    from zoo.cli.runners import runner_for
+
+    with drawing(quiet) as listener:
+        model = api.load(
+            name,
+            build=build,
+            format=format,
+            family=family,
+            check=not no_check,
+            force=force,
+            listener=listener,
+        )
+    with model:
+        pieces = runner_for(model)(model, given, wanted)
+        if as_json:
+            text = "".join(pieces)
+            where = {"ref": model.ref, "build": model.build, "format": model.format}
+            output.document({"text": text, **where})
+            return
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        output.tell()
+
+
+def _given(argument: str | None) -> Given:
+    """The input, read before anything is fetched or loaded."""
+    from zoo.cli.runners import Given
+
+    if argument is None and sys.stdin.isatty():
+        raise click.UsageError("give an INPUT, or pipe one in", click.get_current_context())
+    piped = argument in (None, "-")
+    given = Given(piped=sys.stdin.buffer.read()) if piped else Given(argument)
+    if not (given.argument or given.piped.strip()):
+        raise InputError("the input is empty", "give a prompt, or a pipe that says something")
+    return given

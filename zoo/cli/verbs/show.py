@@ -1,0 +1,184 @@
+"""`zoo show`: everything known about a model before anything is fetched.
+
+JSON: {ref, title, summary, task, family, license, gated, chat, parameters, context,
+source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha256}]},
+builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
+memory_bytes, fits, default, installed, check, words}],
+check: {inputs, limits, recorded} or null, run}.
+`bytes` of a source is an estimate while a file's size is null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from zoo import api, sizes
+from zoo.cli import facts, options, output
+from zoo.cli.output import Column
+from zoo.recipe import Recipe
+from zoo.store import Artifact
+
+FILES = (Column("FILE"), Column("SIZE", right=True), Column("SHA256", drop=1))
+BUILDS = (
+    Column("BUILD"),
+    Column("FORMAT", drop=1),
+    Column("OPTIMIZATIONS", drop=4),
+    Column("BITS", right=True, drop=2),
+    Column("SIZE", right=True),
+    Column("MEMORY", right=True),
+    Column("FITS"),
+    Column("INSTALLED"),
+    Column("CHECK", drop=3),
+    Column("NOTES", drop=5),
+)
+
+
+@click.command(name="show")
+@click.argument("name")
+@options.family
+@options.as_json
+def command(name: str, family: str | None, as_json: bool) -> None:
+    """Everything known about a model before it is downloaded."""
+    recipe = api.show(name, family=family)
+    _require_build(name, recipe)
+    data = _described(recipe)
+    if as_json:
+        output.document(data)
+    else:
+        _print(data)
+
+
+def _require_build(name: str, recipe: Recipe) -> None:
+    """Refuse `name:variant/build` when there is no such build."""
+    from zoo.catalogs import REFERENCE
+
+    match = REFERENCE.fullmatch(name)
+    if match and match["build"]:
+        recipe.pick(match["build"])
+
+
+def _described(recipe: Recipe) -> dict[str, Any]:
+    stored = facts.installed().get(recipe.ref, {})
+    default = facts.default_build(recipe)
+    return {
+        "ref": recipe.ref,
+        "title": recipe.title,
+        "summary": recipe.summary,
+        "task": recipe.task,
+        "family": recipe.family,
+        "license": recipe.license,
+        "gated": recipe.gated,
+        "chat": recipe.chat,
+        "parameters": recipe.parameters,
+        "context": recipe.context,
+        "source": _source(recipe),
+        "builds": [_build(recipe, name, default, stored.get(name)) for name in recipe.build],
+        "check": asdict(recipe.check) if recipe.check else None,
+        "run": f"zoo run {recipe.ref}",
+    }
+
+
+def _source(recipe: Recipe) -> dict[str, Any]:
+    source = recipe.source
+    return {
+        "repo": source.repo,
+        "folder": source.folder,
+        "revision": source.revision,
+        "branch": source.branch,
+        "pinned": source.pinned,
+        "bytes": sizes.download_bytes(recipe),
+        "files": [asdict(file) for file in source.files],
+    }
+
+
+def _build(recipe: Recipe, name: str, default: str, stored: Artifact | None) -> dict[str, Any]:
+    build = recipe.build[name]
+    return {
+        "name": name,
+        "format": build.format,
+        "optimize": [asdict(step) for step in build.optimize],
+        "minimum_os": build.minimum_os,
+        "bits_per_weight": sizes.bits_per_weight(build),
+        "bytes": sizes.build_bytes(recipe, build),
+        "memory_bytes": sizes.memory_bytes(recipe, build),
+        "fits": facts.fits(recipe, name),
+        "default": name == default,
+        "installed": stored is not None,
+        "check": stored.manifest.check if stored else None,
+        "words": facts.optimizations(build),
+    }
+
+
+def _print(data: dict[str, Any]) -> None:
+    source, check = data["source"], data["check"]
+    output.tell(f"{output.clean(data['title'])} ({data['ref']})")
+    output.tell(output.clean(data["summary"]))
+    output.tell()
+    output.facts(
+        [
+            ("task", data["task"]),
+            ("family", data["family"]),
+            ("license", data["license"] + _gate(data)),
+            ("parameters", facts.count(data["parameters"])),
+            ("context", f"{data['context']} tokens" if data["context"] else None),
+            ("source", _origin(source)),
+            ("size", sizes.human(source["bytes"])),
+        ]
+    )
+    if source["files"]:
+        output.tell()
+        output.table(FILES, map(_file_row, source["files"]))
+    output.tell()
+    output.table(BUILDS, map(_build_row, data["builds"]))
+    if check:
+        output.tell()
+        output.facts(
+            [
+                ("checked on", ", ".join(check["inputs"])),
+                ("limits", facts.limits(check["limits"])),
+                ("recorded", ", ".join(f"{k} {v:g}" for k, v in check["recorded"].items())),
+            ]
+        )
+    output.tell()
+    output.tell(f"run it: {data['run']}")
+
+
+def _gate(data: dict[str, Any]) -> str:
+    if not data["gated"]:
+        return ""
+    repo = data["source"]["repo"]
+    return f" (gated: accept it at https://huggingface.co/{repo})" if repo else " (gated)"
+
+
+def _origin(source: dict[str, Any]) -> str:
+    if source["folder"] is not None:
+        return f"folder {source['folder']}" + (" (pinned)" if source["pinned"] else "")
+    if source["revision"] is None:
+        return f"{source['repo']}@{source['branch']} (UNPINNED until the first pull)"
+    how = "pinned" if source["branch"] is None else f"{source['branch']}, locked by the first pull"
+    return f"{source['repo']}@{source['revision']} ({how})"
+
+
+def _file_row(file: dict[str, Any]) -> tuple[object, ...]:
+    size = None if file["size"] is None else sizes.human(file["size"])
+    return file["path"], size, file["sha256"]
+
+
+def _build_row(build: dict[str, Any]) -> tuple[object, ...]:
+    notes = ["default here"] if build["default"] else []
+    notes += [f"{build['minimum_os']} or later"] if build["minimum_os"] else []
+    return (
+        build["name"],
+        build["format"],
+        build["words"] or "-",
+        f"{build['bits_per_weight']:.4g}",
+        sizes.human(build["bytes"]),
+        sizes.human(build["memory_bytes"]),
+        build["fits"],
+        build["installed"],
+        (build["check"] or {}).get("status", "-"),
+        ", ".join(notes),
+    )

@@ -1,0 +1,1 @@
+"""The formats that builds are stored in and run by."""

@@ -1,0 +1,136 @@
+"""Quantize an MLX checkpoint one tensor at a time.
+
+mlx-lm's own convert holds a whole output shard in memory; here the graph that it builds is lazy,
+and each tensor is computed, written and dropped before the next. The bits are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from zoo.formats.checkpoint import link_or_copy
+from zoo.progress import Progress
+
+WEIGHTS = "model.safetensors"
+
+
+def quantize(
+    source: Path,
+    target: Path,
+    *,
+    bits: int | None,
+    group_size: int | None,
+    mode: str,
+    mix: str | None,
+    progress: Progress,
+) -> None:
+    """Write the checkpoint in `source`, quantized, to `target`.
+
+    Linear layers and embeddings whose width is a multiple of the group are quantized; the others
+    are listed in a note. `mix` gives some layers more bits, as mlx-lm's recipes of that name do.
+    """
+    parameters, config, kept = _lazy(source, bits, group_size, mode, mix)
+    if kept:
+        progress.note(f"not quantized, their width is no multiple of the group: {', '.join(kept)}")
+    with _no_cache():
+        stored = _write(parameters, target / WEIGHTS, progress)
+    weights = _count(source)
+    progress.note(f"{stored * 8 / weights:.2f} bits per weight")
+    (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+    for path in sorted(source.iterdir()):
+        if path.name != "config.json" and ".safetensors" not in path.name:
+            link_or_copy(path, target / path.name)
+
+
+def _lazy(
+    source: Path, bits: int | None, group_size: int | None, mode: str, mix: str | None
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The quantized parameters, none of them computed yet, with the config and what is left out."""
+    from mlx.utils import tree_flatten
+    from mlx_lm.convert import mixed_quant_predicate_builder
+    from mlx_lm.utils import load_model, quantize_model
+
+    model, config = load_model(source, lazy=True)
+    predicate = mixed_quant_predicate_builder(mix, model, group_size or 64) if mix else None
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        model, config = quantize_model(
+            model, config, group_size, bits, mode=mode, quant_predicate=predicate
+        )
+    kept = [
+        name
+        for name, module in model.named_modules()
+        if hasattr(module, "to_quantized") and hasattr(module, "weight")
+    ]
+    return dict(tree_flatten(model.parameters())), config, kept
+
+
+def _write(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
+    """Write the parameters as one safetensors file; the bytes of all tensors."""
+    import mlx.core as mx
+
+    header: dict[str, Any] = {"__metadata__": {"format": "mlx"}}
+    offset = 0
+    for name, array in parameters.items():
+        end = offset + array.nbytes
+        dtype = _safetensors_type(array.dtype, mx)
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        done = 0
+        for name in list(parameters):
+            array: Any = parameters.pop(name)
+            mx.eval(array)
+            raw: Any = mx.contiguous(array).reshape(-1).view(mx.uint8)
+            file.write(memoryview(raw))
+            done += array.nbytes
+            del array, raw
+            progress.update(done, offset)
+    return offset
+
+
+def _safetensors_type(dtype: Any, mx: Any) -> str:
+    return {
+        mx.float32: "F32",
+        mx.float16: "F16",
+        mx.bfloat16: "BF16",
+        mx.uint32: "U32",
+        mx.uint8: "U8",
+        mx.int32: "I32",
+    }[dtype]
+
+
+def _count(folder: Path) -> int:
+    """Number of weights in the safetensors of a folder, by their headers."""
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+        for name, entry in header.items():
+            if name != "__metadata__":
+                size = 1
+                for dimension in entry["shape"]:
+                    size *= dimension
+                total += size
+    return total
+
+
+@contextmanager
+def _no_cache() -> Iterator[None]:
+    """Let MLX give memory back at once."""
+    import mlx.core as mx
+
+    before = mx.set_cache_limit(0)
+    try:
+        yield
+    finally:
+        mx.set_cache_limit(before)

@@ -1,0 +1,91 @@
+"""Language models of mlx-lm, behind zoo's `TextModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from zoo.formats.checkpoint import read_config
+from zoo.models import Sampling, TextModel
+from zoo.text import Tokenizer
+
+CHUNK = 2048
+"""Tokens that go through the model at once when logits are asked for."""
+
+
+class MLXTextModel(TextModel):
+    """An MLX checkpoint folder, run by mlx-lm."""
+
+    @classmethod
+    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> MLXTextModel:
+        """Load the model in `folder`.
+
+        Without Metal, everything is computed in float32: it is the fastest type on a CPU, by far
+        for quantized weights, whose scales are widened too.
+
+        Raises:
+            IntegrityError: no safetensors, or a model that wants code of its own.
+        """
+        config = read_config(folder)
+        import mlx.core as mx
+        from mlx_lm.utils import load_model
+
+        made, _ = load_model(folder)
+        if not mx.metal.is_available():
+            made.set_dtype(mx.float32)
+            mx.eval(made.parameters())
+        model = cls(
+            Tokenizer(folder), context=context or config.get("max_position_embeddings"), chat=chat
+        )
+        model._module = made
+        return model
+
+    _module: Any = None
+
+    def close(self) -> None:
+        super().close()
+        self._module = None
+
+    def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        self.require_open()
+        import mlx.core as mx
+        from mlx_lm.generate import generate_step, generation_stream, wired_limit
+        from mlx_lm.sample_utils import make_sampler
+
+        if sampling.seed is not None:
+            mx.random.seed(sampling.seed)
+        sampler = make_sampler(
+            temp=sampling.temperature,
+            top_p=sampling.top_p if sampling.top_p < 1 else 0.0,
+            min_p=sampling.min_p,
+            top_k=sampling.top_k,
+        )
+        limit = (
+            wired_limit(self._module, [generation_stream])
+            if mx.metal.is_available()
+            else nullcontext()
+        )
+        with limit:
+            steps = generate_step(
+                mx.array(list(prompt)),
+                self._module,
+                max_tokens=sampling.max_tokens,
+                sampler=sampler,
+            )
+            for token, _ in steps:
+                yield int(token)
+
+    def logits(self, tokens: Sequence[int]) -> Any:
+        self.require_open()
+        import mlx.core as mx
+        import numpy as np
+        from mlx_lm.models.cache import make_prompt_cache
+
+        cache, found = make_prompt_cache(self._module), []
+        for start in range(0, len(tokens), CHUNK):
+            chunk = mx.array([list(tokens[start : start + CHUNK])])
+            logits = self._module(chunk, cache=cache)[0].astype(mx.float32)
+            found.append(np.array(logits))
+        return np.concatenate(found)

@@ -1,0 +1,128 @@
+"""Causal language models of `transformers`, behind zoo's `TextModel`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.formats.checkpoint import read_config
+from zoo.models import Sampling, TextModel
+from zoo.text import Tokenizer
+
+CHUNK = 2048
+"""Tokens of a prompt that go through the model at once."""
+
+
+class TorchTextModel(TextModel):
+    """A checkpoint folder in the Hugging Face layout, run as it is."""
+
+    @classmethod
+    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> TorchTextModel:
+        """Load the model in `folder`: float32 on a CPU, the stored type on a GPU.
+
+        Raises:
+            IntegrityError: no safetensors, or a model that wants code of its own.
+        """
+        config = read_config(folder)
+        import torch
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging
+
+        device = _device(torch)
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        made = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32 if device == "cpu" else "auto",
+            trust_remote_code=False,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+        model = cls(
+            Tokenizer(folder), context=context or config.get("max_position_embeddings"), chat=chat
+        )
+        model._module, model._device = made.to(device).eval(), device
+        return model
+
+    _module: Any = None
+    _device: str = "cpu"
+
+    def close(self) -> None:
+        super().close()
+        self._module = None
+
+    def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        self.require_open()
+        import torch
+
+        choose = _sampler(torch, sampling, self._device)
+        with torch.inference_mode():
+            cache, last = None, None
+            for chunk in _chunks(prompt):
+                last, cache = self._forward(torch, chunk, cache, keep=1)
+            for written in range(1, sampling.max_tokens + 1):
+                token = choose(last)
+                yield token
+                if written < sampling.max_tokens:
+                    last, cache = self._forward(torch, [token], cache, keep=1)
+
+    def logits(self, tokens: Sequence[int]) -> Any:
+        self.require_open()
+        import torch
+
+        found, cache = [], None
+        with torch.inference_mode():
+            for chunk in _chunks(tokens):
+                logits, cache = self._forward(torch, chunk, cache, keep=0)
+                found.append(logits.float().cpu())
+        return torch.cat(found).numpy()
+
+    def _forward(self, torch: Any, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
+        """Logits of the last `keep` positions (0: all), shape (positions, vocabulary)."""
+        given = torch.tensor([list(ids)], device=self._device)
+        out = self._module(given, past_key_values=cache, use_cache=True, logits_to_keep=keep)
+        return out.logits[0], out.past_key_values
+
+
+def _device(torch: Any) -> str:
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+
+
+def _sampler(torch: Any, sampling: Sampling, device: str) -> Any:
+    """A function from logits of shape (1, vocabulary) to the token chosen."""
+    if sampling.temperature == 0:
+        return lambda logits: int(logits[-1].argmax())
+    from transformers import (
+        LogitsProcessorList,
+        MinPLogitsWarper,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    warpers = LogitsProcessorList()
+    if sampling.top_p < 1:
+        warpers.append(TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p > 0:
+        warpers.append(MinPLogitsWarper(sampling.min_p))
+    if sampling.top_k > 0:
+        warpers.append(TopKLogitsWarper(sampling.top_k))
+    warpers.append(TemperatureLogitsWarper(float(sampling.temperature)))
+    generator = torch.Generator(device)
+    if sampling.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(sampling.seed)
+
+    def choose(logits: Any) -> int:
+        scores = warpers(None, logits[-1:].float())
+        return int(torch.multinomial(scores.softmax(-1), 1, generator=generator))
+
+    return choose

@@ -1,0 +1,1 @@
+"""Help for testing plugins: throw-away plugins, and a Hub on this machine."""

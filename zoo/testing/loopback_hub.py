@@ -1,0 +1,297 @@
+"""A Hugging Face Hub on the loopback interface, for the real client, with faults on demand.
+
+    with LoopbackHub(root) as hub:
+        hub.faults.append(Fault("GET .*model.safetensors", cut_after=1000, reset=True))
+        # HF_ENDPOINT=hub.url
+
+Repositories are folders: `root/owner/name/branch/files`. They may change while the Hub runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+from zoo.digests import git_sha1, sha256
+
+LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+LFS_SIZE = 10_000_000
+BLOCK = 1 << 16
+REPO = r"(?P<repo>[^/]+/[^/]+)"
+API_ROUTE = re.compile(rf"/api/models/{REPO}(?:/(?P<kind>revision|tree)/(?P<revision>[^/]+))?")
+FILE_ROUTE = re.compile(rf"(?P<cdn>/cdn)?/{REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong in the next `times` requests that `match` finds."""
+
+    match: str  # A regular expression, searched in `METHOD /path`.
+    times: int = 1
+    status: int | None = None  # Answer this status in place of the file.
+    page: bytes | None = None  # Answer this text in place of the file, as a login page would.
+    cut_after: int | None = None  # Hang up after so many bytes of the body ...
+    reset: bool = False  # ... with a TCP reset.
+    flip_at: int | None = None  # Invert the byte at this offset of the file.
+    stall: float = 0  # Wait so many seconds before the body.
+    rate: float | None = None  # Send so many bytes a second.
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that the Hub has seen."""
+
+    method: str
+    path: str
+    range: str | None
+    authorized: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class LoopbackHub(ThreadingHTTPServer):
+    """The Hub; it serves while its context lasts.
+
+    Args:
+        root: the folder with the repositories.
+        gated: repositories whose files are for the holder of `token` only.
+        token: the one token that is known.
+        redirects: whether large files are served from another address, as the real Hub does.
+        ranges: whether a download can be resumed.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        gated: Iterable[str] = (),
+        token: str = "hf_loopback",
+        redirects: bool = True,
+        ranges: bool = True,
+    ) -> None:
+        self.root, self.gated, self.token = root, set(gated), token
+        self.redirects, self.ranges = redirects, ranges
+        self.faults: list[Fault] = []
+        self.requests: list[Request] = []
+        self._aliases: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+        self._connections: set[Any] = set()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        """What to set HF_ENDPOINT to."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def commit(self, repo: str, branch: str = "main") -> str:
+        """The commit of a branch: made from its files, unless an alias was given."""
+        if (repo, branch) in self._aliases:
+            return self._aliases[repo, branch]
+        folder = self.root / repo / branch
+        lines = (
+            f"{path.relative_to(folder).as_posix()} {_digests(path)[0]}\n"
+            for path in _files(folder)
+        )
+        return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
+
+    def alias_commit(self, repo: str, sha: str, branch: str = "main") -> None:
+        """Let a branch answer to this commit, such as one that a recipe pins."""
+        self._aliases[repo, branch] = sha
+
+    def seen(self, pattern: str) -> list[Request]:
+        """The requests so far whose `METHOD /path` contains this regular expression."""
+        return [request for request in self.requests if re.search(pattern, str(request))]
+
+    def find(self, repo: str, revision: str) -> tuple[Path, str] | None:
+        """The folder and the commit of a branch or commit."""
+        branches = ((p, self.commit(repo, p.name)) for p in sorted((self.root / repo).iterdir()))
+        return next((b for b in branches if revision in (b[0].name, b[1])), None)
+
+    def note(self, request: Request) -> Fault | None:
+        """Log a request; the fault that spoils it, if there is one."""
+        with self._lock:
+            self.requests.append(request)
+            live = (f for f in self.faults if f.times and re.search(f.match, str(request)))
+            if fault := next(live, None):
+                fault.times -= 1
+            return fault
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._connections):
+            # Handlers of connections that are kept alive would go on answering.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients that hang up are part of the tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: LoopbackHub
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        token = self.headers.get("Authorization")
+        request = Request(self.command, path, self.headers.get("Range"), token is not None)
+        fault = self.server.note(request)
+        if fault and (fault.status or fault.page is not None):
+            self._answer(fault.status or 200, fault.page or b"", {"Content-Type": "text/html"})
+        elif (route := API_ROUTE.fullmatch(path) or FILE_ROUTE.fullmatch(path)) is None:
+            self._refuse(404, "", "no such page")
+        elif (found := self._admit(route["repo"], route["revision"] or "main", token)) is not None:
+            folder, commit = found
+            if route.re is API_ROUTE:
+                self._describe(route["repo"], folder, commit, tree=route["kind"] == "tree")
+            elif route["repo"] in self.server.gated and token is None:
+                self._refuse(401, "GatedRepo", f"Access to model {route['repo']} is restricted.")
+            elif not (file := folder / route["path"]).is_file():
+                self._refuse(404, "EntryNotFound", "Entry not found")
+            else:
+                self._serve(file, commit, bool(route["cdn"]), fault)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The log is `LoopbackHub.requests`."""
+
+    def _admit(self, repo: str, revision: str, token: str | None) -> tuple[Path, str] | None:
+        """The folder and commit asked for; what there is not is refused as the Hub does it."""
+        if token and token != f"Bearer {self.server.token}":
+            self._refuse(401, "", "Invalid credentials in Authorization header")
+        elif not (self.server.root / repo).is_dir():
+            self._refuse(404 if token else 401, "RepoNotFound", "Repository not found")
+        elif (found := self.server.find(repo, revision)) is None:
+            self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        else:
+            return found
+        return None
+
+    def _describe(self, repo: str, folder: Path, commit: str, tree: bool) -> None:
+        entries = [_entry(folder, path) for path in _files(folder)]
+        siblings = [{"rfilename": e["path"], "size": e["size"]} for e in entries]
+        gated = "manual" if repo in self.server.gated else False
+        info = {"id": repo, "sha": commit, "private": False, "gated": gated, "siblings": siblings}
+        body = json.dumps(entries if tree else info).encode()
+        self._answer(200, body, {"Content-Type": "application/json"})
+
+    def _serve(self, path: Path, commit: str, cdn: bool, fault: Fault | None) -> None:
+        size, large = path.stat().st_size, _is_lfs(path)
+        etag = _digests(path)[0 if large else 1]
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": commit}
+        if large:
+            headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(size)}
+        if large and self.server.redirects and not cdn:
+            self._answer(302, b"", headers | {"Location": f"{self.server.url}/cdn{self.path}"})
+            return
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        start, end, status = 0, size, 200
+        if wanted and self.server.ranges:
+            start, end, status = int(wanted[1]), min(size, int(wanted[2] or size - 1) + 1), 206
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        self._head(status, end - start, headers)
+        if self.command == "GET":
+            self._send(path, start, end, fault or Fault(""))
+
+    def _send(self, path: Path, start: int, end: int, fault: Fault) -> None:
+        time.sleep(fault.stall)
+        cut_after = 0 if fault.reset and fault.cut_after is None else fault.cut_after
+        for offset, block in _blocks(path, start, end):
+            if fault.flip_at is not None and 0 <= fault.flip_at - offset < len(block):
+                block[fault.flip_at - offset] ^= 0xFF
+            if cut_after is not None and cut_after <= offset - start + len(block):
+                self.wfile.write(block[: cut_after - (offset - start)])
+                self._hang_up(fault.reset)
+                return
+            self.wfile.write(block)
+            if fault.rate:
+                time.sleep(len(block) / fault.rate)
+
+    def _hang_up(self, reset: bool) -> None:
+        self.close_connection = True
+        if reset:
+            time.sleep(0.1)  # A reset throws away what the client has not read yet.
+            no_linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+            self.connection.close()
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        body = json.dumps({"error": message}).encode()
+        self._answer(status, body, {"X-Error-Code": code, "X-Error-Message": message})
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self._head(status, len(body), headers)
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def _head(self, status: int, length: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(length)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _is_lfs(path: Path) -> bool:
+    return path.suffix in LFS_SUFFIXES or path.stat().st_size > LFS_SIZE
+
+
+def _entry(folder: Path, path: Path) -> dict[str, Any]:
+    (large, small), size = _digests(path), path.stat().st_size
+    name = path.relative_to(folder).as_posix()
+    pointer = {"lfs": {"oid": large, "size": size, "pointerSize": 130}} if _is_lfs(path) else {}
+    return {"type": "file", "path": name, "size": size, "oid": small, **pointer}
+
+
+def _digests(path: Path) -> tuple[str, str]:
+    stat = path.stat()
+    return _digests_at(path, stat.st_size, stat.st_mtime_ns)
+
+
+@cache
+def _digests_at(path: Path, size: int, mtime_ns: int) -> tuple[str, str]:
+    return sha256(path), git_sha1(path)
+
+
+def _blocks(path: Path, start: int, end: int) -> Iterator[tuple[int, bytearray]]:
+    with path.open("rb") as file:
+        file.seek(start)
+        for offset in range(start, end, BLOCK):
+            yield offset, bytearray(file.read(min(BLOCK, end - offset)))
