@@ -77,7 +77,7 @@ def test_a_seed_repeats_and_another_differs(built):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([""], "the prompt is empty"),
+        ([""], "is empty"),
         (["word " * 3000], "tokens"),
         (["hello", "--temperature", "-1"], "temperature"),
         (["hello", "--top-p", "2"], "top"),

@@ -213,6 +213,7 @@ def _bring(
     if family is None:
         raise UsageError(f"'{ref}' does not tell its family", "add --family, such as mistral")
     like = catalog().first_of_family(family)
+    faithful_first = sorted(like.build.items(), key=lambda item: bool(item[1].optimize))
     weights = Path(source.folder).glob("*.safetensors") if source.folder else ()
     size = sum(path.stat().st_size for path in weights)
     return replace(
@@ -225,6 +226,7 @@ def _bring(
         parameters=max(1, size // 2) if source.folder else like.parameters,
         context=(config or {}).get("max_position_embeddings"),
         source=source,
+        build=dict(faithful_first),
         ref=ref,
     )
 

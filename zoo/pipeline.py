@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from zoo import checks, machine, sizes
 from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
 from zoo.errors import CheckFailed, NoRoom, PluginError, StepError, ZooError
-from zoo.hub import SAFE_PATTERNS, fetched_commit
 from zoo.lock import Lock
 from zoo.progress import Event, Listener, Progress
 from zoo.recipe import Build, File, Recipe
@@ -95,6 +94,8 @@ class Pipeline:
 
     def fetch(self) -> Artifact:
         """The source, downloaded and verified."""
+        from zoo.hub import fetched_commit
+
         family = self._family()
 
         def work(workdir: Path, progress: Progress) -> Path:
@@ -262,6 +263,8 @@ class Pipeline:
 
     def _files(self, path: Path, given: Artifact | None) -> tuple[Stored, ...]:
         """The files of a step's result: of a source, only those that belong to the model."""
+        from zoo.hub import SAFE_PATTERNS
+
         if given is None:
             wanted = [glob.escape(file.path) for file in self.pinned.source.files]
             return describe_files(path, wanted or SAFE_PATTERNS)

@@ -13,9 +13,9 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from functools import cache
 from typing import Any, Literal
 
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 _BASIC = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false"}
 
@@ -80,9 +80,10 @@ def json_schema(cls: type[Any], title: str) -> dict[str, Any]:
     }
 
 
-@cache
 def _hints(cls: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
 
 
 def _readable(spec: Field[Any]) -> bool:

@@ -87,12 +87,12 @@ def _write(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
         file.write(struct.pack("<Q", len(text)) + text)
         done = 0
         for name in list(parameters):
-            array: Any = parameters.pop(name)
-            mx.eval(array)
-            raw: Any = mx.contiguous(array).reshape(-1).view(mx.uint8)
+            tensor: Any = parameters.pop(name)
+            mx.eval(tensor)
+            raw: Any = mx.contiguous(tensor).reshape(-1).view(mx.uint8)
             file.write(memoryview(raw))
-            done += array.nbytes
-            del array, raw
+            done += tensor.nbytes
+            del tensor, raw
             progress.update(done, offset)
     return offset
 
