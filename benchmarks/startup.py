@@ -56,6 +56,7 @@ def main() -> None:
         site = Path(folder) / "site"
         install_twenty(site)
         env = {**os.environ, "ZOO_HOME": f"{folder}/home", "PYTHONPATH": str(site)}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         zoo = str(BIN / "zoo")
         bare = median_ms([sys.executable, "-c", "pass"], env, 15)
         rows = [

@@ -39,8 +39,15 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Have `source` at `target` too, without a second copy of its bytes where that can be."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copy2(source.resolve(), target)
+    """Have `source` at `target` too, without a second copy of its bytes where that is safe.
+
+    The Hub's cache is made of symbolic links to blobs that nobody edits: those are linked. A plain
+    file may be edited in place by its owner: it is copied.
+    """
+    if source.is_symlink():
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError:  # another disk, or one without hard links
+            pass
+    shutil.copy2(source.resolve(), target)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.mlx.loading import open_model
 from zoo.progress import Progress
 
 WEIGHTS = "model.safetensors"
@@ -54,9 +55,9 @@ def _lazy(
     """The quantized parameters, none of them computed yet, with the config and what is left out."""
     from mlx.utils import tree_flatten
     from mlx_lm.convert import mixed_quant_predicate_builder
-    from mlx_lm.utils import load_model, quantize_model
+    from mlx_lm.utils import quantize_model
 
-    model, config = load_model(source, lazy=True)
+    model, config = open_model(source, lazy=True)
     predicate = mixed_quant_predicate_builder(mix, model, group_size or 64) if mix else None
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         model, config = quantize_model(

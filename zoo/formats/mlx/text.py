@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from zoo.formats.checkpoint import read_config
+from zoo.formats.mlx.loading import open_model
 from zoo.models import Sampling, TextModel
 from zoo.text import Tokenizer
 
@@ -28,11 +28,9 @@ class MLXTextModel(TextModel):
         Raises:
             IntegrityError: no safetensors, or a model that wants code of its own.
         """
-        config = read_config(folder)
         import mlx.core as mx
-        from mlx_lm.utils import load_model
 
-        made, _ = load_model(folder)
+        made, config = open_model(folder)
         if not mx.metal.is_available():
             made.set_dtype(mx.float32)
             mx.eval(made.parameters())
