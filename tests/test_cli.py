@@ -255,7 +255,7 @@ def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:
     model = zoo("list", "tiny", "--json").json["models"][0]
     assert set(model) == {
         "ref", "name", "title", "summary", "task", "family", "license", "gated", "pinned",
-        "parameters", "download_bytes", "memory_bytes", "formats", "default_build", "fits",
+        "parameters", "download_bytes", "memory_bytes", "formats", "fits",
         "installed",
     }  # fmt: skip
     assert model["installed"] == ["torch"]

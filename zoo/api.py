@@ -151,7 +151,7 @@ def fit(recipe: Recipe, build: str) -> Fit:
 
 
 def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, str]:
-    """The build to use and why: the one asked for, or the best one that is installed here.
+    """The build to use and why: the one asked for, or the best that is installed and fits here.
 
     Raises:
         NotFound: no such build or format.
@@ -160,13 +160,15 @@ def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, 
         return recipe.pick(build, format)[0], ""
     ranked = [f for f in machine.preferred_formats() if f in recipe.formats]
     ranked += [f for f in recipe.formats if f not in ranked]
-    claims = providers(FAMILIES)
-    for candidate in ranked:
-        claim = claims.get(f"{recipe.family}.{candidate}", ())
-        if len(claim) == 1 and not claim[0].missing():
-            name = recipe.pick(format=candidate)[0]
-            return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
-    return recipe.pick(format=ranked[0])[0], ""
+    usable = [f for f in ranked if _installed(recipe.family, f)] or ranked[:1]
+    names = [name for f in usable for name, b in recipe.build.items() if b.format == f]
+    name = next((name for name in names if fit(recipe, name).fits), names[0])
+    return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
+
+
+def _installed(family: str, format: str) -> bool:
+    claims = providers(FAMILIES).get(f"{family}.{format}", ())
+    return len(claims) == 1 and not claims[0].missing()
 
 
 def _pipeline(

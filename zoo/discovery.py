@@ -45,11 +45,18 @@ class Provider:
 
     def requirements(self) -> dict[str, str | None]:
         """The packages that the extras bring, each with its installed version or `None`."""
+        return {name: _version(name) for name in self._needed()}
+
+    def missing(self) -> list[str]:
+        """The packages that this plugin needs and that are not installed."""
+        return [name for name in self._needed() if _distribution(name) is None]
+
+    def _needed(self) -> list[str]:
         if not self.extras or self.dist is None:
-            return {}
+            return []
         from packaging.requirements import Requirement
 
-        found: dict[str, str | None] = {}
+        found = []
         for line in self.dist.requires or ():
             if not any(extra in line for extra in self.extras):
                 continue
@@ -57,12 +64,8 @@ class Provider:
             if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
                 continue
             if any(wanted.marker.evaluate({"extra": e}) for e in self.extras):
-                found[wanted.name] = _version(wanted.name)
+                found.append(wanted.name)
         return found
-
-    def missing(self) -> list[str]:
-        """The packages that this plugin needs and that are not installed."""
-        return [name for name, version in self.requirements().items() if version is None]
 
     def require(self) -> None:
         """Refuse to go on without the packages needed.
@@ -78,11 +81,16 @@ class Provider:
             )
 
 
-def _version(distribution: str) -> str | None:
+def _distribution(name: str) -> metadata.Distribution | None:
     try:
-        return metadata.version(distribution)
+        return metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _version(name: str) -> str | None:
+    found = _distribution(name)
+    return found.version if found else None
 
 
 @cache

@@ -6,7 +6,6 @@ from zoo import api, machine, sizes
 from zoo.recipe import Build, Recipe
 from zoo.store import Artifact
 
-_DEFAULTS: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
 WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
 
 
@@ -20,14 +19,6 @@ def installed() -> dict[str, dict[str, Artifact]]:
             manifest = entry.artifact.manifest
             found.setdefault(manifest.ref, {})[manifest.build] = entry.artifact
     return found
-
-
-def default_build(recipe: Recipe) -> str:
-    """The build that `run` takes when none is named; found once for recipes alike."""
-    alike = recipe.family, tuple((name, b.format) for name, b in recipe.build.items())
-    if alike not in _DEFAULTS:
-        _DEFAULTS[alike] = api.choose(recipe, None, None)[0]
-    return _DEFAULTS[alike]
 
 
 def smallest_memory(recipe: Recipe) -> int:

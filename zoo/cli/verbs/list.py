@@ -1,7 +1,7 @@
 """`zoo list`: the catalog, as data; no plugin or model library is imported.
 
 JSON: {models: [{ref, name, title, summary, task, family, license, gated, pinned, parameters,
-download_bytes, memory_bytes, formats, default_build, fits, installed}], total,
+download_bytes, memory_bytes, formats, fits, installed}], total,
 problems: [{name, message}]}. `name` is the short name of a default variant, else null.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from zoo import api, sizes
+from zoo import api, machine, sizes
 from zoo.catalogs import Listing
 from zoo.cli import facts, options, output
 from zoo.cli.output import Column
@@ -88,7 +88,7 @@ def command(
 def _described(listing: Listing, stored: dict[str, Any]) -> dict[str, Any]:
     recipe = listing.recipe
     assert recipe is not None
-    build = facts.default_build(recipe)
+    memory = facts.smallest_memory(recipe)
     return {
         "ref": listing.ref,
         "name": listing.ref.partition(":")[0] if listing.default else None,
@@ -101,10 +101,9 @@ def _described(listing: Listing, stored: dict[str, Any]) -> dict[str, Any]:
         "pinned": recipe.source.pinned,
         "parameters": recipe.parameters,
         "download_bytes": sizes.download_bytes(recipe),
-        "memory_bytes": facts.smallest_memory(recipe),
+        "memory_bytes": memory,
         "formats": list(recipe.formats),
-        "default_build": build,
-        "fits": facts.fits(recipe, build),
+        "fits": memory <= machine.memory(),
         "installed": sorted(stored.get(listing.ref, ())),
     }
 

@@ -62,7 +62,7 @@ def _require_build(name: str, recipe: Recipe) -> None:
 
 def _described(recipe: Recipe) -> dict[str, Any]:
     stored = facts.installed().get(recipe.ref, {})
-    default = facts.default_build(recipe)
+    default = api.choose(recipe, None, None)[0]
     return {
         "ref": recipe.ref,
         "title": recipe.title,
