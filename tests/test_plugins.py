@@ -157,6 +157,7 @@ def test_a_missing_extra_is_named_with_its_cure(sandbox):
     assert "needs warp-drive, which is not installed" in result.stderr
     assert "pip install 'zoo-echo[gpu]'" in result.stderr
     assert "warp-drive" in sandbox.zoo("plan", "echo", "--json").stdout
+    assert sandbox.zoo("pull", "echo").returncode == 0
 
 
 def test_a_full_disk_ends_in_one_sentence(sandbox):

@@ -69,7 +69,9 @@ def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> 
     Raises:
         NotFound, Gated, Offline, IntegrityError, NoRoom: why it could not be had.
     """
-    return _pipeline(ref, None, None, family, listener).fetch()
+    recipe, named = _resolve(ref, family)
+    name, _ = choose(recipe, named, None)
+    return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener).fetch()
 
 
 def build(

@@ -96,7 +96,7 @@ class Pipeline:
         """The source, downloaded and verified."""
         from zoo.hub import fetched_commit
 
-        family = self._family()
+        family = self._family(complete=False)
 
         def work(workdir: Path, progress: Progress) -> Path:
             return family.download(self.pinned, workdir, progress)
@@ -308,10 +308,10 @@ class Pipeline:
             return f"the source needs {sizes.human(needed)} of memory to run"
         return ""
 
-    def _family(self, format: str | None = None) -> Family:
+    def _family(self, format: str | None = None, *, complete: bool = True) -> Family:
         from zoo.plugins import Family
 
-        return Family(self.recipe.family, format or self.build.format)
+        return Family(self.recipe.family, format or self.build.format, complete=complete)
 
     def _tools(self, format: str | None = None) -> dict[str, str | None]:
         origin = provider(FAMILIES, f"{self.recipe.family}.{format or self.build.format}")

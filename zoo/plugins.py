@@ -29,9 +29,14 @@ class Family:
 
     Each method raises a `ZooError` that a hook raised as it is, `NoRoom` when the disk filled up,
     and `StepError`, naming model, step and distribution, for anything else.
+
+    Args:
+        family, format: the pair.
+        complete: refuse to go on when packages that the plugins need are not installed; a download
+            needs none of them.
     """
 
-    def __init__(self, family: str, format: str) -> None:
+    def __init__(self, family: str, format: str, *, complete: bool = True) -> None:
         self.family, self.format = family, format
         self._answers: dict[str, str] = {}
         self._manager = pluggy.PluginManager("zoo")
@@ -39,7 +44,8 @@ class Family:
         self._add(hub, "zoo")
         self._add(defaults, "zoo")
         for origin in _providers(family, format):
-            origin.require()
+            if complete:
+                origin.require()
             self._add(_load(origin), str(origin))
 
     def download(self, recipe: Recipe, dest: Path, progress: Progress) -> Path:
