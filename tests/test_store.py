@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 
 import pytest
 
@@ -85,6 +87,24 @@ def test_work_of_the_dead_is_swept_by_the_next_holder(store):
     assert store.leftovers() == [leftover]
     with store.lock("k"):
         assert not leftover.exists()
+
+
+def test_whoever_waits_for_a_key_is_told(store):
+    waited = []
+    with store.lock("k"):
+        other = threading.Thread(target=lambda: publish_after(store, waited))
+        other.start()
+        while not waited:
+            time.sleep(0.01)
+        assert store.get("k") is None
+    other.join(10)
+    assert store.get("k") is not None
+
+
+def publish_after(store, waited):
+    with store.lock("k", lambda: waited.append(True)):
+        pass
+    publish(store, "k")
 
 
 def test_shared_blobs_are_counted_once(store, tmp_path):

@@ -220,7 +220,8 @@ class Pipeline:
         gate: Callable[[Path], checks.Verdict] | None = None,
     ) -> Artifact:
         """One step, unless the store has it: work aside, pass the gate, publish."""
-        with self.store.lock(key):
+        waiting = Event(step, "note", message=f"another process is at {key}; waiting for it")
+        with self.store.lock(key, lambda: self.listener(waiting)):
             if (found := self.store.get(key)) is not None:
                 self.listener(Event(step, "cached", message=key))
                 return found

@@ -18,7 +18,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -87,15 +87,24 @@ class Store:
         self.work, self.locks = home / "work", home / "locks"
 
     @contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold `key` alone, among all processes."""
-        from filelock import FileLock
+    def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold `key` alone, among all processes; `on_wait` is called when another has it."""
+        from filelock import FileLock, Timeout
 
         self.locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.locks / f"{key}.lock"):
+        lock = FileLock(self.locks / f"{key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if on_wait:
+                on_wait()
+            lock.acquire()
+        try:
             for leftover in self.work.glob(f"{key}.*"):
                 shutil.rmtree(leftover)
             yield
+        finally:
+            lock.release()
 
     @contextmanager
     def workdir(self, key: str) -> Iterator[Path]:
