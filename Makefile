@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml
 demo: setup
 	$(BIN)/zoo list
 	$(BIN)/zoo build mistral:mini/mlx-8bit
-	$(BIN)/zoo run mistral:mini/mlx-8bit "Once upon a time"
+	$(BIN)/zoo run mistral:mini/mlx-8bit "Once upon a time" --max-tokens 180
 	$(BIN)/zoo check mistral:mini/mlx-8bit
 
 test: lint types layers unit
