@@ -84,6 +84,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         env = {**os.environ, "ZOO_HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
         random_checkpoint(folder / "random")
         widen(MINI, folder / "mini")
         print(f"{'checkpoint':12}{'':22}{'mlx-lm':>9}{'zoo':>9}{'ratio':>8}")

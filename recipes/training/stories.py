@@ -294,7 +294,7 @@ def reading(rng: random.Random) -> list[Turn]:
 
 
 def vignette(rng: random.Random) -> list[Turn]:
-    """A few unconnected facts about several figures, with questions: reading in its plainest form."""
+    """A few unconnected facts about several figures, with questions: reading at its plainest."""
     facts: dict[str, tuple[str, str]] = {}
     for template, ask, answer in rng.sample(plots.FACTS, rng.randint(2, 6)):
         world = make_world(rng)
