@@ -45,27 +45,11 @@ class Provider:
 
     def requirements(self) -> dict[str, str | None]:
         """The packages that the extras bring, each with its installed version or `None`."""
-        return {name: _version(name) for name in self._needed()}
+        return {name: _version(name) for name in _needed(self)}
 
     def missing(self) -> list[str]:
         """The packages that this plugin needs and that are not installed."""
-        return [name for name in self._needed() if _distribution(name) is None]
-
-    def _needed(self) -> list[str]:
-        if not self.extras or self.dist is None:
-            return []
-        from packaging.requirements import Requirement
-
-        found = []
-        for line in self.dist.requires or ():
-            if not any(extra in line for extra in self.extras):
-                continue
-            wanted = Requirement(line)
-            if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-                continue
-            if any(wanted.marker.evaluate({"extra": e}) for e in self.extras):
-                found.append(wanted.name)
-        return found
+        return [name for name in _needed(self) if _distribution(name) is None]
 
     def require(self) -> None:
         """Refuse to go on without the packages needed.
@@ -81,6 +65,25 @@ class Provider:
             )
 
 
+@cache
+def _needed(provider: Provider) -> tuple[str, ...]:
+    """The names of the packages that the provider's extras bring on this machine."""
+    if not provider.extras or provider.dist is None:
+        return ()
+    from packaging.requirements import Requirement
+
+    found = []
+    for line in provider.dist.requires or ():
+        if not any(extra in line for extra in provider.extras):
+            continue
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            continue
+        if any(wanted.marker.evaluate({"extra": e}) for e in provider.extras):
+            found.append(wanted.name)
+    return tuple(found)
+
+
 def _distribution(name: str) -> metadata.Distribution | None:
     try:
         return metadata.distribution(name)
@@ -88,6 +91,7 @@ def _distribution(name: str) -> metadata.Distribution | None:
         return None
 
 
+@cache
 def _version(name: str) -> str | None:
     found = _distribution(name)
     return found.version if found else None
