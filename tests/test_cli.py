@@ -302,7 +302,7 @@ def test_show_json(zoo: Callable[..., Said]) -> None:
     data = zoo("show", "tiny", "--json").json
     assert set(data) == {
         "ref", "title", "summary", "task", "family", "license", "gated", "chat", "parameters",
-        "context", "source", "builds", "check", "run",
+        "context", "source", "tokenizer", "builds", "check", "run",
     }  # fmt: skip
     assert set(data["builds"][0]) == {
         "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",

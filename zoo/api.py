@@ -53,7 +53,7 @@ def show(ref: str, *, family: str | None = None) -> Recipe:
         NotFound, AmbiguousName, UsageError, RecipeError: see `Catalog.resolve`.
     """
     recipe, _ = _resolve(ref, family)
-    return replace(recipe, source=Lock(machine.lock_file()).pin(recipe.source))
+    return Lock(machine.lock_file()).pin_recipe(recipe)
 
 
 def plan(

@@ -29,7 +29,8 @@ def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
     Hub, or takes the folder that the recipe names; override it for a source that lives elsewhere.
 
     Arguments:
-        recipe: the recipe; `recipe.source` says what to bring.
+        recipe: the recipe; `recipe.source` says what to bring, and `recipe.tokenizer`, when it is
+            not `None`, where the tokenizer's files are that the source lacks.
         dest: an empty folder to write in.
         progress: call `progress.update(done, total)` with bytes.
 

@@ -26,6 +26,7 @@ from zoo.errors import Gated, IntegrityError, NoRoom, NotFound, Offline, ZooErro
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
 from zoo.recipe import File, Recipe, Source
+from zoo.text import TOKENIZER_FILES
 
 SAFE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """What is fetched when a recipe lists no files: never pickles, which run code when loaded."""
@@ -82,16 +83,49 @@ COMMIT = re.compile("[0-9a-f]{40}")
 
 @hookimpl
 def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
-    """Bring the files of `recipe.source`; they stay where they are, outside `dest`."""
-    if recipe.source.folder is not None:
-        return _take_folder(recipe.home / recipe.source.folder, recipe.source.files)
-    return _Repository(recipe.source, progress).pull()
+    """Bring the files of `recipe.source`; they stay where they are, outside `dest`.
+
+    When they have no tokenizer and the recipe says where there is one, `dest` gets both.
+    """
+    source = _bring(recipe.source, recipe.home, progress)
+    if recipe.tokenizer is None or any((source / name).is_file() for name in TOKENIZER_FILES):
+        return source
+    tokenizer = _bring(recipe.tokenizer, recipe.home, progress)
+    apart = {file.path for file in recipe.tokenizer.files}
+    own = recipe.source.files or _found(source)
+    _place(source, [file.path for file in own if file.path not in apart], dest)
+    _place(tokenizer, apart, dest)
+    return dest
 
 
-def fetched_commit(folder: Path) -> str | None:
-    """The commit of a folder in the Hub's cache; `None` for any other folder."""
-    in_cache = folder.parent.name == "snapshots" and COMMIT.fullmatch(folder.name)
-    return folder.name if in_cache else None
+def fetched_commit(folder: Path, file: str = "") -> str | None:
+    """The commit in the Hub's cache of a folder, or of a file in it that is a link to there."""
+    link = folder / file
+    holders = (folder, *Path(os.readlink(link)).parents) if link.is_symlink() else (folder,)
+    for holder in holders:
+        if holder.parent.name == "snapshots" and COMMIT.fullmatch(holder.name):
+            return holder.name
+    return None
+
+
+def _bring(source: Source, home: Path, progress: Progress) -> Path:
+    if source.folder is not None:
+        return _take_folder(home / source.folder, source.files)
+    return _Repository(source, progress).pull()
+
+
+def _place(folder: Path, paths: Iterable[str], dest: Path) -> None:
+    """Have files of `folder` in `dest` too: those of the Hub's cache as links into it.
+
+    A file in a user's folder may be edited by its owner: it is copied.
+    """
+    for path in paths:
+        target = dest / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / path).is_symlink():
+            target.symlink_to(folder.resolve() / path)
+        else:
+            shutil.copy2(folder / path, target)
 
 
 def _take_folder(folder: Path, files: Iterable[File]) -> Path:

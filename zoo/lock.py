@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import RecipeError
-from zoo.recipe import File, Source
+from zoo.recipe import File, Recipe, Source
 
 
 class Lock:
@@ -32,6 +32,11 @@ class Lock:
         wanted = source.files or tuple(recorded.values())
         files = tuple(_merge(f, recorded.get(f.path)) for f in wanted)
         return replace(source, revision=source.revision or known["commit"], files=files)
+
+    def pin_recipe(self, recipe: Recipe) -> Recipe:
+        """`recipe` with each of its sources pinned."""
+        tokenizer = None if recipe.tokenizer is None else self.pin(recipe.tokenizer)
+        return replace(recipe, source=self.pin(recipe.source), tokenizer=tokenizer)
 
     def record(self, source: Source, commit: str | None, files: Iterable[File]) -> None:
         """Remember what the first pull of `source` brought."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
 from zoo.errors import CheckFailed, NoRoom, PluginError, StepError, ZooError
 from zoo.lock import Lock
 from zoo.progress import Event, Listener, Progress
-from zoo.recipe import Build, File, Recipe
+from zoo.recipe import Build, File, Recipe, Source
 from zoo.store import Artifact, Manifest, Store, Stored, describe_files, key_of, now
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Pipeline:
     ) -> None:
         self.recipe, self.name, self.build = recipe, name, recipe.build[name]
         self.store, self.lock, self.listener = store, lock, listener
-        self.pinned = replace(recipe, source=lock.pin(recipe.source))
+        self.pinned = lock.pin_recipe(recipe)
 
     def plan(self) -> Plan:
         """What is done and what is left to do.
@@ -85,7 +85,7 @@ class Pipeline:
             ref=self.recipe.ref,
             build=self.name,
             format=self.build.format,
-            pinned=self.pinned.source.pinned or self.recipe.source.folder is not None,
+            pinned=all(s.pinned or s.folder is not None for s in self.pinned.sources),
             steps=tuple(steps),
             memory=sizes.memory_bytes(self.recipe, self.build),
             missing=tuple(family.missing()),
@@ -94,18 +94,14 @@ class Pipeline:
 
     def fetch(self) -> Artifact:
         """The source, downloaded and verified."""
-        from zoo.hub import fetched_commit
-
         family = self._family(complete=False)
 
         def work(workdir: Path, progress: Progress) -> Path:
             return family.download(self.pinned, workdir, progress)
 
         source = self._step("download", self.source_key, self.source_inputs, work)
-        if self.recipe.source.repo:
-            files = [File(f.path, f.size, f.sha256) for f in source.manifest.files]
-            self.lock.record(self.recipe.source, fetched_commit(source.path), files)
-            self.pinned = replace(self.recipe, source=self.lock.pin(self.recipe.source))
+        self._record(source)
+        self.pinned = self.lock.pin_recipe(self.recipe)
         return source
 
     def make(self, check: bool = True) -> Artifact:
@@ -115,10 +111,10 @@ class Pipeline:
             CheckFailed: the build strays too far; it is kept aside with its report.
             NoRoom: the disk can't hold it; nothing was begun.
         """
-        family = self._family()
         if (done := self.store.get(self.build_key)) is not None:
             self.listener(Event("build", "cached", message=done.manifest.key))
             return done
+        family = self._family()
         self._require_room(self.plan().bytes_needed)
         source = self.fetch()
 
@@ -165,23 +161,17 @@ class Pipeline:
     @property
     def source_inputs(self) -> dict[str, Any]:
         """What is asked for; `zoo.lock` sees to it that it stays the same bytes."""
-        source = self.recipe.source
-        if source.folder is None:
-            wanted = source.revision or source.branch
-            return {
-                "source": source.repo,
-                "wanted": wanted,
-                "files": [f.path for f in source.files],
-            }
-        folder = (self.recipe.home / source.folder).resolve()
-        return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
+        inputs = self._asked(self.recipe.source)
+        if self.recipe.tokenizer is not None:
+            inputs["tokenizer"] = self._asked(self.recipe.tokenizer)
+        return inputs
 
     @property
     def convert_inputs(self) -> dict[str, Any]:
         origin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
         return {
             **self.source_inputs,
-            "commit": self.pinned.source.revision,
+            "commits": [source.revision for source in self.pinned.sources],
             "family": self.recipe.family,
             "format": self.build.format,
             "options": self.build.options,
@@ -209,6 +199,34 @@ class Pipeline:
     @property
     def build_key(self) -> str:
         return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+
+    def _asked(self, source: Source) -> dict[str, Any]:
+        if source.folder is None:
+            wanted = source.revision or source.branch
+            return {
+                "source": source.repo,
+                "wanted": wanted,
+                "files": [f.path for f in source.files],
+            }
+        folder = (self.recipe.home / source.folder).resolve()
+        return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
+
+    def _record(self, fetched: Artifact) -> None:
+        """Write what came from the Hub into `zoo.lock`, each file to the source that it is of."""
+        from zoo.hub import fetched_commit
+
+        placed = fetched.path.is_relative_to(fetched.entry.resolve())
+        tokenizer = self.recipe.tokenizer if placed else None
+        apart = {file.path for file in tokenizer.files} if tokenizer else set()
+        for source in filter(None, (self.recipe.source, tokenizer)):
+            files = [
+                File(file.path, file.size, file.sha256)
+                for file in fetched.manifest.files
+                if (file.path in apart) == (source is tokenizer)
+            ]
+            if source.repo:
+                some_file = next((file.path for file in files), "")
+                self.lock.record(source, fetched_commit(fetched.path, some_file), files)
 
     def _step(
         self,
@@ -267,8 +285,10 @@ class Pipeline:
         from zoo.hub import SAFE_PATTERNS
 
         if given is None:
-            wanted = [glob.escape(file.path) for file in self.pinned.source.files]
-            return describe_files(path, wanted or SAFE_PATTERNS)
+            wanted: list[str] = []
+            for source in self.pinned.sources:
+                wanted += [glob.escape(f.path) for f in source.files] or list(SAFE_PATTERNS)
+            return describe_files(path, wanted)
         return given.manifest.files if path.resolve() == given.path else describe_files(path)
 
     def _gate(self, source: Artifact, check: bool) -> Callable[[Path], checks.Verdict]:

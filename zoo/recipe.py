@@ -163,6 +163,9 @@ class Recipe:
     build: dict[str, Build] = field(
         metadata={"doc": "builds; the first of a format is its default"}
     )
+    tokenizer: Source | None = field(
+        default=None, metadata={"doc": "where the tokenizer comes from, when the source has none"}
+    )
     gated: bool = field(default=False, metadata={"doc": "whether the source wants consent first"})
     chat: bool = field(default=False, metadata={"doc": "whether a prompt is a turn of a chat"})
     context: int | None = field(
@@ -175,11 +178,22 @@ class Recipe:
     def validate(self) -> Iterator[tuple[str, str]]:
         if self.schema != 1:
             yield "schema", f"this version of zoo reads schema 1, not {self.schema}"
+        if self.tokenizer is not None:
+            if not self.tokenizer.files:
+                yield "tokenizer.files", "must list the tokenizer's files"
+            own = {file.path for file in self.source.files}
+            for path in sorted(own & {file.path for file in self.tokenizer.files}):
+                yield "tokenizer.files", f"lists '{path}', which the source has too"
         if not self.build:
             yield "build", "at least one build is needed"
         for name in self.build:
             if not re.fullmatch(NAME, name):
                 yield f"build.{name}", "must be a lower-case name"
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Everything that a download brings: the source and, if it is apart, the tokenizer."""
+        return (self.source,) if self.tokenizer is None else (self.source, self.tokenizer)
 
     def pick(self, build: str | None = None, format: str | None = None) -> tuple[str, Build]:
         """The named build, or the first one of a format.

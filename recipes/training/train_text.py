@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from measure import HELD_OUT_SEED, held_out_questions, perplexity, share_right
+from openelm import OpenELMConfig, OpenELMForCausalLM
 from stories import documents
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn.functional import cross_entropy
@@ -77,7 +78,28 @@ def mistral() -> PreTrainedModel:
     return MistralForCausalLM(config)
 
 
-FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {"mistral": mistral}
+def openelm() -> PreTrainedModel:
+    """OpenELM's architecture (layers that widen, normalized queries and keys, tied), fresh."""
+    config = OpenELMConfig(
+        vocab_size=VOCABULARY,
+        num_transformer_layers=6,
+        model_dim=192,
+        head_dim=32,
+        num_gqa_groups=2,
+        qkv_multipliers=[0.5, 1.0],
+        ffn_multipliers=[0.5, 4.0],
+        ffn_dim_divisor=64,
+        ffn_with_glu=True,
+        normalize_qk_projections=True,
+        share_input_output_layers=True,
+        max_context_length=CONTEXT,
+        bos_token_id=SPECIAL.index("<s>"),
+        eos_token_id=SPECIAL.index("</s>"),
+    )
+    return OpenELMForCausalLM(config)
+
+
+FAMILIES: dict[str, Callable[[], PreTrainedModel]] = {"mistral": mistral, "openelm": openelm}
 
 
 def train_tokenizer(seed: int, count: int = 20_000) -> PreTrainedTokenizerFast:
@@ -215,7 +237,8 @@ def save(
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     config = json.loads((out / "config.json").read_text())
-    config |= {"rope_theta": config.pop("rope_parameters")["rope_theta"]}
+    if "rope_parameters" in config:
+        config |= {"rope_theta": config.pop("rope_parameters")["rope_theta"]}
     (out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     settings = json.loads((out / "tokenizer_config.json").read_text())
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"

@@ -2,6 +2,7 @@
 
 JSON: {ref, title, summary, task, family, license, gated, chat, parameters, context,
 source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha256}]},
+tokenizer: the same without bytes, or null when the source brings it,
 builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
 memory_bytes, fits, default, installed, check, words}],
 check: {inputs, limits, recorded} or null, run}.
@@ -18,7 +19,7 @@ import click
 from zoo import api, sizes
 from zoo.cli import facts, options, output
 from zoo.cli.output import Column
-from zoo.recipe import Recipe
+from zoo.recipe import Recipe, Source
 from zoo.store import Artifact
 
 FILES = (Column("FILE"), Column("SIZE", right=True), Column("SHA256", drop=1))
@@ -74,22 +75,21 @@ def _described(recipe: Recipe) -> dict[str, Any]:
         "chat": recipe.chat,
         "parameters": recipe.parameters,
         "context": recipe.context,
-        "source": _source(recipe),
+        "source": {**_source(recipe.source), "bytes": sizes.download_bytes(recipe)},
+        "tokenizer": _source(recipe.tokenizer) if recipe.tokenizer else None,
         "builds": [_build(recipe, name, default, stored.get(name)) for name in recipe.build],
         "check": asdict(recipe.check) if recipe.check else None,
         "run": f"zoo run {recipe.ref}",
     }
 
 
-def _source(recipe: Recipe) -> dict[str, Any]:
-    source = recipe.source
+def _source(source: Source) -> dict[str, Any]:
     return {
         "repo": source.repo,
         "folder": source.folder,
         "revision": source.revision,
         "branch": source.branch,
         "pinned": source.pinned,
-        "bytes": sizes.download_bytes(recipe),
         "files": [asdict(file) for file in source.files],
     }
 
@@ -125,12 +125,13 @@ def _print(data: dict[str, Any]) -> None:
             ("parameters", facts.count(data["parameters"])),
             ("context", f"{data['context']} tokens" if data["context"] else None),
             ("source", _origin(source)),
+            ("tokenizer", _origin(data["tokenizer"]) if data["tokenizer"] else None),
             ("size", sizes.human(source["bytes"])),
         ]
     )
-    if source["files"]:
+    if files := source["files"] + (data["tokenizer"] or {}).get("files", []):
         output.tell()
-        output.table(FILES, map(_file_row, source["files"]))
+        output.table(FILES, map(_file_row, files))
     output.tell()
     output.table(BUILDS, map(_build_row, data["builds"]))
     if check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from zoo.formats.mlx.loading import open_model
 from zoo.models import Sampling, TextModel
@@ -19,7 +19,7 @@ class MLXTextModel(TextModel):
     """An MLX checkpoint folder, run by mlx-lm."""
 
     @classmethod
-    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> MLXTextModel:
+    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
         """Load the model in `folder`.
 
         Without Metal, everything is computed in float32: it is the fastest type on a CPU, by far

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from zoo.formats.checkpoint import read_config
 from zoo.models import Sampling, TextModel
@@ -15,10 +15,23 @@ CHUNK = 2048
 
 
 class TorchTextModel(TextModel):
-    """A checkpoint folder in the Hugging Face layout, run as it is."""
+    """A checkpoint folder in the Hugging Face layout, run as it is.
+
+    A family with a module of its own derives from this class and overrides `load` and `forward`.
+
+    Args:
+        module: the PyTorch module, on the device where it runs.
+        tokenizer, context, chat: as for `TextModel`.
+    """
+
+    def __init__(
+        self, module: Any, tokenizer: Tokenizer, *, context: int | None, chat: bool = False
+    ) -> None:
+        super().__init__(tokenizer, context=context, chat=chat)
+        self.module, self.device = module, next(module.parameters()).device
 
     @classmethod
-    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> TorchTextModel:
+    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
         """Load the model in `folder`: float32 on a CPU, the stored type on a GPU.
 
         Raises:
@@ -29,7 +42,7 @@ class TorchTextModel(TextModel):
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
-        device = _device(torch)
+        device = best_device()
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         made = AutoModelForCausalLM.from_pretrained(
@@ -39,33 +52,31 @@ class TorchTextModel(TextModel):
             local_files_only=True,
             use_safetensors=True,
         )
-        model = cls(
-            Tokenizer(folder), context=context or config.get("max_position_embeddings"), chat=chat
+        return cls(
+            made.to(device).eval(),
+            Tokenizer(folder),
+            context=context or config.get("max_position_embeddings"),
+            chat=chat,
         )
-        model._module, model._device = made.to(device).eval(), device
-        return model
-
-    _module: Any = None
-    _device: str = "cpu"
 
     def close(self) -> None:
         super().close()
-        self._module = None
+        self.module = None
 
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         self.require_open()
         import torch
 
-        choose = _sampler(torch, sampling, self._device)
+        choose = _sampler(torch, sampling, self.device)
         with torch.inference_mode():
             cache, last = None, None
             for chunk in _chunks(prompt):
-                last, cache = self._forward(torch, chunk, cache, keep=1)
+                last, cache = self.forward(chunk, cache, keep=1)
             for written in range(1, sampling.max_tokens + 1):
                 token = choose(last)
                 yield token
                 if written < sampling.max_tokens:
-                    last, cache = self._forward(torch, [token], cache, keep=1)
+                    last, cache = self.forward([token], cache, keep=1)
 
     def logits(self, tokens: Sequence[int]) -> Any:
         self.require_open()
@@ -74,18 +85,27 @@ class TorchTextModel(TextModel):
         found, cache = [], None
         with torch.inference_mode():
             for chunk in _chunks(tokens):
-                logits, cache = self._forward(torch, chunk, cache, keep=0)
+                logits, cache = self.forward(chunk, cache, keep=0)
                 found.append(logits.float().cpu())
         return torch.cat(found).numpy()
 
-    def _forward(self, torch: Any, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
-        """Logits of the last `keep` positions (0: all), shape (positions, vocabulary)."""
-        given = torch.tensor([list(ids)], device=self._device)
-        out = self._module(given, past_key_values=cache, use_cache=True, logits_to_keep=keep)
+    def forward(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
+        """Run the module on tokens that follow those in `cache` (`None`: they are the first).
+
+        Returns: logits of the last `keep` positions (0: all), shape (positions, vocabulary), and
+        the cache with the tokens in it.
+        """
+        import torch
+
+        given = torch.tensor([list(ids)], device=self.device)
+        out = self.module(given, past_key_values=cache, use_cache=True, logits_to_keep=keep)
         return out.logits[0], out.past_key_values
 
 
-def _device(torch: Any) -> str:
+def best_device() -> str:
+    """Where PyTorch runs best here: `mps`, `cuda` or `cpu`."""
+    import torch
+
     if torch.backends.mps.is_available():
         return "mps"
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,7 +115,7 @@ def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
 
 
-def _sampler(torch: Any, sampling: Sampling, device: str) -> Any:
+def _sampler(torch: Any, sampling: Sampling, device: Any) -> Any:
     """A function from logits of shape (1, vocabulary) to the token chosen."""
     if sampling.temperature == 0:
         return lambda logits: int(logits[-1].argmax())

@@ -1,0 +1,50 @@
+"""OpenELM by MLX: the source's own weights, with a config that mlx-lm reads."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+import zoo
+from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.mlx.text import MLXTextModel
+from zoo_openelm.config import check_weights, read_json, read_openelm_config
+from zoo_openelm.text import Prompted
+
+TEXT_FILES = (".json", ".jinja", ".model", ".txt")
+
+
+class OpenELMMLXTextModel(Prompted, MLXTextModel):
+    """An MLX checkpoint folder of an OpenELM."""
+
+    @classmethod
+    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
+        config = read_openelm_config(folder)
+        model = super().load(folder, context=context or config.context, chat=chat)
+        model.bos = config.bos
+        return model
+
+
+@zoo.hookimpl
+def convert(source: Path, workdir: Path) -> Path:
+    config = read_openelm_config(source)
+    for path in check_weights(source, config):
+        name = path.name if path.name.startswith("model") else f"model-{path.name}"
+        link_or_copy(path, workdir / name)
+    for path in sorted(source.iterdir()):
+        wanted = path.suffix in TEXT_FILES and "index" not in path.name
+        if wanted and path.is_file() and path.name != "config.json":
+            link_or_copy(path, workdir / path.name)
+    described = {
+        **read_json(source),
+        "num_query_heads": config.query_heads,
+        "num_kv_heads": config.kv_heads,
+        "ffn_multipliers": config.ffn_multipliers,
+        "ffn_dim_divisor": config.ffn_dim_divisor,
+    }
+    (workdir / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True))
+    return workdir
+
+
+@zoo.hookimpl
+def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
+    return OpenELMMLXTextModel.load(artifact, context=recipe.context, chat=recipe.chat)

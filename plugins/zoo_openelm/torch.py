@@ -1,0 +1,55 @@
+"""OpenELM by PyTorch: the source itself, run by this package's own module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import zoo
+from zoo.formats.torch.text import TorchTextModel, best_device
+from zoo.text import Tokenizer
+from zoo_openelm.config import check_weights, read_openelm_config
+from zoo_openelm.text import Prompted
+
+
+class OpenELMTextModel(Prompted, TorchTextModel):
+    """An OpenELM checkpoint folder, run as it is; transformers brings the tokenizer alone."""
+
+    @classmethod
+    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
+        """Load the model in `folder`: float32 on a CPU, the stored type on a GPU.
+
+        Raises:
+            zoo.IntegrityError: the config is not OpenELM's, or the weights are not the config's.
+            zoo.NotFound: there is no tokenizer.
+        """
+        config = read_openelm_config(folder)
+        files = check_weights(folder, config)
+        tokenizer = Tokenizer(folder)
+        import torch
+        from safetensors.torch import load_file
+
+        from zoo_openelm.module import OpenELM
+
+        with torch.device("meta"):
+            module = OpenELM(config)
+        weights = {name: weight for path in files for name, weight in load_file(path).items()}
+        module.load_state_dict(weights, strict=True, assign=True)
+        device = best_device()
+        module = module.to(device, torch.float32 if device == "cpu" else None).eval()
+        model = cls(module, tokenizer, context=context or config.context, chat=chat)
+        model.bos = config.bos
+        return model
+
+    def forward(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
+        import torch
+
+        given = torch.tensor([list(ids)], device=self.device)
+        logits, cache = self.module(given, cache, keep)
+        return logits[0], cache
+
+
+@zoo.hookimpl
+def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
+    return OpenELMTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
