@@ -11,7 +11,7 @@ setup: $(VENV)/.installed
 # PyTorch first and by version: other versions bring gigabytes of CUDA on Linux.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet 'torch==2.13.*' -e '.[torch,mlx,dev]'
+	$(BIN)/python -m pip install --quiet 'torch==2.13.*' -e '.[all,dev]'
 	touch $@
 
 demo: setup

@@ -1,0 +1,1 @@
+"""Core ML: Apple's runtime for trained models, on every Apple device."""

@@ -1,0 +1,246 @@
+"""Write Core ML packages whose weights never are in memory all at once.
+
+coremltools builds a program out of constants that it holds as NumPy arrays until the end, and then
+writes them to `weight.bin` one by one. Here a large constant is a placeholder that takes no memory
+(an array of stride 0), and the real array is made at the moment when it is written. This is the
+one place that reaches into coremltools' private parts: the function that writes a constant.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any
+
+from zoo.errors import MissingExtra, StepError
+from zoo.progress import Progress
+
+SUPPORTED = "9.0"
+"""The version of coremltools whose private writer is known."""
+
+IMMEDIATE = 64
+"""Constants with fewer elements are made at once: the smallest ones never reach `weight.bin`."""
+
+MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
+WEIGHT_FILE = Path("Data/com.apple.CoreML/weights/weight.bin")
+
+_ONE_AT_A_TIME = Lock()
+
+
+def load_coremltools() -> Any:
+    """coremltools, without the warnings that it prints on systems without Core ML.
+
+    Raises:
+        MissingExtra: it is not installed, or of a version whose parts are not known.
+    """
+    logger = logging.getLogger("coremltools")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+            import coremltools
+    except ImportError as error:
+        raise MissingExtra(
+            f"coremltools cannot be imported: {error}", "pip install 'zoo-ml[coreml]'"
+        ) from error
+    finally:
+        logger.setLevel(before)
+    version: str = coremltools.__version__
+    if not f"{version}.".startswith(f"{SUPPORTED}."):
+        raise MissingExtra(
+            f"coremltools {version} is installed; zoo writes weights by private parts of "
+            f"coremltools {SUPPORTED}",
+            f"pip install 'coremltools=={SUPPORTED}.*'",
+        )
+    return coremltools
+
+
+@dataclass(frozen=True)
+class Array:
+    """What a constant will be: its shape, and its type by coremltools' name, such as `uint4`."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def bits(self) -> int:
+        """Bits that it takes on disk."""
+        width = int(self.dtype.removeprefix("u").removeprefix("int").removeprefix("fp"))
+        return prod(self.shape) * width
+
+
+@dataclass
+class Stream:
+    """The constants of one program that are yet to be made.
+
+    Attributes:
+        progress: is told the bytes written.
+        bits: bits that all constants made so far, and yet to be made, take on disk.
+        written: bytes that are through.
+    """
+
+    progress: Progress
+    bits: int = 0
+    written: int = 0
+    _waiting: dict[str, tuple[Array, Callable[[], Any]]] = field(default_factory=dict)
+
+    def constants(
+        self, name: str, parts: Mapping[str, Array], make: Callable[[], Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Constants that are made together, such as the integers and the scales of one weight.
+
+        Args:
+            name: of the constants; the part's name is appended.
+            parts: what each part will be.
+            make: makes the array of each part. It is called once, when the first one is written,
+                and the others are kept only until they are written too.
+
+        Returns: for each part, the variable to build the program with.
+        """
+        made: dict[str, Any] = {}
+
+        def part(key: str) -> Any:
+            if not made:
+                made.update(make())
+            return made.pop(key)
+
+        return {
+            key: self._constant(f"{name}_{key}" if key else name, array, partial(part, key))
+            for key, array in parts.items()
+        }
+
+    def _constant(self, name: str, array: Array, make: Callable[[], Any]) -> Any:
+        import numpy as np
+        from coremltools.converters.mil.mil import Builder as mb
+        from coremltools.converters.mil.mil import types
+
+        self.bits += array.bits
+        if prod(array.shape) < IMMEDIATE:
+            return mb.const(val=make(), name=name)
+        if name in self._waiting:
+            raise ValueError(f"two constants are called '{name}'")
+        kind = types.nptype_from_builtin(getattr(types, array.dtype))
+        self._waiting[name] = (array, make)
+        return mb.const(val=np.broadcast_to(np.zeros((), kind), array.shape), name=name)
+
+    def produce(self, name: str) -> Any:
+        """The real array of the constant `name`, or `None` when it is none of these."""
+        if name not in self._waiting:
+            return None
+        array, make = self._waiting.pop(name)
+        made = make()
+        if made.shape != array.shape:
+            raise ValueError(f"'{name}' was made in the shape {made.shape}, not {array.shape}")
+        self.written += array.bits // 8
+        self.progress.update(self.written, self.bits // 8)
+        return made
+
+    def require_all_written(self) -> None:
+        """Refuse to go on when a placeholder may have been written in place of its array."""
+        if self._waiting:
+            names = ", ".join(list(self._waiting)[:4])
+            raise StepError(f"coremltools did not write {len(self._waiting)} constants: {names}")
+
+
+@contextmanager
+def streaming(progress: Progress) -> Iterator[Stream]:
+    """Within this context, coremltools writes the constants of the stream as it asks for them.
+
+    Only one such context is open at a time in a process; others wait.
+
+    Raises:
+        MissingExtra: coremltools is missing, or of another version.
+    """
+    load_coremltools()
+    from coremltools.converters.mil.backend.mil import helper
+
+    original = helper._get_offset_by_writing_data
+    stream = Stream(progress)
+
+    def write(variable: Any, writer: Any) -> Any:
+        made = stream.produce(variable.op.name)
+        if made is None:
+            return original(variable, writer)
+        return original(SimpleNamespace(dtype=variable.dtype, val=made), writer)
+
+    with _ONE_AT_A_TIME:
+        helper._get_offset_by_writing_data = write
+        try:
+            yield stream
+        finally:
+            helper._get_offset_by_writing_data = original
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a package says about itself.
+
+    Attributes:
+        description: the model in one line.
+        author: who made the model.
+        license: SPDX identifier.
+        version: of the source, such as a commit.
+        details: further entries, such as the versions of the tools.
+    """
+
+    description: str = ""
+    author: str = ""
+    license: str = ""
+    version: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def save_program(
+    stream: Stream, program: Any, inputs: list[Any], package: Path, metadata: Metadata
+) -> None:
+    """Write `program` as the `.mlpackage` at `package`, its constants by the open `stream`.
+
+    The program is written as it was built: coremltools' passes would look at the placeholders.
+
+    Args:
+        stream: the context that the program was built in.
+        program: a MIL program for iOS 18.
+        inputs: `coremltools.TensorType` for each input whose shape is flexible.
+        package: where to write; temporary files lie beside it, so that one disk needs the room.
+        metadata: what to write into the package.
+    """
+    import coremltools as ct
+
+    with _temporary_files_in(package.parent), open(os.devnull, "w") as nowhere:  # noqa: SIM117
+        with redirect_stderr(nowhere):
+            model = ct.convert(
+                program,
+                inputs=inputs,
+                convert_to="mlprogram",
+                pass_pipeline=ct.PassPipeline.EMPTY,
+                compute_precision=ct.precision.FLOAT32,
+                minimum_deployment_target=ct.target.iOS18,
+                skip_model_load=True,
+                package_dir=str(package),
+            )
+    stream.require_all_written()
+    model.short_description = metadata.description
+    model.author, model.license, model.version = metadata.author, metadata.license, metadata.version
+    for key, value in metadata.details.items():
+        model.user_defined_metadata[key] = value
+    (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
+
+
+@contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
+        tempfile.tempdir = name
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
