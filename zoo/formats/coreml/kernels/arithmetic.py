@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.formats.coreml.kernels.arguments import Flag, Int, Ints
+from zoo.formats.coreml.kernels.arguments import Flag, Int, Ints, Text
 
 
 def add(x: Tensor, y: Tensor) -> Tensor:
@@ -160,7 +160,10 @@ def reduce_min(x: Tensor, axes: Ints = None, keep_dims: Flag = False) -> Tensor:
     return x.amin(axes or (), keepdim=keep_dims)
 
 
-def reduce_argmax(x: Tensor, axis: Int = -1, keep_dims: Flag = True) -> Tensor:
+def reduce_argmax(
+    x: Tensor, axis: Int = -1, keep_dims: Flag = True, output_dtype: Text = "int32"
+) -> Tensor:
+    """The caller turns the result into `output_dtype`, as it does with every result."""
     return x.argmax(axis, keepdim=keep_dims)
 
 

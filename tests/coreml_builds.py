@@ -1,0 +1,73 @@
+"""Core ML builds of small random checkpoints, made by the hooks themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from zoo.formats.coreml.language import PACKAGE
+from zoo.formats.coreml.package import Package
+from zoo.formats.coreml.plugin import optimize as optimize_hook
+from zoo.progress import Progress
+from zoo.recipe import Build, Optimization, Recipe, Source
+
+
+@dataclass
+class Notes:
+    """A listener that keeps what is said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def __call__(self, event: Any) -> None:
+        if event.state == "note":
+            self.said.append(event.message)
+
+
+def make_build(
+    plugin: ModuleType,
+    source: Path,
+    folder: Path,
+    *passes: dict[str, Any],
+    notes: Notes | None = None,
+    **options: Any,
+) -> Path:
+    """Convert `source` in `folder` and, with passes, optimize it; the folder of the result.
+
+    Passes are as in a recipe; options are the build's.
+    """
+    given = tuple(Optimization(step.pop("kind"), step) for step in map(dict, passes))
+    build = Build("coreml", given, options)
+    recipe = Recipe(
+        schema=1,
+        family=source.parent.name,
+        title="Test",
+        summary="for tests",
+        task="text-generation",
+        license="MIT",
+        parameters=1,
+        source=Source(folder=source.name),
+        build={"coreml": build},
+        ref="test",
+    )
+    progress = Progress("convert", notes or Notes())
+    converted = folder / "converted"
+    converted.mkdir(parents=True)
+    plugin.convert(recipe, build, source, converted, progress)
+    if not passes:
+        return converted
+    optimized = folder / "optimized"
+    optimized.mkdir()
+    return optimize_hook(recipe, build, converted, optimized, progress)
+
+
+def operations(package: Path, function: str | None = None) -> Counter[str]:
+    """How often each operation is in a function of a saved package."""
+    _, block = Package(package).function(function)
+    return Counter(operation.type for operation in block.operations)
+
+
+def package_of(build: Path) -> Path:
+    return build / PACKAGE
