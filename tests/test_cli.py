@@ -302,7 +302,7 @@ def test_show_json(zoo: Callable[..., Said]) -> None:
     data = zoo("show", "tiny", "--json").json
     assert set(data) == {
         "ref", "title", "summary", "task", "family", "license", "gated", "chat", "parameters",
-        "context", "source", "tokenizer", "builds", "check", "run",
+        "context", "source", "tokenizer", "adapters", "builds", "check", "run",
     }  # fmt: skip
     assert set(data["builds"][0]) == {
         "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",
@@ -521,7 +521,7 @@ def test_build_and_pull_print_the_folder(
     said = zoo("build", "tiny", "--no-check", "--format", "mlx")
     assert said.out == f"{artifact.path}\n"
     assert said.err.splitlines() == ["zoo: convert", "zoo: mind this", "zoo: check not run - why"]
-    assert asked == {"build": None, "format": "mlx", "family": None, "check": False}
+    assert asked == {"build": None, "format": "mlx", "family": None, "adapter": None, "check": False}
     quiet = zoo("pull", "tiny", "-q")
     assert quiet.out == f"{artifact.path}\n"
     assert quiet.err == "zoo: mind this\n"

@@ -18,6 +18,7 @@ from zoo.models import Model
 from zoo.pipeline import Pipeline, Plan
 from zoo.progress import Event, Listener
 from zoo.recipe import Recipe, Source
+from zoo.schema import suggest
 from zoo.store import Artifact, Store
 
 HUB = re.compile(r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
@@ -64,14 +65,16 @@ def plan(
 
 
 def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> Artifact:
-    """The source of a model, downloaded and verified.
+    """The source of a model, downloaded and verified, and its adapters.
 
     Raises:
         NotFound, Gated, Offline, IntegrityError, NoRoom: why it could not be had.
     """
     recipe, named = _resolve(ref, family)
     name, _ = choose(recipe, named, None)
-    return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener).fetch()
+    pipeline = Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener)
+    pipeline.adapters()
+    return pipeline.fetch()
 
 
 def build(
@@ -80,6 +83,7 @@ def build(
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
+    adapter: str | None = None,
     check: bool = True,
     listener: Listener = notes,
 ) -> Artifact:
@@ -89,7 +93,7 @@ def build(
         CheckFailed: the build strays too far from its source.
         StepError: a plugin failed; whatever `pull` raises.
     """
-    return _pipeline(ref, build, format, family, listener).make(check)
+    return _pipeline(ref, build, format, family, listener, adapter).make(check)
 
 
 def check(
@@ -98,10 +102,11 @@ def check(
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
+    adapter: str | None = None,
     listener: Listener = notes,
 ) -> Verdict:
     """Measure a build against its source, now, and store the verdict."""
-    return _pipeline(ref, build, format, family, listener).check()
+    return _pipeline(ref, build, format, family, listener, adapter).check()
 
 
 def load(
@@ -110,6 +115,7 @@ def load(
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
+    adapter: str | None = None,
     check: bool = True,
     force: bool = False,
     listener: Listener = notes,
@@ -121,6 +127,8 @@ def load(
         build: the build to run; by default the first one in the format.
         format: the format to run; by default what suits this machine, said on stderr.
         family: the architecture of a folder or repository, when its config.json doesn't tell.
+        adapter: the LoRA adapter to begin with; `Model.use` changes it. A name in the recipe, or
+            one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`.
         check: whether a build that is made now is checked against its source.
         force: load even what is estimated not to fit this machine's memory.
         listener: called with every progress `Event`.
@@ -129,7 +137,7 @@ def load(
         DoesNotFit: before anything is fetched.
         ZooError: see `build`; nothing half-made is left behind.
     """
-    pipeline = _pipeline(ref, build, format, family, listener)
+    pipeline = _pipeline(ref, build, format, family, listener, adapter)
     need = fit(pipeline.recipe, pipeline.name)
     if not (need.fits or force):
         raise DoesNotFit(
@@ -138,7 +146,13 @@ def load(
             "choose a smaller build (zoo show), or load it all the same with --force",
         )
     model = pipeline.run(pipeline.make(check))
-    model.ref, model.build, model.format = pipeline.recipe.ref, pipeline.name, pipeline.build.format
+    model.build, model.format = pipeline.name, pipeline.build.format
+    if adapter is not None:
+        try:
+            model.use(_adapter_name(adapter))
+        except BaseException:
+            model.close()
+            raise
     return model
 
 
@@ -174,9 +188,15 @@ def _installed(family: str, format: str) -> bool:
 
 
 def _pipeline(
-    ref: str, build: str | None, format: str | None, family: str | None, listener: Listener
+    ref: str,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    listener: Listener,
+    adapter: str | None = None,
 ) -> Pipeline:
     recipe, named = _resolve(ref, family)
+    recipe = _with_adapter(recipe, adapter)
     if named and build and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
     name, reason = choose(recipe, build or named, format)
@@ -193,6 +213,35 @@ def _resolve(ref: str, family: str | None) -> tuple[Recipe, str | None]:
     if family is not None:
         raise UsageError(f"--family is for a folder or repository, and '{ref}' has a recipe")
     return catalog().resolve(ref)
+
+
+def _with_adapter(recipe: Recipe, adapter: str | None) -> Recipe:
+    """The recipe, with an adapter of the user's own among its adapters."""
+    if adapter is None or adapter in recipe.adapter:
+        return recipe
+    if match := HUB.fullmatch(adapter):
+        source = _hub_source(match["repo"], match["revision"])
+    elif adapter.startswith((".", "/", "~")):
+        folder = Path(adapter).expanduser().resolve()
+        if not folder.is_dir():
+            raise NotFound(f"the adapter '{adapter}' is not a folder")
+        source = Source(folder=str(folder))
+    else:
+        known = ", ".join(recipe.adapter) or "none"
+        raise NotFound(
+            f"'{recipe.ref}' has no adapter '{adapter}'{suggest(adapter, recipe.adapter)}",
+            f"its adapters: {known}; one of your own is a folder, such as ./{adapter}",
+        )
+    return replace(recipe, adapter={**recipe.adapter, _adapter_name(adapter): source})
+
+
+def _adapter_name(adapter: str) -> str:
+    """The name of an adapter in a model: a folder's or a repository's last part."""
+    if match := HUB.fullmatch(adapter):
+        adapter = match["repo"]
+    elif adapter.startswith((".", "/", "~")):
+        adapter = str(Path(adapter).expanduser().resolve())
+    return re.sub(r"[^a-z0-9._-]+", "-", adapter.rpartition("/")[2].lower()).strip("-._")
 
 
 def _hub_source(repo: str, revision: str | None) -> Source:

@@ -43,12 +43,15 @@ def judge(
     metrics: dict[str, float], limits: dict[str, float], tools: dict[str, str | None]
 ) -> Verdict:
     """Hold figures against limits; a figure that is not a number breaks every limit."""
-    broken = []
-    for name, limit in limits.items():
-        value = metrics[name]
+    broken = [f"{name} was not measured" for name in limits if name not in metrics]
+    for figure, value in metrics.items():
+        name = figure.rpartition(":")[2]
+        if name not in limits:
+            continue
+        limit = limits[name]
         good = value >= limit if BETTER[name] == HIGHER else value <= limit
         if not good:
-            broken.append(f"{name} is {value:.4g}, must be {BETTER[name]} {limit:g}")
+            broken.append(f"{figure} is {value:.4g}, must be {BETTER[name]} {limit:g}")
     status: Literal["passed", "failed"] = "failed" if broken else "passed"
     return Verdict(status, "; ".join(broken), metrics, limits, tools)
 
@@ -72,10 +75,27 @@ def limits_of(recipe: Recipe, build: Build) -> dict[str, float]:
 def measure(
     recipe: Recipe, source: Callable[[], Model], build: Callable[[], Model]
 ) -> dict[str, float]:
-    """The figures of a build, by the measure of the recipe's task."""
+    """The figures of a build, by the measure of the recipe's task.
+
+    Those of the build with an adapter begin with its name: `pirate:top1`.
+    """
     assert recipe.check is not None
     inputs = [recipe.home / path for path in recipe.check.inputs]
-    return MEASURES[recipe.task](inputs, source, build)
+    take = MEASURES[recipe.task]
+    figures = take(inputs, source, build)
+    for name in recipe.adapter:
+        with_adapter = take(inputs, _using(name, source), _using(name, build))
+        figures |= {f"{name}:{figure}": value for figure, value in with_adapter.items()}
+    return figures
+
+
+def _using(adapter: str, load: Callable[[], Model]) -> Callable[[], Model]:
+    def loaded() -> Model:
+        model = load()
+        model.use(adapter)
+        return model
+
+    return loaded
 
 
 def measure_text(

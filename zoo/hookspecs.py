@@ -7,6 +7,7 @@ first that does not return `None` is the answer. A hook names only the arguments
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,14 @@ def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
 
 
 @hookspec(firstresult=True)
-def convert(recipe: Recipe, build: Build, source: Path, workdir: Path, progress: Progress) -> Path:
+def convert(
+    recipe: Recipe,
+    build: Build,
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    progress: Progress,
+) -> Path:
     """Turn the source model into this format.
 
     When: after `download`, once for each build with other `options`. The default keeps the source
@@ -61,6 +69,8 @@ def convert(recipe: Recipe, build: Build, source: Path, workdir: Path, progress:
         recipe: the recipe.
         build: the build; `build.options` is yours to read and validate.
         source: the folder that `download` returned. Read only.
+        adapters: the folder of each of `recipe.adapter`, by name. A format that chooses an
+            adapter at run time from files of its own writes them here; others leave it to `run`.
         workdir: an empty folder to write in; nothing outside it may change.
         progress: call `progress.update(done, total)` in any unit.
 
@@ -110,7 +120,7 @@ def optimize(
 
 
 @hookspec(firstresult=True)
-def run(recipe: Recipe, build: Build, artifact: Path) -> Model:
+def run(recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Path]) -> Model:
     """Load a finished build and return something to call.
 
     When: for every `zoo.load`. It is the one hook without a default.
@@ -119,6 +129,8 @@ def run(recipe: Recipe, build: Build, artifact: Path) -> Model:
         recipe: the recipe.
         build: the build.
         artifact: the folder of the finished build. Read only.
+        adapters: the folder of each of `recipe.adapter`, by name. A model that can use them has
+            their names in `Model.adapters`, and overrides `Model.switch`.
 
     Returns: a model of the recipe's task: a `zoo.TextModel` for text generation, and so on.
 

@@ -36,7 +36,10 @@ class Lock:
     def pin_recipe(self, recipe: Recipe) -> Recipe:
         """`recipe` with each of its sources pinned."""
         tokenizer = None if recipe.tokenizer is None else self.pin(recipe.tokenizer)
-        return replace(recipe, source=self.pin(recipe.source), tokenizer=tokenizer)
+        adapters = {name: self.pin(source) for name, source in recipe.adapter.items()}
+        return replace(
+            recipe, source=self.pin(recipe.source), tokenizer=tokenizer, adapter=adapters
+        )
 
     def record(self, source: Source, commit: str | None, files: Iterable[File]) -> None:
         """Remember what the first pull of `source` brought."""

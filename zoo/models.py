@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import InputError
+from zoo.errors import InputError, NotFound
 from zoo.schema import suggest
 
 if TYPE_CHECKING:
@@ -26,10 +26,33 @@ class Model(ABC):
     build = ""
     format = ""
     closed = False
+    adapters: Sequence[str] = ()
+    adapter: str | None = None
 
     @abstractmethod
     def __call__(self, *args: Any, **options: Any) -> Any:
         """What the model is for: generate text, transcribe speech, draw a picture."""
+
+    def use(self, adapter: str | None) -> None:
+        """Go on with an adapter of `adapters`, or with `None`, the model itself.
+
+        Raises:
+            NotFound: it has no such adapter.
+        """
+        self.require_open()
+        if adapter is not None and adapter not in self.adapters:
+            known = ", ".join(self.adapters) or "none"
+            raise NotFound(
+                f"'{self.ref}' has no adapter '{adapter}'{suggest(adapter, self.adapters)}",
+                f"its adapters: {known}",
+            )
+        self.switch(adapter)
+        self.adapter = adapter
+
+    def switch(self, adapter: str | None) -> None:
+        """What `use` does beyond remembering; a model with `adapters` overrides it."""
+        if adapter is not None:
+            raise NotImplementedError(f"{type(self).__name__} cannot switch adapters")
 
     def close(self) -> None:
         """Free the weights. A closed model answers with an `InputError`."""

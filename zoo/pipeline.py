@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,10 @@ class Pipeline:
         self.pinned = self.lock.pin_recipe(self.recipe)
         return source
 
+    def adapters(self) -> dict[str, Path]:
+        """The folder of each adapter of the recipe, downloaded and verified."""
+        return {name: part.fetch().path for name, part in self._adapter_parts.items()}
+
     def make(self, check: bool = True) -> Artifact:
         """The finished build, made from what is missing and checked before it is published.
 
@@ -116,10 +120,10 @@ class Pipeline:
             return done
         family = self._family()
         self._require_room(self.plan().bytes_needed)
-        source = self.fetch()
+        source, adapters = self.fetch(), self.adapters()
 
         def convert(workdir: Path, progress: Progress) -> Path:
-            return family.convert(self.pinned, self.build, source.path, workdir, progress)
+            return family.convert(self.pinned, self.build, source.path, adapters, workdir, progress)
 
         if not self.build.optimize:
             return self._step(
@@ -156,7 +160,7 @@ class Pipeline:
 
     def run(self, artifact: Artifact) -> Model:
         """The finished build, loaded."""
-        return self._family().run(self.pinned, self.build, artifact.path)
+        return self._family().run(self.pinned, self.build, artifact.path, self.adapters())
 
     @property
     def source_inputs(self) -> dict[str, Any]:
@@ -169,8 +173,13 @@ class Pipeline:
     @property
     def convert_inputs(self) -> dict[str, Any]:
         origin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        adapters = {
+            name: {**part.source_inputs, "commit": part.pinned.source.revision}
+            for name, part in self._adapter_parts.items()
+        }
         return {
             **self.source_inputs,
+            **({"adapters": adapters} if adapters else {}),
             "commits": [source.revision for source in self.pinned.sources],
             "family": self.recipe.family,
             "format": self.build.format,
@@ -199,6 +208,26 @@ class Pipeline:
     @property
     def build_key(self) -> str:
         return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+
+    @property
+    def _adapter_parts(self) -> dict[str, Pipeline]:
+        """For each adapter, the pipeline whose source it is."""
+        return {
+            name: Pipeline(
+                replace(
+                    self.recipe,
+                    ref=f"{self.recipe.ref}+{name}",
+                    source=source,
+                    tokenizer=None,
+                    adapter={},
+                ),
+                self.name,
+                self.store,
+                self.lock,
+                self.listener,
+            )
+            for name, source in self.recipe.adapter.items()
+        }
 
     def _asked(self, source: Source) -> dict[str, Any]:
         if source.folder is None:
@@ -303,10 +332,11 @@ class Pipeline:
         limits = checks.limits_of(self.recipe, self.build)
         self.listener(Event("check", "start"))
         family, reference = self._family(), self._family(REFERENCE)
+        adapters = self.adapters()
         metrics = checks.measure(
             self.recipe,
-            lambda: reference.run(self.pinned, Build(format=REFERENCE), source.path),
-            lambda: family.run(self.pinned, self.build, path),
+            lambda: reference.run(self.pinned, Build(format=REFERENCE), source.path, adapters),
+            lambda: family.run(self.pinned, self.build, path, adapters),
         )
         verdict = checks.judge(metrics, limits, {**self._tools(REFERENCE), **self._tools()})
         self.listener(Event("check", "done", message=str(verdict)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -52,10 +53,22 @@ class Family:
         return self._path("download", recipe, dest=dest, progress=progress)
 
     def convert(
-        self, recipe: Recipe, build: Build, source: Path, workdir: Path, progress: Progress
+        self,
+        recipe: Recipe,
+        build: Build,
+        source: Path,
+        adapters: Mapping[str, Path],
+        workdir: Path,
+        progress: Progress,
     ) -> Path:
         return self._path(
-            "convert", recipe, build=build, source=source, workdir=workdir, progress=progress
+            "convert",
+            recipe,
+            build=build,
+            source=source,
+            adapters=adapters,
+            workdir=workdir,
+            progress=progress,
         )
 
     def optimize(
@@ -65,12 +78,15 @@ class Family:
             "optimize", recipe, build=build, converted=converted, workdir=workdir, progress=progress
         )
 
-    def run(self, recipe: Recipe, build: Build, artifact: Path) -> Model:
+    def run(
+        self, recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Path]
+    ) -> Model:
         from zoo.models import Model
 
-        model = self._call("run", recipe, build=build, artifact=artifact)
+        model = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
         if not isinstance(model, Model):
             raise self._failure("run", recipe, f"returned {model!r}, which is not a zoo.Model")
+        model.ref = recipe.ref
         return model
 
     def answers(self, hook: str) -> str | None:

@@ -166,6 +166,10 @@ class Recipe:
     tokenizer: Source | None = field(
         default=None, metadata={"doc": "where the tokenizer comes from, when the source has none"}
     )
+    adapter: dict[str, Source] = field(
+        default_factory=dict,
+        metadata={"doc": "LoRA adapters by name; each is a choice at run time in every build"},
+    )
     gated: bool = field(default=False, metadata={"doc": "whether the source wants consent first"})
     chat: bool = field(default=False, metadata={"doc": "whether a prompt is a turn of a chat"})
     context: int | None = field(
@@ -186,9 +190,10 @@ class Recipe:
                 yield "tokenizer.files", f"lists '{path}', which the source has too"
         if not self.build:
             yield "build", "at least one build is needed"
-        for name in self.build:
-            if not re.fullmatch(NAME, name):
-                yield f"build.{name}", "must be a lower-case name"
+        for kind, names in (("build", self.build), ("adapter", self.adapter)):
+            for name in names:
+                if not re.fullmatch(NAME, name):
+                    yield f"{kind}.{name}", "must be a lower-case name"
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -17,6 +17,9 @@ no_check = click.option("--no-check", is_flag=True, help="Do not check a build m
 family = click.option(
     "--family", metavar="F", help="The family of a folder or repository without a recipe."
 )
+adapter = click.option(
+    "--adapter", metavar="A", help="A LoRA adapter: a name that zoo show lists, or a folder."
+)
 _build = click.option("--build", metavar="B", help="The build, such as mlx-4bit.")
 _format = click.option("--format", metavar="F", help="The format, such as mlx.")
 

@@ -13,6 +13,7 @@ from zoo.cli.drawing import drawing
 @click.command(name="build")
 @click.argument("name")
 @options.build_choice
+@options.adapter
 @options.no_check
 @options.quiet
 def command(
@@ -20,6 +21,7 @@ def command(
     build: str | None,
     format: str | None,
     family: str | None,
+    adapter: str | None,
     no_check: bool,
     quiet: bool,
 ) -> None:
@@ -33,6 +35,7 @@ def command(
             build=build,
             format=format,
             family=family,
+            adapter=adapter,
             check=not no_check,
             listener=listener,
         )

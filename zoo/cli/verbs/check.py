@@ -23,6 +23,7 @@ ITSELF = "it is the source itself"
 @click.command(name="check")
 @click.argument("name")
 @options.build_choice
+@options.adapter
 @options.as_json
 @options.quiet
 def command(
@@ -30,6 +31,7 @@ def command(
     build: str | None,
     format: str | None,
     family: str | None,
+    adapter: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -38,7 +40,9 @@ def command(
     The build is made first if it is not there. Exit code 1: it strays too far, or nobody can say.
     """
     with drawing(quiet) as listener:
-        verdict = api.check(name, build=build, format=format, family=family, listener=listener)
+        verdict = api.check(
+            name, build=build, format=format, family=family, adapter=adapter, listener=listener
+        )
     if as_json:
         output.document(asdict(verdict))
     else:
@@ -55,8 +59,9 @@ def _print(verdict: Verdict) -> None:
 
 
 def _row(verdict: Verdict, name: str) -> tuple[object, ...]:
-    value, limit = verdict.metrics[name], verdict.limits.get(name)
+    plain = name.rpartition(":")[2]
+    value, limit = verdict.metrics[name], verdict.limits.get(plain)
     if limit is None:
         return name, f"{value:.4g}", "-", "-"
-    holds = value >= limit if BETTER[name] == "at least" else value <= limit
-    return name, f"{value:.4g}", f"{BETTER[name]} {limit:g}", holds
+    holds = value >= limit if BETTER[plain] == "at least" else value <= limit
+    return name, f"{value:.4g}", f"{BETTER[plain]} {limit:g}", holds

@@ -41,6 +41,7 @@ def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("name")
 @click.argument("input", required=False)
 @options.build_choice
+@options.adapter
 @options.no_check
 @click.option("--force", is_flag=True, help="Load even what is not thought to fit the memory.")
 @text_options
@@ -52,6 +53,7 @@ def command(
     build: str | None,
     format: str | None,
     family: str | None,
+    adapter: str | None,
     no_check: bool,
     force: bool,
     as_json: bool,
@@ -73,6 +75,7 @@ def command(
             build=build,
             format=format,
             family=family,
+            adapter=adapter,
             check=not no_check,
             force=force,
             listener=listener,

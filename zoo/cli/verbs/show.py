@@ -3,6 +3,7 @@
 JSON: {ref, title, summary, task, family, license, gated, chat, parameters, context,
 source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha256}]},
 tokenizer: the same without bytes, or null when the source brings it,
+adapters: {name: the same without bytes},
 builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
 memory_bytes, fits, default, installed, check, words}],
 check: {inputs, limits, recorded} or null, run}.
@@ -77,6 +78,7 @@ def _described(recipe: Recipe) -> dict[str, Any]:
         "context": recipe.context,
         "source": {**_source(recipe.source), "bytes": sizes.download_bytes(recipe)},
         "tokenizer": _source(recipe.tokenizer) if recipe.tokenizer else None,
+        "adapters": {name: _source(source) for name, source in recipe.adapter.items()},
         "builds": [_build(recipe, name, default, stored.get(name)) for name in recipe.build],
         "check": asdict(recipe.check) if recipe.check else None,
         "run": f"zoo run {recipe.ref}",
@@ -126,6 +128,7 @@ def _print(data: dict[str, Any]) -> None:
             ("context", f"{data['context']} tokens" if data["context"] else None),
             ("source", _origin(source)),
             ("tokenizer", _origin(data["tokenizer"]) if data["tokenizer"] else None),
+            *((f"adapter {name}", _origin(a)) for name, a in data["adapters"].items()),
             ("size", sizes.human(source["bytes"])),
         ]
     )
