@@ -32,6 +32,7 @@ def make_build(
     folder: Path,
     *passes: dict[str, Any],
     notes: Notes | None = None,
+    adapters: dict[str, Path] | None = None,
     **options: Any,
 ) -> Path:
     """Convert `source` in `folder` and, with passes, optimize it; the folder of the result.
@@ -55,7 +56,7 @@ def make_build(
     progress = Progress("convert", notes or Notes())
     converted = folder / "converted"
     converted.mkdir(parents=True)
-    plugin.convert(recipe, build, source, converted, progress)
+    plugin.convert(recipe, build, source, adapters or {}, converted, progress)
     if not passes:
         return converted
     optimized = folder / "optimized"

@@ -1,5 +1,6 @@
 """Mistral by Core ML: a stateful program built straight from the source's weights."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
@@ -10,11 +11,16 @@ from zoo_mistral.config import for_coreml, read_mistral_config
 
 @zoo.hookimpl
 def convert(
-    recipe: zoo.Recipe, build: zoo.Build, source: Path, workdir: Path, progress: zoo.Progress
+    recipe: zoo.Recipe,
+    build: zoo.Build,
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    progress: zoo.Progress,
 ) -> Path:
     config = read_mistral_config(source)
     spec = for_coreml(config, recipe.context)
-    return convert_decoder(recipe, build, spec, config, source, workdir, progress)
+    return convert_decoder(recipe, build, spec, config, source, adapters, workdir, progress)
 
 
 @zoo.hookimpl

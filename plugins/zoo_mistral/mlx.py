@@ -1,6 +1,7 @@
 """Mistral by MLX: the source's own weights, with a config that mlx-lm reads right."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
@@ -28,5 +29,6 @@ def convert(source: Path, workdir: Path) -> Path:
 
 
 @zoo.hookimpl
-def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
-    return MLXTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+def run(recipe: zoo.Recipe, artifact: Path, adapters: Mapping[str, Path]) -> zoo.TextModel:
+    model = MLXTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+    return model.add_adapters(adapters)

@@ -1,5 +1,6 @@
 """Mistral by PyTorch: the source itself, run by transformers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
@@ -8,6 +9,7 @@ from zoo_mistral.config import read_mistral_config
 
 
 @zoo.hookimpl
-def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
+def run(recipe: zoo.Recipe, artifact: Path, adapters: Mapping[str, Path]) -> zoo.TextModel:
     read_mistral_config(artifact)
-    return TorchTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+    model = TorchTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+    return model.add_adapters(adapters)

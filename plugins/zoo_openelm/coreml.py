@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,12 +56,19 @@ def decoder_spec(config: OpenELMConfig) -> DecoderSpec:
 
 @zoo.hookimpl
 def convert(
-    recipe: zoo.Recipe, build: zoo.Build, source: Path, workdir: Path, progress: zoo.Progress
+    recipe: zoo.Recipe,
+    build: zoo.Build,
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    progress: zoo.Progress,
 ) -> Path:
     config = read_openelm_config(source)
     check_weights(source, config)
     spec = decoder_spec(config)
-    return convert_decoder(recipe, build, spec, read_json(source), source, workdir, progress)
+    return convert_decoder(
+        recipe, build, spec, read_json(source), source, adapters, workdir, progress
+    )
 
 
 @zoo.hookimpl

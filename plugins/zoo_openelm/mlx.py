@@ -1,6 +1,7 @@
 """OpenELM by MLX: the source's own weights, with a config that mlx-lm reads."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -46,5 +47,6 @@ def convert(source: Path, workdir: Path) -> Path:
 
 
 @zoo.hookimpl
-def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
-    return OpenELMMLXTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+def run(recipe: zoo.Recipe, artifact: Path, adapters: Mapping[str, Path]) -> zoo.TextModel:
+    model = OpenELMMLXTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+    return model.add_adapters(adapters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,5 +51,6 @@ class OpenELMTextModel(Prompted, TorchTextModel):
 
 
 @zoo.hookimpl
-def run(recipe: zoo.Recipe, artifact: Path) -> zoo.TextModel:
-    return OpenELMTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+def run(recipe: zoo.Recipe, artifact: Path, adapters: Mapping[str, Path]) -> zoo.TextModel:
+    model = OpenELMTextModel.load(artifact, context=recipe.context, chat=recipe.chat)
+    return model.add_adapters(adapters)

@@ -34,7 +34,7 @@ class _Entry:
 
 
 class Tensors:
-    """The floating-point tensors of the safetensors in a folder, by name.
+    """The floating-point tensors of safetensors, by name: those of a folder, or the `files` alone.
 
     A folder with `model*.safetensors` may hold the same weights in their maker's own layout too
     (`consolidated.safetensors`); those are left out.
@@ -43,10 +43,10 @@ class Tensors:
         IntegrityError: there are none, or a header is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, files: list[Path] | None = None) -> None:
         self.folder = folder
         self._entries: dict[str, _Entry] = {}
-        for path in weight_files(folder):
+        for path in files or weight_files(folder):
             self._entries.update(_read_header(path))
 
     @property

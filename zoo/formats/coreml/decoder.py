@@ -11,24 +11,41 @@ The program (iOS 18, https://apple.github.io/coremltools/docs-guides/source/stat
   only the last is of interest, Q - 1; a check asks for all.
 - `logits`, float16 of shape (1, K, vocabulary).
 
+A package with LoRA adapters has a function for each beside `main`. They share every weight; an
+adapter is a branch beside the linear layers that it changes.
+
 Everything is float16 except inside RMSNorm, where squares would overflow. Rotary positions come
 from tables, because angles in float16 would be wrong by whole turns at positions in the thousands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
+from zoo.formats.adapters import LowRank
 from zoo.formats.coreml.spec import DecoderSpec, LayerSpec
-from zoo.formats.coreml.streaming import WEIGHT_FILE, Metadata, save_program, streaming
-from zoo.formats.coreml.weights import Compression, Ledger, Weights
+from zoo.formats.coreml.streaming import (
+    WEIGHT_FILE,
+    Metadata,
+    save_program,
+    shared_constant,
+    streaming,
+)
+from zoo.formats.coreml.weights import Compression, Ledger, Weights, plain_name, to_float16
 from zoo.formats.tensors import Tensors
 from zoo.progress import Progress
 
 IGNORED = ("rotary_emb.inv_freq",)
 """Endings of tensors that some checkpoints have and no decoder needs."""
+
+MAIN = "main"
+"""The function without an adapter."""
+
+Adapters = Mapping[str, Mapping[str, LowRank]]
+"""For each adapter, what it adds to the weight of which name."""
 
 BLOB_OVERHEAD = 128
 """Most bytes that `weight.bin` spends on a constant's header and alignment."""
@@ -42,10 +59,11 @@ def write_decoder(
     compression: Compression,
     metadata: Metadata,
     progress: Progress,
+    adapters: Adapters | None = None,
 ) -> Ledger:
     """Write the decoder in `source` as the `.mlpackage` at `package`.
 
-    No more than one of its tensors is in memory at a time.
+    No more than one of its tensors is in memory at a time, beside the adapters.
 
     Returns: what the weights take.
 
@@ -55,24 +73,26 @@ def write_decoder(
     source.require(spec.shapes, IGNORED if spec.names.head else (*IGNORED, "lm_head.weight"))
     with streaming(progress) as stream:
         weights = Weights(stream, source.shapes, source.read, compression)
-        program, inputs = _program(spec, weights)
+        program, inputs = _program(spec, weights, adapters or {})
         save_program(stream, program, inputs, package, metadata)
-    _require_size(package, spec, weights.ledger)
+    _require_size(package, spec, weights.ledger, adapters or {})
     return weights.ledger
 
 
-def _require_size(package: Path, spec: DecoderSpec, ledger: Ledger) -> None:
+def _require_size(package: Path, spec: DecoderSpec, ledger: Ledger, adapters: Adapters) -> None:
     """Refuse a package whose weights on disk are not as large as the ledger says."""
     tables = 2 * spec.context * spec.head_dim * 2
-    biases = sum(shape[0] for shape in spec.shapes.values() if len(shape) == 2) * 2
-    found, wanted = (package / WEIGHT_FILE).stat().st_size, ledger.bits // 8 + tables + biases
-    if abs(found - wanted) > 0.005 * wanted + BLOB_OVERHEAD * 4 * len(spec.shapes):
+    branches = [change for changes in adapters.values() for change in changes.values()]
+    added = sum(change.down.size + change.up.size for change in branches) * 2
+    found, wanted = (package / WEIGHT_FILE).stat().st_size, ledger.bits // 8 + tables + added
+    blobs = 4 * len(spec.shapes) + 2 * len(branches)
+    if abs(found - wanted) > 0.005 * wanted + BLOB_OVERHEAD * blobs:
         raise IntegrityError(
             f"the weights in {package} take {found:,} bytes, and should take {wanted:,}"
         )
 
 
-def _program(spec: DecoderSpec, weights: Weights) -> tuple[Any, list[Any]]:
+def _program(spec: DecoderSpec, weights: Weights, adapters: Adapters) -> tuple[Any, list[Any]]:
     """The MIL program, and the types of its flexible inputs."""
     import coremltools as ct
     import numpy as np
@@ -85,35 +105,67 @@ def _program(spec: DecoderSpec, weights: Weights) -> tuple[Any, list[Any]]:
     places = mb.TensorSpec((wanted.symbol,), dtype=types.int32)
     caches = [mb.StateTensorSpec(spec.state_shape, dtype=types.fp16) for _ in range(2)]
 
-    def main(  # the names that Core ML's users see
-        inputIds: Any,  # noqa: N803
-        causalMask: Any,  # noqa: N803
-        logitIndices: Any,  # noqa: N803
-        keyCache: Any,  # noqa: N803
-        valueCache: Any,  # noqa: N803
-    ) -> Any:
-        decoder = _Decoder(spec, weights, causalMask, (keyCache, valueCache))
-        return decoder.logits(inputIds, logitIndices)
+    def function(name: str) -> Any:
+        def body(  # the names that Core ML's users see
+            inputIds: Any,  # noqa: N803
+            causalMask: Any,  # noqa: N803
+            logitIndices: Any,  # noqa: N803
+            keyCache: Any,  # noqa: N803
+            valueCache: Any,  # noqa: N803
+        ) -> Any:
+            branches = _Branches(name, adapters.get(name, {}))
+            decoder = _Decoder(spec, weights, branches, causalMask, (keyCache, valueCache))
+            return decoder.logits(inputIds, logitIndices)
+
+        made: Any = mb.program(
+            input_specs=[tokens, mask, places, *caches],
+            opset_version=ct.target.iOS18,
+            function_name=name,
+        )
+        return made(body)
 
     inputs = [
         ct.TensorType("inputIds", shape=(1, given), dtype=np.int32),
         ct.TensorType("causalMask", shape=(1, 1, given, total), dtype=np.float16),
         ct.TensorType("logitIndices", shape=(wanted,), dtype=np.int32),
     ]
-    as_program: Any = mb.program(
-        input_specs=[tokens, mask, places, *caches], opset_version=ct.target.iOS18
-    )
-    return as_program(main), inputs
+    program = function(MAIN)
+    for name in adapters:
+        program.add_function(name, function(name).functions[name])
+    return program, inputs
+
+
+class _Branches:
+    """What an adapter, the function's own, adds to linear layers."""
+
+    def __init__(self, adapter: str, changes: Mapping[str, LowRank]) -> None:
+        self.adapter, self.changes = adapter, changes
+
+    def added(self, x: Any, weight: str, y: Any) -> Any:
+        """`y`, the product of `x` and `weight`, with the adapter's change added."""
+        from coremltools.converters.mil.mil import Builder as mb
+
+        change = self.changes.get(weight)
+        if change is None:
+            return y
+        for part, matrix in (("down", change.down), ("up", change.up)):
+            name = f"{plain_name(weight)}_{plain_name(self.adapter)}_{part}"
+            narrow = to_float16(matrix, f"the adapter '{self.adapter}'")
+            x = mb.linear(x=x, weight=shared_constant(name, narrow), bias=zeros(len(narrow)))
+        return mb.add(x=y, y=x)
 
 
 class _Decoder:
     """The operations of one program; shapes are given as they flow, Q tokens of E."""
 
-    def __init__(self, spec: DecoderSpec, weights: Weights, mask: Any, caches: Any) -> None:
+    def __init__(
+        self, spec: DecoderSpec, weights: Weights, branches: _Branches, mask: Any, caches: Any
+    ) -> None:
         import numpy as np
         from coremltools.converters.mil.mil import Builder as mb
 
-        self.spec, self.weights, self.mask, self.caches, self.mb = spec, weights, mask, caches, mb
+        self.spec, self.weights, self.branches = spec, weights, branches
+        self.mask, self.caches, self.mb = mask, caches, mb
         sizes = mb.shape(x=mask)
         total = mb.gather(x=sizes, indices=np.int32(3), axis=0)
         given = mb.gather(x=sizes, indices=np.int32(2), axis=0)
@@ -122,7 +174,8 @@ class _Decoder:
         first = self._vector(self.start, 0)
         last = self._vector(self.end, spec.head_dim)
         self.cos, self.sin = (
-            mb.slice_by_index(x=table, begin=first, end=last) for table in rope_tables(spec)
+            mb.slice_by_index(x=shared_constant(name, table), begin=first, end=last)
+            for name, table in zip(("cosines", "sines"), rope_tables(spec), strict=True)
         )
 
     def logits(self, tokens: Any, places: Any) -> Any:
@@ -135,7 +188,11 @@ class _Decoder:
             x = mb.add(x=x, y=self._ffn(x, number))
         x = mb.gather(x=x, indices=places, axis=1, validate_indices=False)
         head = weights.large(names.head, "head") if names.head else embedding
-        return mb.linear(x=self._norm(x, names.norm), weight=head, name="logits")
+        x = self._norm(x, names.norm)
+        if names.head is None or names.head not in self.branches.changes:
+            return mb.linear(x=x, weight=head, bias=zeros(self.spec.vocabulary), name="logits")
+        logits = mb.linear(x=x, weight=head, bias=zeros(self.spec.vocabulary))
+        return mb.identity(x=self.branches.added(x, names.head, logits), name="logits")
 
     def _attention(self, x: Any, number: int, layer: LayerSpec) -> Any:
         """(1, Q, width) to the same."""
@@ -213,7 +270,10 @@ class _Decoder:
         return self._linear(mb.mul(x=mb.silu(x=gate), y=up), names.down, number)
 
     def _linear(self, x: Any, name: str, number: int) -> Any:
-        return self.mb.linear(x=x, weight=self.weights.large(name.format(layer=number)))
+        weight = name.format(layer=number)
+        rows = self.spec.shapes[weight][0]
+        y = self.mb.linear(x=x, weight=self.weights.large(weight), bias=zeros(rows))
+        return self.branches.added(x, weight, y)
 
     def _norm(self, x: Any, name: str, number: int = 0) -> Any:
         """RMSNorm over the last axis, computed in float32: a square of 256 overflows float16."""
@@ -224,7 +284,9 @@ class _Decoder:
         mean = mb.reduce_mean(x=mb.mul(x=wide, y=wide), axes=[-1], keep_dims=True)
         scaled = mb.mul(x=wide, y=mb.rsqrt(x=mean, epsilon=np.float32(self.spec.eps)))
         narrow = mb.cast(x=scaled, dtype="fp16")
-        return mb.mul(x=narrow, y=self.weights.small(name.format(layer=number)))
+        weight = name.format(layer=number)
+        scale = shared_constant(plain_name(weight), self.weights.small(weight))
+        return mb.mul(x=narrow, y=scale)
 
     def _vector(self, *entries: Any) -> Any:
         """An int32 vector of numbers and of variables of shape (1,)."""
@@ -232,6 +294,13 @@ class _Decoder:
 
         parts = [np.array([e], np.int32) if isinstance(e, int) else e for e in entries]
         return self.mb.concat(values=parts, axis=0)
+
+
+def zeros(count: int) -> Any:
+    """No bias, stored once for all layers of the same height; by itself each would have its own."""
+    import numpy as np
+
+    return shared_constant(f"no_bias_{count}", np.zeros(count, np.float16))
 
 
 def rope_tables(spec: DecoderSpec) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from zoo.errors import InputError, MissingExtra
+from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.package import Package
 from zoo.formats.coreml.streaming import load_coremltools
 
@@ -51,6 +52,32 @@ def open_program(package: Path, *, function: str | None = None, mode: Mode = "fp
     return ReferenceProgram(package, function=function, mode=mode)
 
 
+class Functions:
+    """The functions of a package, opened as they are asked for; what they share is read once.
+
+    Args:
+        package: a saved `.mlpackage`.
+        mode: how the reference executor computes.
+
+    Raises:
+        IntegrityError: the package is damaged.
+    """
+
+    def __init__(self, package: Path, *, mode: Mode = "fp16") -> None:
+        self._path, self._mode, self._package = package, mode, Package(package)
+        self._constants = Constants(self._package)
+        self.names = self._package.functions
+        """Their names, the default one first."""
+
+    def open(self, name: str | None = None) -> Program:
+        """A function ready to run, as `open_program` gives it."""
+        if sys.platform == "darwin":
+            return open_program(self._path, function=name)
+        return ReferenceProgram(
+            self._path, function=name, mode=self._mode, constants=self._constants
+        )
+
+
 class ReferenceProgram:
     """A function of a package, run in PyTorch on the CPU.
 
@@ -58,6 +85,7 @@ class ReferenceProgram:
         path: the package.
         function: its name; `None` for the default one.
         mode: `fp16` rounds as Core ML's float16 does, `fp32` does not round.
+        constants: those of the package, when another function of it is open already.
 
     Raises:
         IntegrityError: the package is damaged, or has an operation that is not known.
@@ -65,14 +93,21 @@ class ReferenceProgram:
         MissingExtra: coremltools or PyTorch is not installed.
     """
 
-    def __init__(self, path: Path, *, function: str | None = None, mode: Mode = "fp16") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        function: str | None = None,
+        mode: Mode = "fp16",
+        constants: Constants | None = None,
+    ) -> None:
         _require_torch()
         from zoo.formats.coreml.steps import compile_block
 
-        package = Package(path)
+        constants = constants or Constants(Package(path))
         self.name = path.name
-        self._interface, block = package.function(function)
-        self._steps = compile_block(package, block, rounds=mode == "fp16")
+        self._interface, block = constants.package.function(function)
+        self._steps = compile_block(constants, block, rounds=mode == "fp16")
         self._inputs = {feature.name: feature.type for feature in self._interface.input}
         self._outputs = list(block.outputs)
 
@@ -100,7 +135,7 @@ class ReferenceProgram:
         """
         import torch
 
-        from zoo.formats.coreml.steps import to_tensor
+        from zoo.formats.coreml.constants import to_tensor
 
         if self._interface.state and state is None:
             raise InputError(f"{self.name} needs a state, from make_state()")

@@ -16,6 +16,7 @@ from typing import Any
 
 from zoo import schema
 from zoo.errors import RecipeError
+from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.decoder import write_decoder
 from zoo.formats.coreml.passes import read_pass
@@ -27,6 +28,7 @@ from zoo.progress import Progress
 from zoo.recipe import Build, Recipe
 
 PACKAGE = "model.mlpackage"
+ADAPTERS = "adapters"
 TEXT_FILES = (".json", ".jinja", ".model", ".txt")
 NAMED_WEIGHTS = 6
 
@@ -37,6 +39,7 @@ def convert_decoder(
     spec: DecoderSpec,
     config: Mapping[str, Any],
     source: Path,
+    adapters: Mapping[str, Path],
     workdir: Path,
     progress: Progress,
 ) -> Path:
@@ -46,11 +49,12 @@ def convert_decoder(
         spec: the decoder; `context` is the most that the model can do, and is cut down to what
             the build asks for.
         config: the `config.json` to keep beside the model, for its tokenizer.
-        recipe, build, source, workdir, progress: as for the hook.
+        recipe, build, source, adapters, workdir, progress: as for the hook.
 
     Raises:
         RecipeError: an option of the build that does not exist.
-        IntegrityError: weights that are not those of the spec, or that float16 cannot hold.
+        IntegrityError: weights that are not those of the spec, or that float16 cannot hold; an
+            adapter of another model.
     """
     options = _read_options(recipe, build)
     spec = replace(spec, context=min(spec.context, options.context))
@@ -59,10 +63,15 @@ def convert_decoder(
     spec.write(workdir)
     if build.optimize:
         read_pass(recipe, build)
+        read_adapters(adapters, spec.shapes)
         for path in weight_files(source):
             link_or_copy(path, workdir / path.name)
+        for name, folder in adapters.items():
+            (workdir / ADAPTERS / name).mkdir(parents=True)
+            for file in adapter_files(folder):
+                link_or_copy(file, workdir / ADAPTERS / name / file.name)
     else:
-        _write(recipe, spec, source, workdir, Keep(), progress)
+        _write(recipe, spec, source, adapters, workdir, Keep(), progress)
     return workdir
 
 
@@ -73,7 +82,9 @@ def compress_decoder(
     _copy_text_files(converted, workdir, "config.json")
     spec = read_spec(converted)
     spec.write(workdir)
-    _write(recipe, spec, converted, workdir, compression, progress)
+    laid = (converted / ADAPTERS).glob("*")
+    adapters = {folder.name: folder for folder in sorted(laid)}
+    _write(recipe, spec, converted, adapters, workdir, compression, progress)
     return workdir
 
 
@@ -81,6 +92,7 @@ def _write(
     recipe: Recipe,
     spec: DecoderSpec,
     source: Path,
+    adapters: Mapping[str, Path],
     workdir: Path,
     compression: Compression,
     progress: Progress,
@@ -92,6 +104,7 @@ def _write(
         compression=compression,
         metadata=describe(recipe, spec),
         progress=progress,
+        adapters=read_adapters(adapters, spec.shapes),
     )
     if ledger.skipped:
         reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]

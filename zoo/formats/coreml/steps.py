@@ -8,7 +8,8 @@ from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.formats.coreml.aliases import Operation, need_copies
-from zoo.formats.coreml.package import Package, decompress
+from zoo.formats.coreml.constants import Constants, Name, arguments_of, is_constant, to_tensor
+from zoo.formats.coreml.package import Package
 
 MOVING = {
     "concat", "expand_dims", "gather", "gather_along_axis", "identity", "relu", "reshape", "select",
@@ -17,21 +18,11 @@ MOVING = {
 }  # fmt: skip
 """Operations whose results are numbers that they were given, and so are rounded already."""
 
-WIDE = 2_000_000_000
-"""Weights up to which all of them are widened to float32 once, not each time they are used."""
-
 _TYPES = {
     "BOOL": "bool", "INT8": "int8", "INT16": "int16", "INT32": "int32", "UINT8": "uint8",
     "UINT16": "int32", "FLOAT16": "float32", "FLOAT32": "float32",
 }  # fmt: skip
 """What each type of MIL is held as; float16 is float32 with rounded values."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """An argument that an earlier step computes, or a weight that is kept narrow."""
-
-    name: str
 
 
 @dataclass
@@ -109,27 +100,36 @@ class Step:
         return found[entry.name] if entry.name in found else self.narrow[entry.name].float()
 
 
-def compile_block(package: Package, block: Any, *, rounds: bool) -> list[Step]:
-    """The steps of a block, in order; constants and compressed weights are computed once.
+def compile_block(constants: Constants, block: Any, *, rounds: bool) -> list[Step]:
+    """The steps of a block, in order.
 
     Args:
-        package: where the constants are.
+        constants: those of its package.
         block: the protobuf of the block.
         rounds: whether float16 results are rounded.
 
     Raises:
         IntegrityError: the package is damaged, or has an operation that is not known.
     """
+    import torch
+
     from zoo.formats.coreml.kernels import arithmetic, neural, shape
     from zoo.formats.coreml.kernels.arguments import kernels
 
+    package = constants.package
     known = kernels([arithmetic, neural, shape])
     _require_known(package, block, known)
-    held, narrow = _constants(package, block)
+    tensors = constants.of(block)
+    narrow = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if torch.is_tensor(tensor) and tensor.dtype == torch.float16
+    }
+    held = {name: tensor for name, tensor in tensors.items() if name not in narrow}
     steps = [
         _step(package, operation, known.get(operation.type), rounds, held, narrow)
         for operation in block.operations
-        if not _is_constant(operation)
+        if not is_constant(operation)
     ]
     outputs, last = set(block.outputs), {}
     for number, step in enumerate(steps):
@@ -142,32 +142,12 @@ def compile_block(package: Package, block: Any, *, rounds: bool) -> list[Step]:
     return steps
 
 
-def to_tensor(value: Any, keep_half: bool = False) -> Any:
-    """The PyTorch tensor of an array; text stays what it is.
-
-    float16 becomes float32, unless it is a matrix to be kept; unsigned integers become int32.
-    """
-    import numpy as np
-    import torch
-
-    if isinstance(value, str):
-        return value
-    array = np.asarray(value)
-    if array.dtype == np.float16 and not (keep_half and array.ndim > 1):
-        array = array.astype(np.float32)
-    elif array.dtype in (np.uint16, np.uint32, np.int64):
-        array = array.astype(np.int32)
-    elif not array.flags.writeable or not array.flags.c_contiguous:
-        array = array.copy()
-    return torch.from_numpy(array)
-
-
 def _require_known(package: Package, block: Any, known: Mapping[str, Any]) -> None:
     from zoo.formats.coreml.kernels.arguments import wanted
 
     for operation in block.operations:
         kind = operation.type
-        if _is_constant(operation) or kind in ("read_state", "write_state"):
+        if is_constant(operation) or kind in ("read_state", "write_state"):
             continue
         if kind not in known or operation.blocks:
             raise IntegrityError(
@@ -180,43 +160,6 @@ def _require_known(package: Package, block: Any, known: Mapping[str, Any]) -> No
                 "to the reference executor",
                 "on a Mac, Core ML runs it",
             )
-
-
-def _constants(package: Package, block: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Constants that are held as they are used, and those that are widened at each use."""
-    import torch
-
-    arrays: dict[str, Any] = {}
-    for operation in filter(_is_constant, block.operations):
-        if operation.type == "const":
-            arrays[operation.outputs[0].name] = package.value(operation.attributes["val"])
-            continue
-        arguments = {
-            key: arrays[value.name] if isinstance(value, Name) else value
-            for key, value in _arguments(package, operation).items()
-        }
-        results = decompress(operation.type, arguments)
-        names = [output.name for output in operation.outputs]
-        arrays.update(zip(names, results, strict=True))
-    used = {
-        binding.name
-        for operation in block.operations
-        if not _is_constant(operation)
-        for argument in operation.inputs.values()
-        for binding in argument.arguments
-    }
-    arrays = {name: array for name, array in arrays.items() if name in used}
-    total = sum(array.size for array in arrays.values() if not isinstance(array, str))
-    tensors: dict[str, Any] = {}
-    while arrays:
-        name, array = arrays.popitem()
-        tensors[name] = to_tensor(array, keep_half=total > WIDE)
-    narrow = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if torch.is_tensor(tensor) and tensor.dtype == torch.float16
-    }
-    return {name: tensor for name, tensor in tensors.items() if name not in narrow}, narrow
 
 
 def _step(
@@ -239,7 +182,7 @@ def _step(
     forms = wanted(kernel) if kernel else {}
     fixed: dict[str, Any] = {}
     late: list[tuple[str, Any, Callable[[Any], Any] | None]] = []
-    for key, value in _arguments(package, operation).items():
+    for key, value in arguments_of(package, operation).items():
         convert = forms.get(key)
         if kernel is None and key == "input":
             fixed[key] = value.name
@@ -256,24 +199,6 @@ def _step(
     ]
     half = "FLOAT16" in kinds and operation.type not in MOVING
     return Step(operation.type, kernel, fixed, late, outputs, rounds and half, narrow)
-
-
-def _arguments(package: Package, operation: Any) -> dict[str, Any]:
-    """The arguments of an operation: arrays, names, or lists of both."""
-    found: dict[str, Any] = {}
-    for key, argument in operation.inputs.items():
-        entries = [
-            Name(binding.name)
-            if binding.WhichOneof("binding") == "name"
-            else package.value(binding.value)
-            for binding in argument.arguments
-        ]
-        found[key] = entries if key == "values" else entries[0]
-    return found
-
-
-def _is_constant(operation: Any) -> bool:
-    return bool(operation.type == "const" or operation.type.startswith("constexpr_"))
 
 
 def _type_name(output: Any) -> str:

@@ -92,11 +92,14 @@ class Stream:
     bits: int = 0
     written: int = 0
     _waiting: dict[str, tuple[Array, Callable[[], Any]]] = field(default_factory=dict)
+    _named: set[str] = field(default_factory=set)
 
     def constants(
         self, name: str, parts: Mapping[str, Array], make: Callable[[], Mapping[str, Any]]
     ) -> dict[str, Any]:
         """Constants that are made together, such as the integers and the scales of one weight.
+
+        Functions of one program share those that they call by the same name.
 
         Args:
             name: of the constants; the part's name is appended.
@@ -123,14 +126,15 @@ class Stream:
         from coremltools.converters.mil.mil import Builder as mb
         from coremltools.converters.mil.mil import types
 
-        self.bits += array.bits
         if prod(array.shape) < IMMEDIATE:
+            self.bits += array.bits
             return mb.const(val=make(), name=name)
-        if name in self._waiting:
-            raise ValueError(f"two constants are called '{name}'")
+        if name not in self._named:
+            self._named.add(name)
+            self._waiting[name] = (array, make)
+            self.bits += array.bits
         kind = types.nptype_from_builtin(getattr(types, array.dtype))
-        self._waiting[name] = (array, make)
-        return mb.const(val=np.broadcast_to(np.zeros((), kind), array.shape), name=name)
+        return shared_constant(name, np.broadcast_to(np.zeros((), kind), array.shape))
 
     def produce(self, name: str) -> Any:
         """The real array of the constant `name`, or `None` when it is none of these."""
@@ -149,6 +153,15 @@ class Stream:
         if self._waiting:
             names = ", ".join(list(self._waiting)[:4])
             raise StepError(f"coremltools did not write {len(self._waiting)} constants: {names}")
+
+
+def shared_constant(name: str, array: Any) -> Any:
+    """A constant that the functions of a program store once, where they call it the same."""
+    from coremltools.converters.mil.mil import Builder as mb
+
+    constant = mb.const(val=array, name=name)
+    constant.op.weight_id = name
+    return constant
 
 
 @contextmanager
@@ -208,13 +221,16 @@ def save_program(
 
     Args:
         stream: the context that the program was built in.
-        program: a MIL program for iOS 18.
+        program: a MIL program for iOS 18, with one function or several.
         inputs: `coremltools.TensorType` for each input whose shape is flexible.
         package: where to write; temporary files lie beside it, so that one disk needs the room.
         metadata: what to write into the package.
     """
     import coremltools as ct
 
+    for function in program.functions.values():
+        function.set_input_types(tuple(inputs))
+    program.export_as_multifunction = len(program.functions) > 1
     with _temporary_files_in(package.parent), open(os.devnull, "w") as nowhere:  # noqa: SIM117
         with redirect_stderr(nowhere):
             model = ct.convert(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.errors import InputError
-from zoo.formats.coreml.execute import Mode, Program, open_program
+from zoo.formats.coreml.execute import Functions, Mode, Program
 from zoo.formats.coreml.language import PACKAGE
 from zoo.formats.coreml.spec import DecoderSpec, read_spec
 from zoo.formats.sampling import Sampler
@@ -25,6 +25,7 @@ class CoreMLTextModel(TextModel):
         program: has `make_state()` and `predict(inputs, state)`, which updates the state.
         spec: the decoder's.
         tokenizer, context, chat: as for `TextModel`.
+        functions: of the program's package; those beside the default one are adapters.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class CoreMLTextModel(TextModel):
         *,
         context: int | None = None,
         chat: bool = False,
+        functions: Functions | None = None,
     ) -> None:
         room = min(spec.context, context or spec.context)
         super().__init__(tokenizer, context=room, chat=chat)
-        self._program, self._spec = program, spec
+        self._program, self._spec, self._functions = program, spec, functions
+        self.adapters = tuple(functions.names[1:]) if functions else ()
 
     @classmethod
     def load(
@@ -56,12 +59,19 @@ class CoreMLTextModel(TextModel):
             IntegrityError: the build is damaged.
         """
         spec = read_spec(folder)
-        program = open_program(folder / PACKAGE, mode=mode)
-        return cls(program, spec, Tokenizer(folder), context=context, chat=chat)
+        functions = Functions(folder / PACKAGE, mode=mode)
+        tokenizer = Tokenizer(folder)
+        return cls(
+            functions.open(), spec, tokenizer, context=context, chat=chat, functions=functions
+        )
+
+    def switch(self, adapter: str | None) -> None:
+        if self._functions is not None:
+            self._program = self._functions.open(adapter)
 
     def close(self) -> None:
         super().close()
-        del self._program
+        del self._program, self._functions
 
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         self.require_open()

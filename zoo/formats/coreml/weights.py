@@ -97,6 +97,7 @@ class Weights:
     ) -> None:
         self.stream, self.shapes, self.read = stream, shapes, read
         self.compression, self.ledger = compression, Ledger()
+        self._counted: set[str] = set()
 
     def small(self, name: str) -> Any:
         """The tensor `name` as a float16 array, at once: for norms and biases."""
@@ -116,15 +117,23 @@ class Weights:
             scheme = Keep().scheme(role)
         parts = _parts(scheme, shape)
         self._count(name, sum(array.bits for array in parts.values()))
-        plain = re.sub(r"\W", "_", name)
+        plain = plain_name(name)
         made = self.stream.constants(
             plain, parts, lambda: encode(self.read(name), scheme, name=name)
         )
         return _decoded(made, plain)
 
     def _count(self, name: str, bits: int) -> None:
+        if name in self._counted:
+            return
+        self._counted.add(name)
         self.ledger.weights += prod(self.shapes[name])
         self.ledger.bits += bits
+
+
+def plain_name(name: str) -> str:
+    """A tensor's name as Core ML writes names."""
+    return re.sub(r"\W", "_", name)
 
 
 def encode(weight: Any, scheme: Scheme, name: str = "weight") -> dict[str, Any]:

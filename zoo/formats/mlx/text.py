@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +41,25 @@ class MLXTextModel(TextModel):
         return model
 
     _module: Any = None
+    _branches: Any = None
+
+    def add_adapters(self, folders: Mapping[str, Path]) -> Self:
+        """Have the LoRA adapters in these folders to choose from; returns the model.
+
+        Raises:
+            IntegrityError: an adapter is damaged, or of another model.
+        """
+        from zoo.formats.adapters import read_adapters
+        from zoo.formats.mlx.branches import Branches, matrix_shapes
+
+        changes = read_adapters(folders, matrix_shapes(self._module))
+        self._branches = Branches(self._module, changes)
+        self.adapters = tuple(folders)
+        return self
+
+    def switch(self, adapter: str | None) -> None:
+        if self._branches is not None:
+            self._branches.use(adapter)
 
     def close(self) -> None:
         super().close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -58,6 +58,26 @@ class TorchTextModel(TextModel):
             context=context or config.get("max_position_embeddings"),
             chat=chat,
         )
+
+    _branches: Any = None
+
+    def add_adapters(self, folders: Mapping[str, Path]) -> Self:
+        """Have the LoRA adapters in these folders to choose from; returns the model.
+
+        Raises:
+            IntegrityError: an adapter is damaged, or of another model.
+        """
+        from zoo.formats.adapters import read_adapters
+        from zoo.formats.torch.branches import Branches
+
+        shapes = {name: tuple(weight.shape) for name, weight in self.module.named_parameters()}
+        self._branches = Branches(self.module, read_adapters(folders, shapes))
+        self.adapters = tuple(folders)
+        return self
+
+    def switch(self, adapter: str | None) -> None:
+        if self._branches is not None:
+            self._branches.active = adapter
 
     def close(self) -> None:
         super().close()

@@ -1,0 +1,41 @@
+"""Adapters in PyTorch: each adds its product beside a linear layer, and can be changed any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.formats.adapters import LowRank
+
+
+class Branches:
+    """The adapters of one module.
+
+    Args:
+        module: has a `torch.nn.Linear` for every matrix that an adapter changes.
+        adapters: for each, what it adds to the weight of which name.
+    """
+
+    def __init__(self, module: Any, adapters: Mapping[str, Mapping[str, LowRank]]) -> None:
+        import torch
+
+        self.active: str | None = None
+        place = next(module.parameters())
+        self._parts: dict[tuple[str, str], tuple[Any, Any]] = {}
+        for adapter, changes in adapters.items():
+            for weight, change in changes.items():
+                down, up = torch.tensor(change.down), torch.tensor(change.up)
+                self._parts[adapter, weight] = (down.to(place), up.to(place))
+        for weight in dict.fromkeys(weight for _, weight in self._parts):
+            layer = module.get_submodule(weight.removesuffix(".weight"))
+            layer.register_forward_hook(self._hook(weight))
+
+    def _hook(self, weight: str) -> Any:
+        def add(_: Any, inputs: tuple[Any], output: Any) -> Any:
+            found = self._parts.get((self.active or "", weight))
+            if found is None:
+                return output
+            down, up = found
+            return output + inputs[0] @ down.T @ up.T
+
+        return add
