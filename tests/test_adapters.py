@@ -7,6 +7,7 @@ import json
 import pytest
 
 PLUGIN = """
+from collections.abc import Mapping
 from pathlib import Path
 import zoo
 
@@ -25,7 +26,7 @@ def convert(source, adapters, workdir):
     return workdir
 
 @zoo.hookimpl
-def run(artifact, adapters):
+def run(artifact: Path, adapters: Mapping[str, Path]) -> Speaker:
     return Speaker((artifact / "words").read_text(), adapters)
 """
 RECIPE = """

@@ -521,7 +521,13 @@ def test_build_and_pull_print_the_folder(
     said = zoo("build", "tiny", "--no-check", "--format", "mlx")
     assert said.out == f"{artifact.path}\n"
     assert said.err.splitlines() == ["zoo: convert", "zoo: mind this", "zoo: check not run - why"]
-    assert asked == {"build": None, "format": "mlx", "family": None, "adapter": None, "check": False}
+    assert asked == {
+        "build": None,
+        "format": "mlx",
+        "family": None,
+        "adapter": None,
+        "check": False,
+    }
     quiet = zoo("pull", "tiny", "-q")
     assert quiet.out == f"{artifact.path}\n"
     assert quiet.err == "zoo: mind this\n"

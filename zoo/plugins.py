@@ -210,4 +210,4 @@ def _type_name(annotation: Any) -> str:
     if annotation is inspect.Parameter.empty:
         return ""
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return text.rpartition(".")[2].strip("'\"")
+    return text.strip("'\"").partition("[")[0].rpartition(".")[2]

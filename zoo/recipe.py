@@ -125,6 +125,10 @@ class Build:
     limits: dict[str, float] = field(
         default_factory=dict, metadata={"doc": "limits of the check, over the recipe's own"}
     )
+    bits: float | None = field(
+        default=None,
+        metadata={"doc": "bits of each weight on disk, with scales and tables; else estimated"},
+    )
     minimum_os: str | None = field(
         default=None, metadata={"doc": "oldest system that runs it, such as 'iOS18'"}
     )

@@ -22,7 +22,12 @@ def human(count: float | None) -> str:
 
 
 def bits_per_weight(build: Build) -> float:
-    """Bits for each weight: a group of quantized weights also stores its scale and offset."""
+    """Bits for each weight: what the recipe says, else an estimate from the passes.
+
+    A group of quantized weights also stores its scale and offset.
+    """
+    if build.bits is not None:
+        return build.bits
     bits = float(STORED_BITS)
     for step in build.optimize:
         if "bits" in step.options:

@@ -8,6 +8,7 @@ import math
 import random
 from pathlib import Path
 
+import openelm  # noqa: F401  makes it known to transformers
 import torch
 from stories import Turn, chat, make_story
 from torch.nn.functional import cross_entropy

@@ -21,6 +21,7 @@ from tables, because angles in float16 would be wrong by whole turns at position
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,16 @@ from zoo.formats.coreml.streaming import (
     shared_constant,
     streaming,
 )
-from zoo.formats.coreml.weights import Compression, Ledger, Weights, plain_name, to_float16
+from zoo.formats.coreml.weights import (
+    FULL,
+    Compression,
+    Ledger,
+    Role,
+    Weights,
+    plain_name,
+    stored_bits,
+    to_float16,
+)
 from zoo.formats.tensors import Tensors
 from zoo.progress import Progress
 
@@ -77,6 +87,19 @@ def write_decoder(
         save_program(stream, program, inputs, package, metadata)
     _require_size(package, spec, weights.ledger, adapters or {})
     return weights.ledger
+
+
+def bits_per_weight(spec: DecoderSpec, compression: Compression) -> float:
+    """Bits that each weight of the decoder takes on disk, with scales and tables."""
+    roles: dict[str | None, Role] = {spec.names.embedding: "embeddings", spec.names.head: "head"}
+    bits = weights = 0
+    for name, shape in spec.shapes.items():
+        weights += prod(shape)
+        if len(shape) == 1:
+            bits += FULL * prod(shape)
+        else:
+            bits += stored_bits(shape, compression.scheme(roles.get(name, "linear")))
+    return bits / weights
 
 
 def _require_size(package: Path, spec: DecoderSpec, ledger: Ledger, adapters: Adapters) -> None:

@@ -131,6 +131,13 @@ class Weights:
         self.ledger.bits += bits
 
 
+def stored_bits(shape: tuple[int, ...], scheme: Scheme) -> int:
+    """Bits that a matrix takes on disk; one that does not divide into groups stays float16."""
+    if scheme.obstacle(shape):
+        scheme = Keep().scheme("linear")
+    return sum(array.bits for array in _parts(scheme, shape).values())
+
+
 def plain_name(name: str) -> str:
     """A tensor's name as Core ML writes names."""
     return re.sub(r"\W", "_", name)

@@ -1,0 +1,203 @@
+"""The miniatures by Core ML, from outside: the same text, checks that pass, damage that does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from coreml_builds import make_build, package_of
+
+import zoo_mistral.coreml
+import zoo_openelm.coreml
+from zoo import checks
+from zoo.formats.coreml.package import Package
+from zoo.formats.coreml.spec import read_spec
+from zoo.formats.coreml.streaming import MODEL_FILE, WEIGHT_FILE
+from zoo.formats.coreml.text import CoreMLTextModel
+from zoo.formats.torch.text import TorchTextModel
+from zoo.recipe import read_recipe
+from zoo_openelm.coreml import OpenELMCoreMLTextModel
+from zoo_openelm.torch import OpenELMTextModel
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+FAMILIES = {
+    "mistral": (zoo_mistral.coreml, TorchTextModel, CoreMLTextModel),
+    "openelm": (zoo_openelm.coreml, OpenELMTextModel, OpenELMCoreMLTextModel),
+}
+BUILDS = {"coreml-fp16": 16.0, "coreml-int4": 5.5, "coreml-palettized": 5.5}
+"""The builds of a miniature, and what their weights take at most, in bits."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_coreml_writes_what_torch_writes(built, family):
+    texts = {
+        format: built.zoo(
+            "run", f"{family}:mini", "Once upon a time", "--format", format, "--max-tokens", "10"
+        )
+        for format in ("torch", "coreml")
+    }
+    assert texts["coreml"].returncode == 0, texts["coreml"].stderr
+    assert texts["coreml"].stdout == texts["torch"].stdout
+    assert len(texts["torch"].stdout.split()) > 5
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("build", BUILDS)
+def test_the_check_passes_and_its_figures_are_stored(built, family, build):
+    done = built.zoo("check", f"{family}:mini/{build}", "--json")
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert verdict["status"] == "passed"
+    assert verdict["metrics"]["positions"] == 1024
+    assert verdict["tools"]["coremltools"].startswith("9.")
+    (folder,) = (p for p in built.artifacts() if f"{family}-mini-{build}" in p.name)
+    stored = json.loads((folder / "manifest.json").read_text())
+    assert stored["check"]["metrics"] == verdict["metrics"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("build", BUILDS)
+def test_the_size_on_disk_is_the_size_predicted(built, family, build):
+    shown = json.loads(built.zoo("show", f"{family}:mini", "--json").stdout)
+    (told,) = (b for b in shown["builds"] if b["name"] == build)
+    folder = Path(built.zoo("build", f"{family}:mini/{build}").stdout.strip())
+    weights = (package_of(folder) / WEIGHT_FILE).stat().st_size
+    assert told["bits_per_weight"] <= BUILDS[build]
+    tables = 4 * 1024 * read_spec(folder).head_dim
+    assert weights - tables == pytest.approx(
+        shown["parameters"] * told["bits_per_weight"] / 8, rel=0.02
+    )
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module", params=["coreml-fp16", "coreml-int4"])
+def made(request, family, tmp_path_factory):
+    """A build of a miniature, and how to judge it, by its recipe's own limits."""
+    recipe = read_recipe(RECIPES / family / "mini.toml")
+    plugin, torch_model, coreml_model = FAMILIES[family]
+    passes = [{"kind": s.kind, **s.options} for s in recipe.build[request.param].optimize]
+    folder = make_build(plugin, RECIPES / family / "mini", tmp_path_factory.mktemp(family), *passes)
+    limits = checks.limits_of(recipe, recipe.build[request.param])
+    source = recipe.home / "mini"
+
+    def judge(build: Path) -> checks.Verdict:
+        figures = checks.measure(
+            replace(recipe, adapter={}),
+            lambda: torch_model.load(source, context=None),
+            lambda: coreml_model.load(build),
+        )
+        return checks.judge(figures, limits, {})
+
+    return folder, judge
+
+
+def flip_a_block(build: Path) -> None:
+    """Invert the bits of 16 KB of one layer's largest matrix."""
+    package = Package(package_of(build))
+    _, block = package.function()
+    blobs = {}
+    for operation in block.operations:
+        inputs = [b.value for given in operation.inputs.values() for b in given.arguments]
+        for value in (*inputs, operation.attributes["val"]):
+            if value.WhichOneof("value") == "blobFileValue" and "layers_0_" in str(
+                operation.outputs
+            ):
+                shape = [d.constant.size for d in value.type.tensorType.dimensions]
+                blobs[value.blobFileValue.offset] = int(np.prod(shape))
+    offset = max(blobs, key=blobs.__getitem__)
+    weights = package_of(build) / WEIGHT_FILE
+    data = np.fromfile(weights, np.uint8)
+    start = int(data[offset + 16 : offset + 24].view("<u8")[0])
+    data[start : start + 16384] ^= 255
+    data.tofile(weights)
+
+
+def change_operations(build: Path, change) -> None:
+    package = Package(package_of(build))
+    _, block = package.function()
+    for operation in block.operations:
+        change(operation)
+    (package_of(build) / MODEL_FILE).write_bytes(package.spec.SerializeToString())
+
+
+def drop_the_mask(build: Path) -> None:
+    def drop(operation) -> None:
+        if operation.type == "scaled_dot_product_attention":
+            del operation.inputs["attn_mask"]
+
+    change_operations(build, drop)
+
+
+def turn_positions(build: Path) -> None:
+    """Write the tables of another base of the rotary positions."""
+    from zoo.formats.coreml.decoder import rope_tables
+
+    spec = read_spec(build)
+    weights = package_of(build) / WEIGHT_FILE
+    data = weights.read_bytes()
+    wrong = rope_tables(replace(spec, rope_theta=spec.rope_theta / 20))
+    for right, other in zip(rope_tables(spec), wrong, strict=True):
+        assert data.count(right.tobytes()) == 1
+        data = data.replace(right.tobytes(), other.tobytes())
+    weights.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [None, flip_a_block, drop_the_mask, turn_positions])
+def test_the_check_sees_damage(made, tmp_path, damage):
+    folder, judge = made
+    build = shutil.copytree(folder, tmp_path / "build")
+    if damage is not None:
+        damage(build)
+    verdict = judge(build)
+    assert verdict.status == ("failed" if damage else "passed"), str(verdict)
+
+
+DAMAGED = """
+from pathlib import Path
+import zoo
+import zoo_mistral.coreml as real
+
+@zoo.hookimpl
+def convert(recipe, build, source, adapters, workdir, progress):
+    made = real.convert(recipe, build, source, adapters, workdir, progress)
+    weights = next(made.rglob("weight.bin"))
+    data = bytearray(weights.read_bytes())
+    middle = len(data) // 128 * 64
+    data[middle : middle + 64] = bytes(255 - byte for byte in data[middle : middle + 64])
+    weights.write_bytes(data)
+    return made
+
+run = real.run
+"""
+
+
+def test_a_damaged_build_is_not_published(sandbox):
+    """One block of 32 weights, through a plugin, the pipeline and the command line."""
+    from zoo.testing.plugins import install_plugin
+
+    groups = {
+        "zoo.families": {"bent.coreml": "bent_coreml", "bent.torch": "zoo_mistral.torch"},
+    }
+    install_plugin(sandbox.site, "bent", {"bent_coreml.py": DAMAGED}, groups)
+    text = (RECIPES / "mistral" / "mini.toml").read_text()
+    recipe = text.replace('family = "mistral"', 'family = "bent"')
+    shutil.copytree(RECIPES / "mistral" / "mini", sandbox.config / "mini")
+    for folder in (RECIPES / "mistral").glob("mini-*"):
+        target = sandbox.config / folder.name
+        shutil.copytree(folder, target) if folder.is_dir() else shutil.copy(folder, target)
+    catalog = 'schema = 1\n[models.bent]\ndefault = "v"\nvariants = { v = "v.toml" }\n'
+    sandbox.catalog(catalog, v=recipe)
+    done = sandbox.zoo("build", "bent:v/coreml-fp16")
+    assert done.returncode == 1
+    assert "failed its check" in done.stderr
+    assert done.stdout == ""
+    assert not [path for path in sandbox.artifacts() if "coreml" in path.name]
+    assert [path for path in (sandbox.home / "failed").iterdir() if "coreml" in path.name]

@@ -1,0 +1,68 @@
+"""What recipes say of the size of Core ML builds, from the shapes of the published models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from openelm_checkpoint import TINY
+from test_openelm import PUBLISHED
+
+from zoo.formats.coreml.decoder import bits_per_weight
+from zoo.formats.coreml.passes import read_pass
+from zoo.formats.coreml.spec import DecoderSpec
+from zoo.recipe import Recipe, read_recipe
+from zoo_mistral.config import for_coreml, read_mistral_config
+from zoo_openelm.config import parse_config, read_openelm_config
+from zoo_openelm.coreml import decoder_spec
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+MISTRAL_7B = {
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 1e6,
+    "vocab_size": 32768,
+}
+OPENELM = {
+    **{key: value for key, value in TINY.items() if key not in ("num_query_heads", "num_kv_heads")},
+    "vocab_size": 32000,
+    "ffn_multipliers": [0.5, 4.0],
+    "ffn_dim_divisor": 256,
+}
+
+
+def spec_of(recipe: Recipe) -> DecoderSpec:
+    """The decoder of a recipe: of the checkpoint that is here, or as published."""
+    if recipe.source.folder:
+        folder = recipe.home / recipe.source.folder
+        if recipe.family == "mistral":
+            return for_coreml(read_mistral_config(folder), recipe.context)
+        return decoder_spec(read_openelm_config(folder))
+    if recipe.family == "mistral":
+        return for_coreml(MISTRAL_7B, recipe.context)
+    layers, width, head_dim, _ = PUBLISHED[recipe.ref.partition("-")[0]]
+    sizes = {"num_transformer_layers": layers, "model_dim": width, "head_dim": head_dim}
+    return decoder_spec(parse_config({**OPENELM, **sizes}))
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*/*.toml")), ids=lambda p: p.stem)
+def test_the_bits_are_those_of_the_shapes(path):
+    recipe = read_recipe(path)
+    if recipe.family not in ("mistral", "openelm"):
+        pytest.skip("no decoder")
+    spec = spec_of(recipe)
+    assert sum(_count(shape) for shape in spec.shapes.values()) == recipe.parameters
+    compressed = {n: b for n, b in recipe.build.items() if b.format == "coreml" and b.optimize}
+    assert len(compressed) >= 2
+    for build in compressed.values():
+        assert build.bits == pytest.approx(
+            bits_per_weight(spec, read_pass(recipe, build)), rel=0.005
+        )
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    return shape[0] * (shape[1] if len(shape) > 1 else 1)
