@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.api import build, catalog, check, load, plan, pull, show
+    from zoo.api import build, catalog, check, cost, load, plan, pull, show
     from zoo.catalogs import Catalog
     from zoo.checks import Verdict
+    from zoo.costs import Cost, Operation
     from zoo.errors import (
         AmbiguousName,
         BrokenPlugin,
@@ -44,9 +45,10 @@ if TYPE_CHECKING:
     from zoo.store import Artifact, Store
 
 _HOME = {
-    "zoo.api": "build catalog check load plan pull show",
+    "zoo.api": "build catalog check cost load plan pull show",
     "zoo.catalogs": "Catalog",
     "zoo.checks": "Verdict",
+    "zoo.costs": "Cost Operation",
     "zoo.errors": "AmbiguousName BrokenPlugin CheckFailed DoesNotFit Gated InputError "
     "IntegrityError MissingExtra MissingPlugin NoRoom NotFound Offline PluginConflict "
     "PluginError RecipeError StepError UsageError ZooError",

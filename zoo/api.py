@@ -11,6 +11,7 @@ from typing import Any
 from zoo import machine, sizes
 from zoo.catalogs import Catalog, open_catalog
 from zoo.checks import Verdict
+from zoo.costs import Cost
 from zoo.discovery import FAMILIES, providers
 from zoo.errors import DoesNotFit, InputError, NotFound, UsageError
 from zoo.lock import Lock
@@ -22,6 +23,9 @@ from zoo.schema import suggest
 from zoo.store import Artifact, Store
 
 HUB = re.compile(r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+
+COSTED = "coreml"
+"""The format whose builds tell what they cost, when none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,29 @@ def check(
 ) -> Verdict:
     """Measure a build against its source, now, and store the verdict."""
     return _pipeline(ref, build, format, family, listener, adapter).check()
+
+
+def cost(
+    ref: str,
+    *,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    tokens: int | None = None,
+    listener: Listener = notes,
+) -> Cost:
+    """What a build takes to run, operation by operation; it is made first if it is not there.
+
+    Args:
+        tokens: how many tokens go through a language model at once; `None` for one.
+
+    Raises:
+        UsageError: the format has no such report; whatever `build` raises.
+    """
+    if build is None and format is None:
+        recipe, named = _resolve(ref, family)
+        format = COSTED if named is None and COSTED in recipe.formats else None
+    return _pipeline(ref, build, format, family, listener).cost(tokens)
 
 
 def load(

@@ -1,4 +1,6 @@
-"""The four hooks. A plugin is a module with some of them; each docstring here is its tutorial.
+"""The four hooks that make and run a model, and one that tells what it costs.
+
+A plugin is a module with some of them; each docstring here is its tutorial.
 
 A family that needs nothing special in a format writes `run` alone; every other step has a default.
 For one (family, format) pair the family's hook goes first, then the format's, then zoo's own: the
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from zoo.costs import Cost
     from zoo.models import Model
     from zoo.progress import Progress
     from zoo.recipe import Build, Recipe
@@ -140,5 +143,31 @@ def run(recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Pat
         >>> @zoo.hookimpl
         ... def run(recipe, artifact):
         ...     return MyTextModel(artifact, recipe)
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def cost(recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
+    """Count what a finished build takes to run, operation by operation.
+
+    When: for `zoo cost`. The hook is optional: the other four make and run a model without it. A
+    format brings it for all of its families.
+
+    Arguments:
+        recipe: the recipe.
+        build: the build.
+        artifact: the folder of the finished build. Read only.
+        tokens: how many tokens go through a language model at once; `None` for one.
+
+    Returns: a `zoo.Cost`.
+
+    Errors: as for `download`.
+
+    Example:
+        >>> @zoo.hookimpl
+        ... def cost(artifact):
+        ...     layers = read_layers(artifact)
+        ...     return zoo.Cost("one picture", tuple(map(operation_of, layers)))
     """
     raise NotImplementedError

@@ -18,6 +18,7 @@ from zoo.recipe import Build, File, Recipe, Source
 from zoo.store import Artifact, Manifest, Store, Stored, describe_files, key_of, now
 
 if TYPE_CHECKING:
+    from zoo.costs import Cost
     from zoo.models import Model
     from zoo.plugins import Family
 
@@ -161,6 +162,11 @@ class Pipeline:
     def run(self, artifact: Artifact) -> Model:
         """The finished build, loaded."""
         return self._family().run(self.pinned, self.build, artifact.path, self.adapters())
+
+    def cost(self, tokens: int | None) -> Cost:
+        """What the finished build takes to run."""
+        family = self._family()
+        return family.cost(self.pinned, self.build, self.make().path, tokens)
 
     @property
     def source_inputs(self) -> dict[str, Any]:

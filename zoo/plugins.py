@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from zoo import defaults, hookspecs, hub
+from zoo.costs import Cost
 from zoo.discovery import FAMILIES, FORMATS, Provider, family_formats, provider
-from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, ZooError
+from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, UsageError, ZooError
 from zoo.schema import suggest
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
     from zoo.recipe import Build, Recipe
 
-HOOKS = ("download", "convert", "optimize", "run")
+HOOKS = ("download", "convert", "optimize", "run", "cost")
 
 
 class Family:
@@ -88,6 +89,17 @@ class Family:
             raise self._failure("run", recipe, f"returned {model!r}, which is not a zoo.Model")
         model.ref = recipe.ref
         return model
+
+    def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
+        if "cost" not in self._answers:
+            raise UsageError(
+                f"builds of '{recipe.ref}' in the format '{self.format}' have no cost report",
+                "choose another format, such as --format coreml",
+            )
+        result = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
+        if not isinstance(result, Cost):
+            raise self._failure("cost", recipe, f"returned {result!r}, which is not a zoo.Cost")
+        return result
 
     def answers(self, hook: str) -> str | None:
         """The distribution whose implementation of `hook` goes first."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from zoo import api, machine, sizes
+from zoo.costs import Operation
 from zoo.recipe import Build, Recipe
 from zoo.store import Artifact
+
+ENOUGH = 1000
+"""Weights below which padding and tables would hide what each of them takes."""
 
 WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
 
@@ -37,6 +41,13 @@ def count(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f}{letter}"
     return str(number)
+
+
+def bits(operation: Operation) -> str:
+    """Bits that each weight of an operation takes on disk, where there are enough to tell."""
+    if operation.parameters < ENOUGH:
+        return "-"
+    return f"{8 * operation.weight_bytes / operation.parameters:.2f}"
 
 
 def optimizations(build: Build) -> str:

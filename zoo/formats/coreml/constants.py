@@ -16,6 +16,10 @@ Origin = tuple[Any, ...]
 """Where a constant comes from: the same for two functions that share it."""
 
 
+Makers = dict[str, tuple[Any, int]]
+"""For each constant, the operation that makes it and which of its outputs it is."""
+
+
 @dataclass(frozen=True)
 class Name:
     """An argument that another operation computes."""
@@ -51,7 +55,7 @@ class Constants:
         for name in used:
             origin = self._origin(name, makers)
             if origin is None or origin not in self._shared:
-                tensor = to_tensor(self._array(name, makers), keep_half=size > WIDE)
+                tensor = self.tensor(name, makers, size > WIDE)
                 if origin is None:
                     tensors[name] = tensor
                     continue
@@ -59,7 +63,11 @@ class Constants:
             tensors[name] = self._shared[origin]
         return tensors
 
-    def _array(self, name: str, makers: dict[str, tuple[Any, int]]) -> Any:
+    def tensor(self, name: str, makers: Makers, keep_half: bool) -> Any:
+        """One constant, as `of` gives it."""
+        return to_tensor(self._array(name, makers), keep_half)
+
+    def _array(self, name: str, makers: Makers) -> Any:
         operation, number = makers[name]
         if operation.type == "const":
             return self.package.value(operation.attributes["val"])
@@ -69,7 +77,7 @@ class Constants:
         }
         return decompress(operation.type, given)[number]
 
-    def _origin(self, name: str, makers: dict[str, tuple[Any, int]]) -> Origin | None:
+    def _origin(self, name: str, makers: Makers) -> Origin | None:
         """Where a constant comes from; `None` for one that is in the program itself."""
         operation, number = makers[name]
         if operation.type == "const":

@@ -108,7 +108,7 @@ class Package:
             raise IntegrityError(f"{self.path} has no constant at {where} of its weights")
         size, start = (int(number) for number in header[8:24].view("<u8"))
         count = int(np.prod(shape, dtype=np.int64))
-        wanted = _stored_bytes(type_name, count)
+        wanted = stored_bytes(type_name, count)
         if size < wanted or start + wanted > len(data):
             raise IntegrityError(
                 f"{self.path} is cut short: a constant at {where} needs {wanted:,} bytes"
@@ -263,7 +263,7 @@ def _type_name(number: int) -> str:
     return name
 
 
-def _stored_bytes(type_name: str, count: int) -> int:
+def stored_bytes(type_name: str, count: int) -> int:
     import numpy as np
 
     if type_name in PACKED:

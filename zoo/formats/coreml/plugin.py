@@ -1,16 +1,41 @@
-"""What all families share in the format `coreml`: the passes `quantize` and `palettize`."""
+"""What all families share in the format `coreml`: passes, and what a build costs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import RecipeError
-from zoo.formats.coreml.language import compress_decoder
+from zoo.costs import Cost, Operation
+from zoo.errors import InputError, RecipeError
+from zoo.formats.coreml.cost import fixed_inputs, package_cost
+from zoo.formats.coreml.language import PACKAGE, compress_decoder
+from zoo.formats.coreml.package import Package
 from zoo.formats.coreml.passes import read_pass
-from zoo.formats.coreml.spec import SPEC_FILE
+from zoo.formats.coreml.spec import SPEC_FILE, read_spec
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
 from zoo.recipe import Build, Recipe
+
+
+@hookimpl
+def cost(artifact: Path, tokens: int | None) -> Cost:
+    """Of a language model: for so many tokens, the last of which fill its state."""
+    if (artifact / SPEC_FILE).is_file():
+        context = read_spec(artifact).context
+        given = tokens or 1
+        if given > context:
+            raise InputError(f"{given} tokens are more than the {context} that the state holds")
+        inputs = {
+            "inputIds": (1, given),
+            "causalMask": (1, 1, given, context),
+            "logitIndices": (1,),
+        }
+        many = "1 token" if given == 1 else f"{given:,} tokens"
+        case = f"{many} after {context - given:,} others"
+        return Cost(case, tuple(package_cost(artifact / PACKAGE, inputs)))
+    operations: list[Operation] = []
+    for path in sorted(artifact.rglob("*.mlpackage")):
+        operations += package_cost(path, fixed_inputs(Package(path)), path.stem)
+    return Cost("one call of each component", tuple(operations))
 
 
 @hookimpl

@@ -1,0 +1,127 @@
+"""`zoo cost`: what a build takes to run, operation by operation.
+
+JSON: {ref, build, case, total, layers: [operation], kinds: [operation], operations: [operation]},
+where an operation is {part, layer, kind, name, parameters, weight_bytes, activation_bytes, flops,
+count, device, share}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from zoo import api, sizes
+from zoo.cli import facts, options, output
+from zoo.cli.drawing import drawing
+from zoo.cli.output import Column
+from zoo.costs import Cost, Operation
+from zoo.errors import InputError
+
+FIGURES = (
+    Column("COUNT", right=True, drop=5),
+    Column("PARAMETERS", right=True),
+    Column("BITS", right=True, drop=4),
+    Column("WEIGHTS", right=True),
+    Column("TRAFFIC", right=True, drop=3),
+    Column("FLOPS", right=True),
+    Column("DEVICE"),
+    Column("SHARE", right=True),
+)
+
+
+@click.command(name="cost")
+@click.argument("name")
+@options.build_choice
+@click.option("--tokens", type=click.IntRange(1), help="Tokens that go through at once.")
+@click.option("--operations", "each", is_flag=True, help="List every operation.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with charts here.")
+@options.as_json
+@options.quiet
+def command(
+    name: str,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    tokens: int | None,
+    each: bool,
+    html: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """What a build takes to run: weights, traffic and arithmetic.
+
+    TRAFFIC is what operations read and write beside weights; of FLOPS, a multiplication and an
+    addition are two. On a Mac, DEVICE and SHARE are those of Core ML's own plan.
+    """
+    with drawing(quiet) as listener:
+        cost = api.cost(
+            name, build=build, format=format, family=family, tokens=tokens, listener=listener
+        )
+    if html is not None:
+        _write_page(html, name, cost)
+    if as_json:
+        output.document(
+            {
+                "ref": name,
+                "case": cost.case,
+                "total": asdict(cost.total),
+                "layers": [asdict(layer) for layer in cost.by_layer()],
+                "kinds": [asdict(kind) for kind in cost.by_kind()],
+                "operations": [asdict(operation) for operation in cost.operations],
+            }
+        )
+    elif html is None:
+        _print(cost, each)
+
+
+def _write_page(path: Path, name: str, cost: Cost) -> None:
+    from zoo.cli.cost_page import page
+
+    try:
+        path.write_text(page(name, cost), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    output.note(f"wrote {path}")
+
+
+def _print(cost: Cost, each: bool) -> None:
+    output.tell(f"{cost.case}:")
+    output.tell()
+    parts = len({operation.part for operation in cost.operations}) > 1
+    first = (Column("PART"),) if parts else ()
+    if each:
+        columns = (
+            *first,
+            Column("LAYER", drop=2),
+            Column("OPERATION"),
+            Column("KIND"),
+            *FIGURES[1:],
+        )
+        rows = [
+            (*((o.part,) if parts else ()), o.layer, o.name, o.kind, *_figures(o)[1:])
+            for o in cost.operations
+        ]
+        output.table(
+            columns, [*rows, (*("",) * len(first), "", "total", "", *_figures(cost.total)[1:])]
+        )
+        return
+    layers = [(*((o.part,) if parts else ()), o.name, *_figures(o)) for o in cost.by_layer()]
+    total = (*("",) * len(first), "total", *_figures(cost.total))
+    output.table((*first, Column("LAYER"), *FIGURES), [*layers, total])
+    output.tell()
+    output.table((Column("KIND"), *FIGURES), [(o.name, *_figures(o)) for o in cost.by_kind()])
+
+
+def _figures(operation: Operation) -> tuple[object, ...]:
+    return (
+        operation.count,
+        facts.count(operation.parameters) if operation.parameters else "-",
+        facts.bits(operation),
+        sizes.human(operation.weight_bytes) if operation.weight_bytes else "-",
+        sizes.human(operation.activation_bytes) if operation.activation_bytes else "-",
+        facts.count(operation.flops) if operation.flops else "-",
+        operation.device or "",
+        "" if operation.share is None else f"{operation.share:.1%}",
+    )

@@ -1,0 +1,90 @@
+"""What a build costs to run, operation by operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of a program, or several summed up.
+
+    Attributes:
+        part: the component it is in, such as `model` or `encoder`.
+        layer: the layer it works for, by the name of the weights.
+        kind: what it computes, such as `linear`.
+        name: its own name.
+        parameters: weights that it reads, each counted where it is read first.
+        weight_bytes: what these take on disk, with scales and tables.
+        activation_bytes: what it reads and writes beside weights.
+        flops: floating-point operations; a multiplication and an addition are two.
+        count: how many operations are summed up.
+        device: where the system's own plan runs it, if it was asked.
+        share: what it takes of the whole by that plan, from 0 to 1.
+    """
+
+    part: str
+    layer: str
+    kind: str
+    name: str
+    parameters: int = 0
+    weight_bytes: int = 0
+    activation_bytes: int = 0
+    flops: int = 0
+    count: int = 1
+    device: str | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The operations of a build, in order.
+
+    Attributes:
+        case: what they were counted for, such as "1 token after 1,023 others".
+        operations: all that compute, without constants.
+    """
+
+    case: str
+    operations: tuple[Operation, ...]
+
+    @property
+    def total(self) -> Operation:
+        """All in one."""
+        return _sum(self.operations, lambda _: ("", "", "", "total"))[0]
+
+    def by_layer(self) -> list[Operation]:
+        """A sum for each layer of each part, in order."""
+        return _sum(self.operations, lambda o: (o.part, o.layer, "", o.layer))
+
+    def by_kind(self) -> list[Operation]:
+        """A sum for each kind of operation, the most expensive first."""
+        sums = _sum(self.operations, lambda o: ("", "", o.kind, o.kind))
+        return sorted(sums, key=lambda o: (-o.flops, -o.weight_bytes, -o.activation_bytes, o.kind))
+
+
+def _sum(
+    operations: Iterable[Operation], key: Callable[[Operation], tuple[str, str, str, str]]
+) -> list[Operation]:
+    groups: dict[tuple[str, str, str, str], list[Operation]] = {}
+    for operation in operations:
+        groups.setdefault(key(operation), []).append(operation)
+    return [
+        Operation(
+            *names,
+            parameters=sum(o.parameters for o in group),
+            weight_bytes=sum(o.weight_bytes for o in group),
+            activation_bytes=sum(o.activation_bytes for o in group),
+            flops=sum(o.flops for o in group),
+            count=sum(o.count for o in group),
+            device=_common(o.device for o in group),
+            share=sum(o.share or 0 for o in group) if any(o.share for o in group) else None,
+        )
+        for names, group in (groups or {("", "", "", "total"): []}).items()
+    ]
+
+
+def _common(devices: Iterable[str | None]) -> str | None:
+    found = sorted({device for device in devices if device})
+    return ", ".join(found) or None

@@ -1,0 +1,231 @@
+"""What the operations of a Core ML package cost: weights, traffic and arithmetic."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from zoo.costs import Operation
+from zoo.formats.coreml.constants import is_constant
+from zoo.formats.coreml.package import Package, stored_bytes
+from zoo.formats.coreml.shapes import Shaped, described, follow
+from zoo.formats.coreml.streaming import load_coremltools
+
+LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
+"""The part of a weight's name up to the first number: `model_layers_3` of its layer."""
+
+FREE = {
+    "concat", "expand_dims", "fill", "gather", "gather_along_axis", "identity", "pad", "range_1d",
+    "reshape", "select", "shape", "slice_by_index", "slice_by_size", "slice_update", "split",
+    "squeeze", "stack", "tile", "transpose", "upsample_nearest_neighbor", "cast", "band_part",
+}  # fmt: skip
+"""Operations that move numbers and compute none."""
+
+SHARED = "(shared)"
+"""The layer of what comes before all layers and serves them, such as tables of positions."""
+
+VIEWS = {
+    "cast", "expand_dims", "identity", "reshape", "shape", "slice_by_index", "slice_by_size",
+    "split", "squeeze",
+}  # fmt: skip
+"""Operations whose results need not be written anew."""
+
+TABLES = ("slice_by_index", "slice_by_size")
+"""Operations that read a part of a constant: a table, and not weights."""
+
+NUMBER_BYTES = 2
+"""Activations are float16 but for a few places."""
+
+EACH = {"softmax": 5, "layer_norm": 8, "batch_norm": 4, "gelu": 8, "silu": 4, "sigmoid": 4}
+"""Operations on each number, where it is more than one."""
+
+
+def package_cost(
+    path: Path, inputs: Mapping[str, tuple[int, ...]], part: str = "model"
+) -> list[Operation]:
+    """The operations of a package's default function, for inputs of these shapes.
+
+    On a Mac, those that Core ML's own plan knows have its device and share
+    (https://developer.apple.com/documentation/coreml/mlcomputeplan-1w21n).
+
+    Args:
+        path: the `.mlpackage`.
+        inputs: the shape of each input.
+        part: what to call the component.
+
+    Raises:
+        IntegrityError: the package is damaged, or has an operation that is not known.
+    """
+    package = Package(path)
+    _, block = package.function()
+    weights = _weights(package, block)
+    shaped = follow(package, inputs)
+    layers = _layers(shaped, weights)
+    plan = compute_plan(path) if sys.platform == "darwin" else {}
+    operations = []
+    for step in shaped:
+        own = weights.get(step.name, [])
+        device, share = plan.get(step.name, (None, None))
+        operations.append(
+            Operation(
+                part=part,
+                layer=layers[step.name],
+                kind=step.kind,
+                name=step.name,
+                parameters=sum(count for _, _, count, _ in own),
+                weight_bytes=sum(size for *_, size in own),
+                activation_bytes=_moved(step, own) * NUMBER_BYTES,
+                flops=flops(step),
+                device=device,
+                share=share,
+            )
+        )
+    return operations
+
+
+def fixed_inputs(package: Package) -> dict[str, tuple[int, ...]]:
+    """The shape of each input, as it is by default."""
+    interface, _ = package.function()
+    return {f.name: tuple(int(n) for n in f.type.multiArrayType.shape) for f in interface.input}
+
+
+def flops(step: Shaped) -> int:
+    """Floating-point operations of one operation; a multiplication and an addition are two."""
+    shapes, result = step.arguments, prod(step.results[0])
+    match step.kind:
+        case "linear":
+            return 2 * result * shapes["x"][-1]
+        case "matmul":
+            return 2 * result * shapes["x"][-1]
+        case "conv":
+            return 2 * result * prod(shapes["weight"][1:])
+        case "conv_transpose":
+            return 2 * prod(shapes["x"]) * prod(shapes["weight"][1:])
+        case "einsum":
+            return 2 * result * shapes["values0"][-1]
+        case "scaled_dot_product_attention":
+            scores = prod(shapes["query"][:-1]) * shapes["key"][-2]
+            return 2 * scores * (shapes["query"][-1] + shapes["value"][-1]) + 5 * scores
+        case kind if kind in FREE:
+            return 0
+        case kind if kind.startswith("reduce_"):
+            return prod(shapes["x"])
+    return result * EACH.get(step.kind, 1)
+
+
+def compute_plan(path: Path) -> dict[str, tuple[str | None, float | None]]:
+    """For each operation, by the name of its first result, Core ML's device and share of cost."""
+    from coremltools.models.compute_plan import MLComputePlan
+
+    compiled = load_coremltools().models.utils.compile_model(str(path))
+    plan = MLComputePlan.load_from_path(compiled)
+    functions = plan.model_structure.program.functions
+    return read_plan(plan, functions.get("main") or next(iter(functions.values())))
+
+
+def read_plan(plan: Any, function: Any) -> dict[str, tuple[str | None, float | None]]:
+    """What a loaded plan says of the operations of a function."""
+    found = {}
+    for operation in function.block.operations:
+        usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
+        cost = plan.get_estimated_cost_for_mlprogram_operation(operation)
+        device = type(usage.preferred_compute_device).__name__ if usage else ""
+        name = re.sub(r"^ML|ComputeDevice$", "", device)
+        if operation.outputs:
+            found[operation.outputs[0].name] = (name or None, cost.weight if cost else None)
+    return found
+
+
+Weight = tuple[str, tuple[int, ...], int, int]
+"""A constant's name, shape, number of weights and bytes on disk."""
+
+
+def _weights(package: Package, block: Any) -> dict[str, list[Weight]]:
+    """For each operation, by its first result, the constants that it is the first to read."""
+    constants: dict[str, Weight] = {}
+    for operation in filter(is_constant, block.operations):
+        values = [operation.attributes["val"]] if operation.type == "const" else []
+        values += [b.value for given in operation.inputs.values() for b in given.arguments]
+        below = [b.name for given in operation.inputs.values() for b in given.arguments if b.name]
+        size = sum(_stored(value) for value in values) + sum(constants[n][3] for n in below)
+        for output in operation.outputs:
+            if size:
+                _, shape = described(output)
+                constants[output.name] = (output.name, shape, prod(shape), size)
+                size = 0
+            else:
+                constants[output.name] = (output.name, (), 0, 0)
+    found: dict[str, list[Weight]] = {}
+    for operation in block.operations:
+        if is_constant(operation) or not operation.outputs:
+            continue
+        for key, given in operation.inputs.items():
+            for name in (b.name for b in given.arguments if b.name in constants):
+                _, shape, count, size = constants.pop(name)
+                nothing = key == "bias" and not package.value(_value(block, name)).any()
+                table = operation.type in TABLES
+                weight = (name, shape, 0 if nothing or table else count, size)
+                found.setdefault(operation.outputs[0].name, []).append(weight)
+    return found
+
+
+def _value(block: Any, name: str) -> Any:
+    return next(
+        operation.attributes["val"]
+        for operation in block.operations
+        if operation.outputs and operation.outputs[0].name == name
+    )
+
+
+def _stored(value: Any) -> int:
+    """Bytes of a constant in the file of weights; what is in the program itself counts as none."""
+    if value.WhichOneof("value") != "blobFileValue":
+        return 0
+    from coremltools.proto import MIL_pb2
+
+    kind = value.type.tensorType
+    count = prod(dimension.constant.size for dimension in kind.dimensions)
+    return stored_bytes(MIL_pb2.DataType.Name(kind.dataType), count)
+
+
+def _moved(step: Shaped, own: list[Weight]) -> int:
+    """How many numbers an operation reads and writes beside its weights."""
+    if step.kind in VIEWS:
+        return 0
+    if step.kind == "slice_update":
+        return 2 * prod(step.arguments["update"])
+    results = sum(map(prod, step.results))
+    if step.kind == "gather":
+        return 2 * results
+    left = [shape for _, shape, _, _ in own]
+    for shape in step.arguments.values():
+        if shape in left:
+            left.remove(shape)
+        else:
+            results += prod(shape)
+    return results
+
+
+def _layers(shaped: list[Shaped], weights: Mapping[str, list[Weight]]) -> dict[str, str]:
+    """The layer of each operation: of its own weights, or else of what its result goes to."""
+    found: dict[str, str] = {}
+    goes_to: dict[str, str] = {}
+    for step in reversed(shaped):
+        own = [name for name, shape, count, _ in weights.get(step.name, []) if count]
+        layer = layer_of(own[0]) if own else goes_to.get(step.name, "")
+        found[step.name] = layer
+        goes_to.update(dict.fromkeys(step.given, layer))
+    last = SHARED
+    for step in shaped:
+        last = found[step.name] = found[step.name] or last
+    return found
+
+
+def layer_of(weight: str) -> str:
+    """The layer that a weight belongs to, from its name."""
+    match = LAYER.fullmatch(weight)
+    return match[1] if match else re.sub(r"_(weight|bias)(_.*)?$", "", weight)
