@@ -225,10 +225,11 @@ class _Decoder:
         if names.qk_norms:
             queries = self._norm(queries, names.qk_norms[0], number)
             keys = self._norm(keys, names.qk_norms[1], number)
-        cached = (self._rotated(keys), values)
+        begin = self._vector(number, 0, 0, self.start, 0)
+        end = self._vector(number + 1, 1, layer.kv_heads, self.end, self.spec.head_dim)
         found = [
-            self._remembered(cache, new, number, layer)
-            for cache, new in zip(self.caches, cached, strict=True)
+            self._remembered(cache, new, begin, end, layer)
+            for cache, new in zip(self.caches, (self._rotated(keys), values), strict=True)
         ]
         mixed = mb.scaled_dot_product_attention(
             query=self._rotated(queries), key=found[0], value=found[1], attn_mask=self.mask
@@ -263,22 +264,24 @@ class _Decoder:
         turned = mb.concat(values=[mb.mul(x=second, y=np.float16(-1)), first], axis=-1)
         return mb.add(x=mb.mul(x=x, y=self.cos), y=mb.mul(x=turned, y=self.sin))
 
-    def _remembered(self, cache: Any, new: Any, number: int, layer: LayerSpec) -> Any:
+    def _remembered(self, cache: Any, new: Any, begin: Any, end: Any, layer: LayerSpec) -> Any:
         """Write (1, kv_heads, Q, head_dim) to the state; all of it as (1, query_heads, E, ...)."""
-        mb, spec, kv_heads = self.mb, self.spec, layer.kv_heads
-        end = self._vector(number + 1, 1, kv_heads, self.end, spec.head_dim)
+        mb, spec = self.mb, self.spec
         updated = mb.slice_update(
             x=mb.read_state(input=cache),
             update=mb.expand_dims(x=new, axes=[0]),
-            begin=self._vector(number, 0, 0, self.start, 0),
+            begin=begin,
             end=end,
         )
         stored = mb.coreml_update_state(state=cache, value=updated)
-        squeezed = [True, False, False, False, False]
         found = mb.slice_by_index(
-            x=stored, begin=[number, 0, 0, 0, 0], end=end, squeeze_mask=squeezed
+            x=stored,
+            begin=begin,
+            end=end,
+            begin_mask=[False, True, True, True, True],
+            squeeze_mask=[True, False, False, False, False],
         )
-        sharing = layer.query_heads // kv_heads
+        sharing = layer.query_heads // layer.kv_heads
         if sharing == 1:
             return found
         tiled = mb.tile(x=mb.expand_dims(x=found, axes=[2]), reps=[1, 1, sharing, 1, 1])

@@ -51,6 +51,16 @@ class Step:
     copies: bool = False
     spent: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Tell arguments that are handed on as they are, most of them, from the others."""
+        self._plain = [
+            (key, value.name)
+            for key, value, convert in self.late
+            if isinstance(value, Name) and convert is None and value.name not in self.narrow
+        ]
+        plain = {key for key, _ in self._plain}
+        self._other = [entry for entry in self.late if entry[0] not in plain]
+
     @property
     def reads(self) -> list[str]:
         """The names of the results that it needs."""
@@ -71,8 +81,10 @@ class Step:
         if self.kind == "read_state":
             found[self.outputs[0][0]] = state[self.fixed["input"]]
             return
-        arguments = dict(self.fixed)
-        for key, value, convert in self.late:
+        arguments = self.fixed.copy()
+        for key, name in self._plain:
+            arguments[key] = found[name]
+        for key, value, convert in self._other:
             got = (
                 [self._get(entry, found) for entry in value]
                 if isinstance(value, list)
@@ -85,8 +97,9 @@ class Step:
             if self.copies:
                 arguments["x"] = arguments["x"].clone()
             results = self.kernel(**arguments)
-            several = results if isinstance(results, list | tuple) else (results,)
-            for (name, kind), result in zip(self.outputs, several, strict=True):
+            if not isinstance(results, tuple):
+                results = (results,)
+            for (name, kind), result in zip(self.outputs, results, strict=True):
                 if self.rounds:
                     found[name] = result.half().float()
                 else:
