@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from zoo.errors import IntegrityError
+from zoo import digests, locks
+from zoo.errors import IntegrityError, InUse
 from zoo.store import Manifest, Store, describe_files, disk_usage, key_of, now
 
 
@@ -107,6 +108,51 @@ def publish_after(store, waited):
     publish(store, "k")
 
 
+def test_a_flip_whose_time_was_set_back_is_found_at_the_next_use(store):
+    path = publish(store, "k").path / "sub" / "a.txt"
+    stat = path.stat()
+    path.write_text("hellO")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    digests._known.clear()
+    with pytest.raises(IntegrityError, match="other bytes"):
+        store.get("k")
+
+
+def test_what_is_in_use_is_not_removed(store):
+    entry = publish(store, "k").entry
+    with store.using("k"), pytest.raises(InUse, match=f"in use by process {os.getpid()}"):
+        store.remove(entry)
+    assert store.get("k") is not None
+    assert store.remove(entry) > 0
+    assert store.get("k") is None
+    assert store.leftovers() == []
+
+
+def test_the_mark_of_a_dead_user_is_wiped(store):
+    publish(store, "k")
+    host = locks.this_process().partition(":")[0]
+    (store.locks / "k" / "using.dead").symlink_to(f"{host}:1:0:here")
+    assert store.users("k") == []
+    assert store.remove(store.artifacts / "k") > 0
+
+
+def test_publishing_again_replaces_the_whole(store):
+    publish(store, "k", "one")
+    publish(store, "k", "two")
+    assert (store.get("k").path / "sub" / "a.txt").read_text() == "two"
+    assert list(store.work.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "a/../../b", "a\\b", "a\0", "CON"])
+def test_a_manifest_cannot_point_outside(store, path):
+    entry = publish(store, "k").entry
+    manifest = json.loads((entry / "manifest.json").read_text())
+    manifest["files"][0]["path"] = path
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(IntegrityError, match="no plain path"):
+        store.get("k")
+
+
 def test_shared_blobs_are_counted_once(store, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     for folder in (one, two):
@@ -129,7 +175,7 @@ def test_a_corrupt_artifact_stops_the_command_and_can_be_removed(sandbox):
     result = sandbox.zoo("build", "echo")
     assert result.returncode == 5
     assert "voice.txt has other bytes than recorded" in result.stderr
-    assert f"zoo rm {entry.name}" in result.stderr
+    assert f"zoo verify --repair {entry.name}" in result.stderr
     verified = sandbox.zoo("verify", "--json")
     assert verified.returncode == 5
     assert "voice.txt" in json.dumps(json.loads(verified.stdout))

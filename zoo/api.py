@@ -18,11 +18,12 @@ from zoo.lock import Lock
 from zoo.models import Model
 from zoo.pipeline import Pipeline, Plan
 from zoo.progress import Event, Listener
-from zoo.recipe import Recipe, Source
+from zoo.recipe import REPO, Recipe, Source
 from zoo.schema import suggest
 from zoo.store import Artifact, Store
+from zoo.trust import plain_branch
 
-HUB = re.compile(r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+HUB = re.compile(rf"hf:(?P<repo>{REPO})(?:@(?P<revision>[\w./-]+))?")
 
 COSTED = "coreml"
 """The format whose builds tell what they cost, when none is asked for."""
@@ -274,7 +275,10 @@ def _adapter_name(adapter: str) -> str:
 def _hub_source(repo: str, revision: str | None) -> Source:
     if revision and re.fullmatch("[0-9a-f]{40}", revision):
         return Source(repo=repo, revision=revision)
-    return Source(repo=repo, branch=revision or "main")
+    branch = revision or "main"
+    if not plain_branch(branch):
+        raise UsageError(f"'{branch}' is not the name of a branch, a tag or a commit")
+    return Source(repo=repo, branch=branch)
 
 
 def _bring_folder(folder: Path, ref: str, family: str | None) -> Recipe:

@@ -25,7 +25,8 @@ from zoo.errors import (
     UsageError,
     ZooError,
 )
-from zoo.recipe import NAME, Recipe, confined, read_recipe, read_toml
+from zoo.recipe import NAME, Recipe, read_recipe, read_toml
+from zoo.trust import confined
 
 SHIPPED, USER = "zoo", "user"
 REFERENCE = re.compile(

@@ -43,6 +43,10 @@ class DoesNotFit(ZooError):
     """A model needs more memory than this machine has."""
 
 
+class InUse(ZooError):
+    """Something cannot be removed while a process reads it."""
+
+
 class UsageError(ZooError):
     """The request itself is wrong."""
 

@@ -10,27 +10,17 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from zoo import schema
 from zoo.errors import NotFound, RecipeError
+from zoo.trust import confined, plain_branch
 
 NAME = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
+REPO = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
 A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
 Task = Literal["text-generation", "automatic-speech-recognition", "text-to-image"]
-
-
-def confined(path: str) -> bool:
-    """Whether `path` is relative, stays below its folder, and means the same on every system."""
-    parts = PurePosixPath(path).parts
-    return (
-        bool(parts)
-        and not path.startswith("/")
-        and not path.endswith("/")
-        and ".." not in parts
-        and not any(c in path for c in '\\:\0\n\r*?"<>|')
-    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class Source:
         default=None,
         metadata={
             "doc": "repository on the Hub, as owner/name",
-            "pattern": r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*",
+            "pattern": REPO,
             "expected": "owner/name",
         },
     )
@@ -96,6 +86,8 @@ class Source:
             yield "repo", "give either 'repo' or 'folder'"
         if self.repo and (self.revision is None) == (self.branch is None):
             yield "revision", "give the commit as 'revision', or 'branch' when none is known"
+        if self.branch is not None and not plain_branch(self.branch):
+            yield "branch", f"must be the name of a branch or tag, not '{self.branch}'"
         if self.folder and not confined(self.folder):
             yield "folder", f"must stay beside the recipe, not '{self.folder}'"
         paths = [f.path for f in self.files]

@@ -2,73 +2,43 @@
 
     ZOO_HOME/artifacts/<key>/manifest.json, data/    finished steps
     ZOO_HOME/failed/<key>/                           builds whose check failed, with the report
-    ZOO_HOME/work/<key>.<random>/                    being written by whoever holds the lock
-    ZOO_HOME/locks/<key>.lock
+    ZOO_HOME/work/<key>.<random>/                    being written, or being removed
+    ZOO_HOME/locks/<key>/                            who is at this key, see `zoo.locks`
 
 An artifact may live elsewhere (the Hub's cache, a user's folder): its manifest then says where,
 and still records every file. A key is made from everything that went into the artifact.
+
+Whatever appears or disappears does so by one rename: an artifact is built below `work` and moved
+to its place, and is moved back there before it is deleted. A kill leaves folders in `work` at
+most, which the next holder of the key sweeps away.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
-import tempfile
-import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.digests import sha256
-from zoo.errors import IntegrityError
+from zoo import locks
+from zoo.artifacts import Artifact, Manifest, Stored, describe_files, now, read_manifest
+from zoo.errors import IntegrityError, InUse
+from zoo.trust import confined
+
+__all__ = [
+    "Artifact", "Manifest", "Store", "Stored", "describe_files", "disk_usage", "key_of", "now",
+]  # fmt: skip
 
 MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One file of an artifact, as it was when published."""
-
-    path: str
-    size: int
-    mtime_ns: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an artifact is and what it was made from."""
-
-    key: str
-    ref: str
-    step: str
-    build: str
-    format: str
-    created: str
-    location: str
-    inputs: dict[str, Any]
-    files: tuple[Stored, ...]
-    tools: dict[str, str | None] = field(default_factory=dict)
-    check: dict[str, Any] | None = None
-    schema: int = 1
-
-    @property
-    def size(self) -> int:
-        return sum(f.size for f in self.files)
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A published artifact: `path` holds its files."""
-
-    path: Path
-    manifest: Manifest
-    entry: Path
+SIGNATURE = "model.sig"
 
 
 def key_of(label: str, inputs: dict[str, Any]) -> str:
@@ -89,30 +59,38 @@ class Store:
     @contextmanager
     def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold `key` alone, among all processes; `on_wait` is called when another has it."""
-        from filelock import FileLock, Timeout
-
-        self.locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.locks / f"{key}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if on_wait:
-                on_wait()
-            lock.acquire()
-        try:
-            for leftover in self.work.glob(f"{key}.*"):
-                shutil.rmtree(leftover)
+        with locks.holding(self.locks / key, lambda who: on_wait() if on_wait else None):
+            self._sweep(key)
             yield
-        finally:
-            lock.release()
+
+    @contextmanager
+    def using(self, *keys: str) -> Iterator[None]:
+        """Keep other processes from removing these artifacts while the block runs."""
+        with ExitStack() as marks:
+            for key in dict.fromkeys(keys):
+                marks.enter_context(self._mark(key))
+            yield
+
+    def users(self, key: str) -> list[str]:
+        """The marks of living processes that use `key`; those of dead ones are wiped."""
+        found = []
+        for mark in (self.locks / key).glob("using.*"):
+            try:
+                identity = locks.signer(mark)
+            except FileNotFoundError:
+                continue
+            if locks.alive(identity) is False:
+                mark.unlink(missing_ok=True)
+            else:
+                found.append(identity)
+        return found
 
     @contextmanager
     def workdir(self, key: str) -> Iterator[Path]:
         """An empty folder to write in, gone afterwards unless it was published."""
-        self.work.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=self.work))
+        folder = self.work / f"{key}.{uuid.uuid4().hex[:8]}"
         try:
-            (folder / "data").mkdir()
+            (folder / "data").mkdir(parents=True)
             yield folder / "data"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -120,7 +98,8 @@ class Store:
     def get(self, key: str) -> Artifact | None:
         """The artifact of `key`, if there is one and its files are as recorded.
 
-        Files whose size and time are as recorded are trusted; others are hashed again.
+        Files that `os.stat` says the same of as when they were published are trusted; others are
+        hashed again.
 
         Raises:
             IntegrityError: a file is missing or holds other bytes than it did.
@@ -128,28 +107,28 @@ class Store:
         artifact = self.read(self.artifacts / key)
         if artifact is None:
             return None
-        touched = [f for f in artifact.manifest.files if _stat(artifact.path / f.path) != _of(f)]
-        if faults := [fault for f in touched if (fault := _fault(artifact.path, f))]:
+        touched = [f for f in artifact.manifest.files if f.touched(artifact.path)]
+        if faults := [fault for f in touched if (fault := f.fault(artifact.path))]:
+            again = self.read(self.artifacts / key)
+            if again is None or again.manifest.files != artifact.manifest.files:
+                return self.get(key)  # Another process removed or replaced it meanwhile.
             raise IntegrityError(
                 f"the stored {artifact.manifest.step} of '{artifact.manifest.ref}' is corrupt: "
                 + "; ".join(faults),
-                f"remove it and run again: zoo rm {key}",
+                f"mend it: zoo verify --repair {key}",
             )
-        if touched:
-            files = tuple(_restat(artifact.path, f) for f in artifact.manifest.files)
-            return self.update(artifact, files=files)
-        return artifact
+        return self._refresh(artifact) if touched else artifact
 
     def read(self, entry: Path) -> Artifact | None:
         """The artifact in a folder of the store, whether or not its files are sound."""
         try:
-            data = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
-            files = tuple(Stored(**f) for f in data.pop("files"))
-            manifest = Manifest(files=files, **data)
+            manifest = read_manifest((entry / MANIFEST).read_bytes())
+            if not confined(manifest.location) and not os.path.isabs(manifest.location):
+                raise ValueError(f"its location is {manifest.location!r}")
             return Artifact((entry / manifest.location).resolve(), manifest, entry)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except ValueError as error:
             raise IntegrityError(
                 f"the manifest of {entry.name} cannot be read: {error}",
                 f"remove it and run again: zoo rm {entry.name}",
@@ -166,32 +145,27 @@ class Store:
         inside = path.resolve().is_relative_to(workdir.resolve())
         if inside:
             _sync_tree(workdir)
-        _write_synced(workdir.parent / MANIFEST, _dump(manifest))
-        parent = self.failed if failed else self.artifacts
-        parent.mkdir(parents=True, exist_ok=True)
-        entry = parent / manifest.key
-        if entry.exists():
-            shutil.rmtree(entry)
-        os.rename(workdir.parent, entry)
-        _sync_folder(parent)
-        return Artifact((entry / manifest.location).resolve(), manifest, entry)
+        _write_synced(workdir.parent / MANIFEST, manifest.dump())
+        entry = (self.failed if failed else self.artifacts) / manifest.key
+        self._place(workdir.parent, entry)
+        return self._refresh(Artifact((entry / manifest.location).resolve(), manifest, entry))
 
     def update(self, artifact: Artifact, **changes: Any) -> Artifact:
         """The artifact with some fields of its manifest changed, on disk too."""
-        manifest = Manifest(**{**vars(artifact.manifest), **changes})
-        temporary = artifact.entry / f"{MANIFEST}.new"
-        _write_synced(temporary, _dump(manifest))
-        os.replace(temporary, artifact.entry / MANIFEST)
+        manifest = replace(artifact.manifest, **changes)
+        draft = artifact.entry / f".{uuid.uuid4().hex}"
+        try:
+            _write_synced(draft, manifest.dump())
+            os.replace(draft, artifact.entry / MANIFEST)
+        finally:
+            draft.unlink(missing_ok=True)
         return Artifact(artifact.path, manifest, artifact.entry)
 
     def set_aside(self, artifact: Artifact, **changes: Any) -> Artifact:
         """Move an artifact whose check failed out of reach of `get`."""
         artifact = self.update(artifact, **changes)
-        self.failed.mkdir(parents=True, exist_ok=True)
         entry = self.failed / artifact.entry.name
-        if entry.exists():
-            shutil.rmtree(entry)
-        os.rename(artifact.entry, entry)
+        self._place(artifact.entry, entry)
         return Artifact((entry / artifact.manifest.location).resolve(), artifact.manifest, entry)
 
     def entries(self) -> list[Path]:
@@ -199,49 +173,104 @@ class Store:
         return sorted(p for p in self.artifacts.glob("*") if p.is_dir())
 
     def verify(self, entry: Path) -> list[str]:
-        """The faults of an artifact, found by hashing every file."""
+        """The faults of an artifact, found by reading every byte."""
         try:
             artifact = self.read(entry)
         except IntegrityError as error:
             return [error.message]
         if artifact is None:
             return [f"{entry.name} has no manifest"]
-        return [fault for f in artifact.manifest.files if (fault := _fault(artifact.path, f))]
+        faults = (f.fault(artifact.path, anew=True) for f in artifact.manifest.files)
+        return [fault for fault in faults if fault]
 
     def remove(self, entry: Path) -> int:
-        """Delete one folder of the store; the bytes that this frees."""
-        with self.lock(entry.name):
-            freed = disk_usage([entry])
-            shutil.rmtree(entry)
-            return freed
+        """Delete one folder of the store; the bytes that this frees.
+
+        Raises:
+            InUse: a process is reading it.
+        """
+        key = entry.name.partition(".")[0]
+        try:
+            with self.lock(key):
+                return self._remove(entry, key)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return _delete(entry)  # A full disk has no room for a lock.
 
     def leftovers(self) -> list[Path]:
         """Folders that nothing needs: failed builds, and work that nobody is at."""
-        from filelock import FileLock, Timeout
-
         found = [p for p in self.failed.glob("*") if p.is_dir()]
         for folder in self.work.glob("*"):
-            key = folder.name.rpartition(".")[0]
-            try:
-                with FileLock(self.locks / f"{key}.lock", timeout=0):
-                    found.append(folder)
-            except Timeout:
-                continue
+            if locks.holder(self.locks / folder.name.partition(".")[0]) is None:
+                found.append(folder)
         return sorted(found)
 
+    def _sweep(self, key: str) -> None:
+        for leftover in self.work.glob(f"{key}.*"):
+            shutil.rmtree(leftover)
 
-def describe_files(folder: Path, patterns: Iterable[str] = ("**/*",)) -> tuple[Stored, ...]:
-    """The files of `folder` that match one of the patterns, hashed."""
-    paths = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    found = []
-    for path in sorted(paths):
-        stat = path.stat()
-        name = path.relative_to(folder).as_posix()
-        found.append(Stored(name, stat.st_size, stat.st_mtime_ns, sha256(path)))
-    return tuple(found)
+    @contextmanager
+    def _mark(self, key: str) -> Iterator[None]:
+        mark = self.locks / key / f"using.{uuid.uuid4().hex[:12]}"
+        try:
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            locks.sign(mark)
+        except OSError as error:  # a store that cannot be written cannot lose anything either
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+                raise
+        try:
+            yield
+        finally:
+            mark.unlink(missing_ok=True)
+
+    def _remove(self, entry: Path, key: str) -> int:
+        if not entry.exists():
+            return 0
+        self._require_unused(key)
+        if entry.parent == self.work:
+            return _delete(entry)
+        self.work.mkdir(parents=True, exist_ok=True)
+        trash = self.work / f"{key}.{uuid.uuid4().hex[:8]}"
+        os.rename(entry, trash)
+        try:
+            self._require_unused(key)  # Whoever marked it since then may have seen it in its place.
+        except InUse:
+            os.rename(trash, entry)
+            raise
+        _sync_folder(entry.parent)
+        return _delete(trash)
+
+    def _require_unused(self, key: str) -> None:
+        if users := self.users(key):
+            _, pid, _, host = [*users[0].split(":", 3), "?", "?", "?"][:4]
+            raise InUse(
+                f"{key} is in use by process {pid} on {host}", "try again when that has finished"
+            )
+
+    def _place(self, folder: Path, entry: Path) -> None:
+        """Move a folder to its place; what was there goes to `work` first, and is deleted."""
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        trash = self.work / f"{entry.name}.{uuid.uuid4().hex[:8]}"
+        if entry.exists():
+            self.work.mkdir(parents=True, exist_ok=True)
+            os.rename(entry, trash)
+        os.rename(folder, entry)
+        _sync_folder(entry.parent)
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def _refresh(self, artifact: Artifact) -> Artifact:
+        """The artifact with its files recorded as they are now; in memory alone if need be."""
+        fresh = artifact.restat()
+        if fresh.manifest.files == artifact.manifest.files:
+            return artifact
+        try:
+            return self.update(fresh)
+        except OSError:  # a store that cannot be written is still good to read
+            return fresh
 
 
-def disk_usage(folders: list[Path]) -> int:
+def disk_usage(folders: Iterable[Path]) -> int:
     """Bytes below `folders`, counting what several share once."""
     seen: dict[tuple[int, int], int] = {}
     for folder in folders:
@@ -251,39 +280,10 @@ def disk_usage(folders: list[Path]) -> int:
     return sum(seen.values())
 
 
-def now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _stat(path: Path) -> tuple[int, int] | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _of(file: Stored) -> tuple[int, int]:
-    return file.size, file.mtime_ns
-
-
-def _restat(folder: Path, file: Stored) -> Stored:
-    stat = (folder / file.path).stat()
-    return Stored(file.path, stat.st_size, stat.st_mtime_ns, file.sha256)
-
-
-def _fault(folder: Path, file: Stored) -> str | None:
-    path = folder / file.path
-    found = _stat(path)
-    if found is None:
-        return f"{file.path} is missing"
-    if found[0] != file.size:
-        return f"{file.path} has {found[0]} bytes, not {file.size}"
-    return f"{file.path} has other bytes than recorded" if sha256(path) != file.sha256 else None
-
-
-def _dump(manifest: Manifest) -> bytes:
-    return json.dumps(asdict(manifest), indent=1).encode()
+def _delete(folder: Path) -> int:
+    freed = disk_usage([folder])
+    shutil.rmtree(folder)
+    return freed
 
 
 def _write_synced(path: Path, data: bytes) -> None:
