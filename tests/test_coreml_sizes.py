@@ -9,7 +9,7 @@ from openelm_checkpoint import TINY
 from test_openelm import PUBLISHED
 
 from zoo.formats.coreml.decoder import bits_per_weight
-from zoo.formats.coreml.passes import read_pass
+from zoo.formats.coreml.passes import read_passes
 from zoo.formats.coreml.spec import DecoderSpec
 from zoo.recipe import Recipe, read_recipe
 from zoo_mistral.config import for_coreml, read_mistral_config
@@ -60,7 +60,7 @@ def test_the_bits_are_those_of_the_shapes(path):
     assert len(compressed) >= 2
     for build in compressed.values():
         assert build.bits == pytest.approx(
-            bits_per_weight(spec, read_pass(recipe, build)), rel=0.005
+            bits_per_weight(spec, read_passes(recipe, build)), rel=0.005
         )
 
 

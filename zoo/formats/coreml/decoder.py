@@ -27,6 +27,8 @@ from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.formats.adapters import LowRank
+from zoo.formats.coreml.encoding import plain_name, to_float16
+from zoo.formats.coreml.ledger import Ledger
 from zoo.formats.coreml.spec import DecoderSpec, LayerSpec
 from zoo.formats.coreml.streaming import (
     WEIGHT_FILE,
@@ -35,16 +37,7 @@ from zoo.formats.coreml.streaming import (
     shared_constant,
     streaming,
 )
-from zoo.formats.coreml.weights import (
-    FULL,
-    Compression,
-    Ledger,
-    Role,
-    Weights,
-    plain_name,
-    stored_bits,
-    to_float16,
-)
+from zoo.formats.coreml.weights import Compression, Role, Weights, expected_bits
 from zoo.formats.tensors import Tensors
 from zoo.progress import Progress
 
@@ -80,6 +73,7 @@ def write_decoder(
     Raises:
         IntegrityError: tensors that are not those of the spec, or that float16 cannot hold.
     """
+    compression.require_known(spec.shapes)
     source.require(spec.shapes, IGNORED if spec.names.head else (*IGNORED, "lm_head.weight"))
     with streaming(progress) as stream:
         weights = Weights(stream, source.shapes, source.read, compression)
@@ -95,10 +89,7 @@ def bits_per_weight(spec: DecoderSpec, compression: Compression) -> float:
     bits = weights = 0
     for name, shape in spec.shapes.items():
         weights += prod(shape)
-        if len(shape) == 1:
-            bits += FULL * prod(shape)
-        else:
-            bits += stored_bits(shape, compression.scheme(roles.get(name, "linear")))
+        bits += expected_bits(shape, compression.scheme(roles.get(name, "linear"), name))
     return bits / weights
 
 

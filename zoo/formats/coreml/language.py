@@ -19,8 +19,9 @@ from zoo.errors import RecipeError
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.decoder import write_decoder
-from zoo.formats.coreml.passes import read_pass
-from zoo.formats.coreml.spec import DecoderOptions, DecoderSpec, read_spec
+from zoo.formats.coreml.ledger import LEDGER_FILE
+from zoo.formats.coreml.passes import read_passes
+from zoo.formats.coreml.spec import SPEC_FILE, DecoderOptions, DecoderSpec, read_spec
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.weights import Compression, Keep
 from zoo.formats.tensors import Tensors, weight_files
@@ -62,7 +63,7 @@ def convert_decoder(
     _copy_text_files(source, workdir)
     spec.write(workdir)
     if build.optimize:
-        read_pass(recipe, build)
+        read_passes(recipe, build).require_known(spec.shapes)
         read_adapters(adapters, spec.shapes)
         for path in weight_files(source):
             link_or_copy(path, workdir / path.name)
@@ -106,6 +107,7 @@ def _write(
         progress=progress,
         adapters=read_adapters(adapters, spec.shapes),
     )
+    ledger.write(workdir)
     if ledger.skipped:
         reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]
         more = [f"and {len(reasons) - NAMED_WEIGHTS} more"] if len(reasons) > NAMED_WEIGHTS else []
@@ -140,7 +142,7 @@ def _read_options(recipe: Recipe, build: Build) -> DecoderOptions:
 
 def _copy_text_files(source: Path, target: Path, *also: str) -> None:
     """Link or copy the tokenizer's files, and others of its kind, without the weights' index."""
-    own = {"config.json", "decoder.json"} - set(also)
+    own = {"config.json", SPEC_FILE, LEDGER_FILE} - set(also)
     for path in sorted(source.iterdir()):
         wanted = path.suffix in TEXT_FILES and "index" not in path.name and path.name not in own
         if wanted and path.is_file():

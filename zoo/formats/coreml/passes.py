@@ -1,98 +1,202 @@
-"""The passes `quantize` and `palettize`: their options, read strictly from a recipe."""
+"""The passes `prune`, `quantize` and `palettize`: their options, read strictly from a recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
 
 from zoo import schema
 from zoo.errors import RecipeError
-from zoo.formats.coreml.weights import FULL, Role, Scheme
+from zoo.formats.coreml.encoding import FULL, Scheme
+from zoo.formats.coreml.weights import Role
 from zoo.recipe import Build, Recipe
 
 LINEAR_BITS = (4, 8)
 PALETTE_BITS = (1, 2, 3, 4, 6, 8)
+BLOCK_SIZES = (0, 16, 32, 64, 128, 256)
+PER_BLOCK, PALETTE_GROUP = 32, 16
+"""What shares a scale on a Mac's GPU, and a table on the Neural Engine, unless it is said."""
+
+Target = Literal["gpu", "neural-engine"]
 
 
 @dataclass(frozen=True)
-class Quantize:
-    """Options of the pass `quantize`: integers with a float16 scale, symmetric about zero."""
+class Stored:
+    """What the passes that store weights have in common."""
 
-    bits: int = field(default=4, metadata={"doc": "4 or 8"})
+    bits: int = field(default=4, metadata={"doc": "of each weight"})
+    embeddings: int | None = field(
+        default=None, metadata={"doc": "bits of embeddings, or 16 to keep them"}
+    )
+    head: int | None = field(default=None, metadata={"doc": "bits of the head, or 16 to keep it"})
+    layers: dict[str, int] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "bits of weights whose name a pattern matches; the last that does decides"
+        },
+    )
+    target: Target = field(default="gpu", metadata={"doc": "decides what is not said"})
+
+    def scheme(self, role: Role, name: str) -> Scheme:
+        """How a weight is stored."""
+        own = {"embeddings": self.embeddings, "head": self.head, "linear": None}[role]
+        bits = of_pattern(self.layers, name, self.bits if own is None else own)
+        return Scheme() if bits == FULL else self.stored(bits)
+
+    def stored(self, bits: int) -> Scheme:
+        """How a weight of so many bits is stored."""
+        raise NotImplementedError
+
+    def wrong_bits(self, known: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+        """The faults among the numbers of bits."""
+        if self.bits not in known:
+            yield "bits", f"must be one of {known}, not {self.bits}"
+        said = {"embeddings": self.embeddings, "head": self.head}
+        said |= {f"layers.{pattern}": bits for pattern, bits in self.layers.items()}
+        for key, bits in said.items():
+            if bits not in (None, FULL, *known):
+                yield key, f"must be one of {(*known, FULL)}, not {bits}"
+
+
+@dataclass(frozen=True)
+class Quantize(Stored):
+    """Integers with a float16 scale, symmetric about zero.
+
+    A Mac's GPU runs 4 bits with a scale for each block of 32; the Neural Engine knows no blocks.
+    """
+
     block_size: int | None = field(
         default=None,
         metadata={"doc": "weights that share a scale; 0: all of a row. 32 for 4 bits, 0 for 8"},
     )
-    embeddings: int | None = field(default=None, metadata={"doc": "4, 8, or 16 to keep them"})
-    head: int | None = field(default=None, metadata={"doc": "4, 8, or 16 to keep it"})
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        if self.bits not in LINEAR_BITS:
-            yield "bits", f"must be one of {LINEAR_BITS}, not {self.bits}"
-        if self.block_size is not None and self.block_size not in (0, 16, 32, 64, 128, 256):
-            yield "block_size", f"must be 0, 16, 32, 64, 128 or 256, not {self.block_size}"
-        for name in ("embeddings", "head"):
-            if getattr(self, name) not in (None, FULL, *LINEAR_BITS):
-                yield name, f"must be one of {(*LINEAR_BITS, FULL)}, not {getattr(self, name)}"
+        if self.block_size is not None and self.block_size not in BLOCK_SIZES:
+            yield "block_size", f"must be one of {BLOCK_SIZES}, not {self.block_size}"
+        if self.target == "neural-engine" and self.block_size:
+            yield "block_size", "is not for the Neural Engine, which has one scale for a row"
+        yield from self.wrong_bits(LINEAR_BITS)
 
-    def scheme(self, role: Role) -> Scheme:
-        """How a weight of this role is stored."""
-        bits = _bits(self, role)
+    def stored(self, bits: int) -> Scheme:
+        """How a weight of so many bits is stored."""
+        per_block = bits == 4 and self.target == "gpu"
         block = self.block_size if bits == self.bits else None
-        return Scheme("linear", bits, (32 if bits == 4 else 0) if block is None else block)
+        return Scheme("linear", bits, PER_BLOCK * per_block if block is None else block)
 
 
 @dataclass(frozen=True)
-class Palettize:
-    """Options of the pass `palettize`: a table of values, and an index into it for each weight."""
+class Palettize(Stored):
+    """A table of values, and an index into it for each weight."""
 
-    bits: int = field(default=4, metadata={"doc": "1, 2, 3, 4, 6 or 8"})
-    group_size: int = field(
-        default=0, metadata={"doc": "rows that share a table; 0: all", "minimum": 0}
+    group_size: int | None = field(
+        default=None,
+        metadata={"doc": "rows that share a table; 0: all. 16 for the Neural Engine, else 0"},
     )
-    embeddings: int | None = field(default=None, metadata={"doc": "bits, or 16 to keep them"})
-    head: int | None = field(default=None, metadata={"doc": "bits, or 16 to keep it"})
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        if self.bits not in PALETTE_BITS:
-            yield "bits", f"must be one of {PALETTE_BITS}, not {self.bits}"
-        for name in ("embeddings", "head"):
-            if getattr(self, name) not in (None, FULL, *PALETTE_BITS):
-                yield name, f"must be one of {(*PALETTE_BITS, FULL)}, not {getattr(self, name)}"
+        if self.group_size is not None and self.group_size < 0:
+            yield "group_size", f"must be 0 or more, not {self.group_size}"
+        yield from self.wrong_bits(PALETTE_BITS)
 
-    def scheme(self, role: Role) -> Scheme:
-        """How a weight of this role is stored."""
-        return Scheme("palette", _bits(self, role), self.group_size)
-
-
-def _bits(options: Quantize | Palettize, role: Role) -> int:
-    """A role's own bits; a head without its own goes with the linear layers."""
-    own = {"embeddings": options.embeddings, "head": options.head, "linear": None}[role]
-    return options.bits if own is None else own
+    def stored(self, bits: int) -> Scheme:
+        """How a weight of so many bits is stored."""
+        default = PALETTE_GROUP if self.target == "neural-engine" else 0
+        return Scheme("palette", bits, default if self.group_size is None else self.group_size)
 
 
-PASSES: dict[str, type[Quantize] | type[Palettize]] = {
-    "quantize": Quantize,
-    "palettize": Palettize,
-}
+@dataclass(frozen=True)
+class Prune:
+    """Zeros in place of the weights nearest zero, which are not stored."""
+
+    sparsity: float = field(default=0.0, metadata={"doc": "the share of zeros, below 1"})
+    n_of_m: tuple[int, ...] = field(
+        default=(), metadata={"doc": "instead: [n, m] for n zeros in every m weights"}
+    )
+    embeddings: bool = field(default=False, metadata={"doc": "whether embeddings are pruned too"})
+    head: bool = field(default=False, metadata={"doc": "whether the head is pruned too"})
+    layers: dict[str, float] = field(
+        default_factory=dict, metadata={"doc": "the share for weights whose name a pattern matches"}
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        shares = {"sparsity": self.sparsity} | {f"layers.{k}": v for k, v in self.layers.items()}
+        for key, share in shares.items():
+            if not 0 <= share < 1:
+                yield key, f"must be from 0 up to, and not with, 1; not {share}"
+        if self.n_of_m and not (len(self.n_of_m) == 2 and 0 < self.n_of_m[0] < self.n_of_m[1]):
+            yield "n_of_m", f"must be two numbers, the first below the second; not {self.n_of_m}"
+        if bool(self.n_of_m) == bool(self.sparsity or self.layers):
+            yield "sparsity", "give either a share of zeros or n_of_m"
+
+    def pruned(self, scheme: Scheme, role: Role, name: str) -> Scheme:
+        """The scheme, with the zeros of this weight."""
+        chosen = {"embeddings": self.embeddings, "head": self.head, "linear": True}[role]
+        share = of_pattern(self.layers, name, self.sparsity if chosen else 0.0)
+        zeros = self.n_of_m if chosen else ()
+        return replace(scheme, sparsity=share, zeros_of=(zeros[0], zeros[1]) if zeros else None)
 
 
-def read_pass(recipe: Recipe, build: Build) -> Quantize | Palettize:
-    """The one pass that the build asks for, with its options.
+class Passes:
+    """What the passes of a build make of each weight.
+
+    Attributes:
+        store: how weights are stored; `None` for float16.
+        prune: which of them become zero; `None` for none.
+    """
+
+    def __init__(self, store: Stored | None, prune: Prune | None) -> None:
+        self.store, self.prune = store, prune
+
+    def scheme(self, role: Role, name: str) -> Scheme:
+        scheme = Scheme() if self.store is None else self.store.scheme(role, name)
+        return scheme if self.prune is None else self.prune.pruned(scheme, role, name)
+
+    def require_known(self, names: Iterable[str]) -> None:
+        known = list(names)
+        patterns = [*(self.store.layers if self.store else ())]
+        patterns += [*(self.prune.layers if self.prune else ())]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                close = schema.suggest(pattern, known)
+                raise RecipeError(f"'{pattern}' in layers matches no weight{close}")
+
+
+KINDS: dict[str, type[Any]] = {"prune": Prune, "quantize": Quantize, "palettize": Palettize}
+ORDERS = [*([kind] for kind in KINDS), ["prune", "quantize"], ["prune", "palettize"]]
+
+
+def read_passes(recipe: Recipe, build: Build) -> Passes:
+    """The passes that the build asks for: at most one that prunes, then one that stores.
 
     Raises:
-        RecipeError: there are several, or one that does not exist, or its options are wrong.
+        RecipeError: a pass that does not exist, wrong options, or an order that cannot be.
     """
     kinds = [step.kind for step in build.optimize]
-    if len(kinds) != 1:
-        raise RecipeError(f"'{recipe.ref}' asks coreml for {len(kinds)} passes; it makes one")
-    if kinds[0] not in PASSES:
-        close = schema.suggest(kinds[0], PASSES) or f"; it has {', '.join(PASSES)}"
-        raise RecipeError(f"'{recipe.ref}' asks coreml for '{kinds[0]}'{close}")
+    found = [_read(recipe, step.kind, step.options) for step in build.optimize]
+    if kinds not in ORDERS:
+        raise RecipeError(
+            f"'{recipe.ref}' asks coreml for {', '.join(kinds)}: it can prune, then quantize or "
+            "palettize"
+        )
+    prune = next((step for step in found if isinstance(step, Prune)), None)
+    store = next((step for step in found if not isinstance(step, Prune)), None)
+    return Passes(store, prune)
+
+
+def _read(recipe: Recipe, kind: str, given: Mapping[str, Any]) -> Any:
+    if kind not in KINDS:
+        close = schema.suggest(kind, KINDS) or f"; it has {', '.join(KINDS)}"
+        raise RecipeError(f"'{recipe.ref}' asks coreml for '{kind}'{close}")
     problems = schema.Problems()
-    options: Quantize | Palettize | None = schema.read(
-        PASSES[kinds[0]], build.optimize[0].options, problems
-    )
+    options = schema.read(KINDS[kind], given, problems)
     if options is None or problems.found:
-        raise RecipeError(f"'{recipe.ref}' has a wrong pass '{kinds[0]}':", tuple(problems.found))
+        raise RecipeError(f"'{recipe.ref}' has a wrong pass '{kind}':", tuple(problems.found))
     return options
+
+
+def of_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
+    """What the last pattern that matches the name says."""
+    found = [value for pattern, value in patterns.items() if fnmatchcase(name, pattern)]
+    return found[-1] if found else default

@@ -9,7 +9,7 @@ from zoo.errors import InputError, RecipeError
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.language import PACKAGE, compress_decoder
 from zoo.formats.coreml.package import Package
-from zoo.formats.coreml.passes import read_pass
+from zoo.formats.coreml.passes import read_passes
 from zoo.formats.coreml.spec import SPEC_FILE, read_spec
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
@@ -42,7 +42,7 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
 def optimize(
     recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
 ) -> Path:
-    compression = read_pass(recipe, build)
+    compression = read_passes(recipe, build)
     if not (converted / SPEC_FILE).is_file():
         raise RecipeError(
             f"'{recipe.ref}' asks for a pass, and the family '{recipe.family}' has none in coreml"

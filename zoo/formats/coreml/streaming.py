@@ -66,10 +66,18 @@ def load_coremltools() -> Any:
 
 @dataclass(frozen=True)
 class Array:
-    """What a constant will be: its shape, and its type by coremltools' name, such as `uint4`."""
+    """What a constant will be.
+
+    Attributes:
+        shape: its shape.
+        dtype: its type by coremltools' name, such as `uint4`.
+        ones: of a mask, how many entries are 1, as many for each entry of axis 0 on average.
+            coremltools counts them before there are any.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    ones: int = 0
 
     @property
     def bits(self) -> int:
@@ -133,8 +141,9 @@ class Stream:
             self._named.add(name)
             self._waiting[name] = (array, make)
             self.bits += array.bits
-        kind = types.nptype_from_builtin(getattr(types, array.dtype))
-        return shared_constant(name, np.broadcast_to(np.zeros((), kind), array.shape))
+        row = np.zeros(array.shape[1:], types.nptype_from_builtin(getattr(types, array.dtype)))
+        row.reshape(-1)[: array.ones // array.shape[0]] = 1
+        return shared_constant(name, np.broadcast_to(row, array.shape))
 
     def produce(self, name: str) -> Any:
         """The real array of the constant `name`, or `None` when it is none of these."""

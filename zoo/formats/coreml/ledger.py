@@ -1,0 +1,60 @@
+"""What the weights of a package take, told for each: coremltools leaves weights out in silence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+LEDGER_FILE = "compression.json"
+"""Where a build keeps its ledger."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One weight: its shape, how it is stored in words, and the bits that it takes on disk."""
+
+    shape: tuple[int, ...]
+    scheme: str
+    bits: int
+
+
+@dataclass
+class Ledger:
+    """The weights of a package.
+
+    Attributes:
+        entries: each weight, by its name.
+        skipped: those that stayed float16 although they should not have, and why.
+        figures: what was measured when the schemes were chosen, if it was.
+    """
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> int:
+        """How many single weights there are."""
+        total = 0
+        for entry in self.entries.values():
+            count = 1
+            for length in entry.shape:
+                count *= length
+            total += count
+        return total
+
+    @property
+    def bits(self) -> int:
+        """Bits that all of them take on disk, with scales and tables."""
+        return sum(entry.bits for entry in self.entries.values())
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits on disk for each weight, with scales and tables."""
+        return self.bits / max(self.weights, 1)
+
+    def write(self, folder: Path) -> None:
+        """Keep the ledger in `folder`."""
+        data = {"bits_per_weight": round(self.bits_per_weight, 4), **asdict(self)}
+        (folder / LEDGER_FILE).write_text(json.dumps(data, indent=1), encoding="utf-8")
