@@ -6,10 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hub_world import CONTENT, REPO, Puller, write
 
+from zoo import transfer
+from zoo.testing.loopback_hub import LoopbackHub
 from zoo.testing.plugins import install_plugin
 
 ZOO = str(Path(sys.executable).parent / "zoo")
@@ -82,3 +86,35 @@ def sandbox(tmp_path: Path) -> Sandbox:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     """A sandbox that tests share to build models in once; nobody damages what is in it."""
     return Sandbox(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
+    root = tmp_path / "repositories"
+    write(root / REPO / "main", CONTENT)
+    with LoopbackHub(root) as running:
+        yield running
+
+
+@pytest.fixture
+def puller(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Puller:
+    """The client reads its environment once, at import: what it read is replaced."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    cache = tmp_path / "cache" / "hub"
+    files = "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + files)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(transfer, "PAUSES", (0.01, 0.01))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    huggingface_hub.close_session()
+    return Puller(hub, cache)

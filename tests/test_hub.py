@@ -1,139 +1,33 @@
-"""The default `download`, with the real client of the Hub against a Hub on this machine."""
+"""The default `download`: what a pull brings, from a Hub on this machine or from a folder."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
-import shutil
 from collections import namedtuple
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
-from huggingface_hub import constants
+from hub_world import (
+    BODY,
+    CONTENT,
+    PATHS,
+    REPO,
+    WEIGHTS,
+    Puller,
+    assert_right,
+    pinned_file,
+    pull,
+    sha256_of,
+    write,
+)
 
 from zoo import hub as zoo_hub
 from zoo.digests import git_sha1, sha256
-from zoo.errors import Gated, IntegrityError, NoRoom, NotFound, Offline
-from zoo.progress import Event, Progress
-from zoo.recipe import Build, File, Recipe, Source
-from zoo.testing.loopback_hub import Fault, LoopbackHub
+from zoo.errors import Gated, IntegrityError, NotFound
+from zoo.recipe import File, Source
+from zoo.testing.loopback_hub import LoopbackHub
 
-REPO = "acme/tiny"
-WEIGHTS = "model.safetensors"
-BODY = f"^GET /cdn/{REPO}/.*{WEIGHTS}"
-TREE = f"^GET /api/models/{REPO}/tree"
-CONTENT = {
-    WEIGHTS: bytes(range(256)) * 2000,
-    "config.json": b'{"model_type": "tiny"}',
-    "tokenizer/vocab.txt": b"a\nb\n",
-    "pytorch_model.bin": b"a pickle",
-}
-PATHS = (WEIGHTS, "config.json", "tokenizer/vocab.txt")
 Usage = namedtuple("Usage", "total used free")
-
-
-@dataclass
-class Puller:
-    """Pulls from a Hub and remembers what was told meanwhile."""
-
-    hub: LoopbackHub
-    cache: Path
-    events: list[Event] = field(default_factory=list)
-
-    @property
-    def commit(self) -> str:
-        return self.hub.commit(REPO)
-
-    @property
-    def notes(self) -> list[str]:
-        return [e.message for e in self.events if e.state == "note"]
-
-    def pull(self, *files: File | str, **source: str) -> Path:
-        """Pull some files of the pinned commit, unless `source` says otherwise."""
-        listed = tuple(File(f) if isinstance(f, str) else f for f in files)
-        pinned = source or {"revision": self.commit}
-        return pull(Source(files=listed, **{"repo": REPO, **pinned}), self.events)
-
-    def blobs(self, repo: str = REPO) -> list[Path]:
-        folder = self.cache / f"models--{repo.replace('/', '--')}"
-        return sorted(p for p in folder.glob("blobs/*") if p.is_file())
-
-    def forget(self) -> None:
-        """Begin to count requests and notes anew."""
-        self.hub.requests.clear()
-        self.events.clear()
-
-
-def pull(source: Source, events: list[Event] | None = None, home: Path = Path()) -> Path:
-    recipe = Recipe(
-        schema=1,
-        family="tiny",
-        title="Tiny",
-        summary="",
-        task="text-generation",
-        license="MIT",
-        parameters=1,
-        source=source,
-        build={"plain": Build(format="plain")},
-        home=home,
-    )
-    listener = [] if events is None else events
-    return zoo_hub.download(recipe, Path("unused"), Progress("download", listener.append))
-
-
-def write(folder: Path, content: dict[str, bytes]) -> Path:
-    for name, data in content.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder
-
-
-def sha256_of(name: str) -> str:
-    return hashlib.sha256(CONTENT[name]).hexdigest()
-
-
-def pinned_file(name: str) -> File:
-    return File(name, len(CONTENT[name]), sha256_of(name))
-
-
-def assert_right(folder: Path, names: tuple[str, ...] = PATHS) -> None:
-    for name in names:
-        assert (folder / name).read_bytes() == CONTENT[name], name
-
-
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[LoopbackHub]:
-    root = tmp_path / "repositories"
-    write(root / REPO / "main", CONTENT)
-    with LoopbackHub(root) as running:
-        yield running
-
-
-@pytest.fixture
-def puller(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Puller:
-    """The client reads its environment once, at import: what it read is replaced."""
-    cache = tmp_path / "cache" / "hub"
-    files = "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + files)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "no-tokens"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(zoo_hub, "PAUSES", (0.01, 0.01))
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    huggingface_hub.close_session()
-    return Puller(hub, cache)
 
 
 def test_a_pull_brings_the_right_bytes_in_the_layout_of_the_cache(puller: Puller) -> None:
@@ -173,11 +67,13 @@ def test_a_repository_may_answer_to_the_commit_of_a_recipe(puller: Puller) -> No
     assert_right(folder)
 
 
-def test_no_pickle_is_fetched_unless_listed(puller: Puller) -> None:
+def test_no_pickle_is_fetched_even_if_listed(puller: Puller) -> None:
     folder = puller.pull()
     assert_right(folder)
     assert not puller.hub.seen("pytorch_model")
-    assert_right(puller.pull("pytorch_model.bin"), ("pytorch_model.bin",))
+    with pytest.raises(IntegrityError, match=r"pytorch_model\.bin', which is a pickled checkpoint"):
+        puller.pull(WEIGHTS, "pytorch_model.bin")
+    assert not puller.hub.seen("pytorch_model")
 
 
 def test_a_repository_of_pickles_alone_is_refused(puller: Puller) -> None:
@@ -192,110 +88,15 @@ def test_a_name_is_no_pattern(puller: Puller) -> None:
     assert [p.name for p in folder.iterdir()] == ["a[1].txt"]
 
 
-def test_a_flipped_byte_is_noticed_and_fetched_again(puller: Puller) -> None:
-    puller.hub.faults.append(Fault(BODY, flip_at=1000))
-    assert_right(puller.pull(*PATHS))
-    assert len(puller.hub.seen(BODY)) == 2
-    assert "fetching it again" in puller.notes[0]
-    assert len(puller.blobs()) == len(PATHS)
-
-
-def test_a_small_file_is_checked_as_well(puller: Puller) -> None:
-    puller.hub.faults.append(Fault("^GET .*/config.json", flip_at=3))
-    assert_right(puller.pull())
-    assert "git sha1" in puller.notes[0]
-
-
-def test_wrong_bytes_are_never_left_behind(puller: Puller) -> None:
-    puller.hub.faults.append(Fault(BODY, times=9, flip_at=1000))
-    for _ in range(2):
-        with pytest.raises(IntegrityError, match=f"{WEIGHTS}' has the sha256 .*, expected "):
-            puller.pull(*PATHS)
-        assert sha256_of(WEIGHTS) not in {blob.name for blob in puller.blobs()}
-        assert not list(puller.cache.rglob(f"snapshots/*/{WEIGHTS}"))
-    puller.hub.faults.clear()
-    assert_right(puller.pull(*PATHS))
-
-
-def test_a_rotted_file_in_the_cache_is_replaced(puller: Puller) -> None:
-    blob = (puller.pull(*PATHS) / WEIGHTS).resolve()
-    blob.write_bytes(b"\xff" + blob.read_bytes()[1:])
-    puller.forget()
-    assert_right(puller.pull(*PATHS))
-    assert len(puller.hub.seen(BODY)) == 1
-    assert len(puller.notes) == 1
-
-
-def test_a_truncated_file_in_the_cache_is_replaced(puller: Puller) -> None:
-    blob = (puller.pull(*PATHS) / WEIGHTS).resolve()
-    os.truncate(blob, 1000)
-    assert_right(puller.pull(*map(pinned_file, PATHS)))
-    assert "has 1000 bytes, expected 512000" in puller.notes[0]
-
-
-def test_a_rotted_file_is_not_returned_without_the_network(
-    puller: Puller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    os.truncate((puller.pull(*PATHS) / WEIGHTS).resolve(), 1000)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(Offline, match="offline mode is on"):
-        puller.pull(*PATHS)
-    assert sha256_of(WEIGHTS) not in {blob.name for blob in puller.blobs()}
-
-
-def test_a_shared_blob_is_discarded_to_its_end(puller: Puller) -> None:
-    """A blob may be a link itself, into a store that several repositories share."""
-    blob = (puller.pull(*PATHS) / WEIGHTS).resolve()
-    shared = puller.cache / "blobs" / "ab" / ("ab" * 32)
-    shared.parent.mkdir(parents=True)
-    shared.write_bytes(b"rotten")
-    blob.unlink()
-    blob.symlink_to(shared)
-    assert_right(puller.pull(*PATHS))
-    assert not shared.exists()
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [
-        (Fault(BODY, cut_after=200_000, reset=True), "the connection failed"),
-        (Fault(BODY, status=503), "it answered 503"),
-        (Fault(TREE, times=2, status=503), ""),
-        (Fault("^GET /api/models/acme/tiny/revision", times=2, status=503), "it answered 503"),
-        (Fault(BODY, cut_after=200_000), ""),
-        (Fault(BODY, page=b"<html>log in</html>"), "wrong length"),
-        (Fault("^HEAD", status=503), ""),
-    ],
-    ids=lambda value: str(getattr(value, "match", "")),
-)
-def test_a_fault_that_passes_is_survived(puller: Puller, fault: Fault, said: str) -> None:
-    puller.hub.faults.append(fault)
-    assert_right(puller.pull(*PATHS, branch="main"))
-    assert fault.times == 0
-    assert said in " ".join(puller.notes)
-
-
-def test_a_fault_that_stays_ends_with_its_status(puller: Puller) -> None:
-    puller.hub.faults.append(Fault(BODY, times=99, status=503))
-    with pytest.raises(Offline, match="it answered 503"):
-        puller.pull(*PATHS)
-    assert len(puller.notes) == 2
-
-
-def test_a_login_page_in_place_of_the_hub(puller: Puller) -> None:
-    puller.hub.faults.append(Fault("", times=99, page=b"<html>log in</html>"))
-    with pytest.raises(Offline) as caught:
-        puller.pull(*PATHS, branch="main")
-    assert "login page" in str(caught.value.hint)
-
-
-def test_a_recipe_with_other_digests_is_an_integrity_error(puller: Puller) -> None:
+def test_a_recipe_with_other_digests_is_refused_before_the_first_byte(puller: Puller) -> None:
     wrong = File(WEIGHTS, len(CONTENT[WEIGHTS]), "0" * 64)
     with pytest.raises(IntegrityError, match=f"{WEIGHTS}' .*{sha256_of(WEIGHTS)}, expected 0000"):
         puller.pull(wrong, "config.json")
-    assert [blob.name for blob in puller.blobs()] == [
-        git_sha1(puller.hub.root / REPO / "main" / "config.json")
-    ]
+    assert puller.blobs() == []
+    small = File("config.json", len(CONTENT["config.json"]), "0" * 64)
+    with pytest.raises(IntegrityError, match=r"config\.json' has the sha256 .*, expected 0000"):
+        puller.pull(small)
+    assert puller.blobs() == []
 
 
 def test_a_gated_repository_says_what_to_do(puller: Puller) -> None:
@@ -340,63 +141,6 @@ def test_a_missing_file_is_named_before_anything_is_fetched(puller: Puller) -> N
     assert not puller.hub.seen(BODY)
 
 
-def test_a_hub_that_is_down(puller: Puller) -> None:
-    puller.hub.__exit__()
-    with pytest.raises(Offline, match=f"'{REPO}' .*cannot be fetched from {puller.hub.url}"):
-        puller.pull(*PATHS, branch="main")
-
-
-def test_a_hub_that_is_down_is_not_needed_for_what_is_cached(puller: Puller) -> None:
-    puller.pull(*PATHS, branch="main")
-    puller.hub.__exit__()
-    assert_right(puller.pull(*PATHS, branch="main"))
-
-
-def test_offline_mode(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(Offline, match=f"offline mode is on.*'{REPO}'"):
-        puller.pull(*PATHS)
-    assert puller.hub.requests == []
-
-
-def test_offline_mode_with_a_file_too_few(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
-    puller.pull("config.json", branch="main")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert_right(puller.pull("config.json", branch="main"), ("config.json",))
-    with pytest.raises(Offline, match=f"offline mode is on.*'{REPO}'"):
-        puller.pull(*PATHS, branch="main")
-
-
-def test_a_small_disk_is_refused_before_the_first_byte(
-    puller: Puller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(2**40, 2**40, 100_000))
-    with pytest.raises(NoRoom, match=r"needs 0\.5 MB more on disk.* has 0\.1 MB free"):
-        puller.pull(*PATHS)
-    assert not puller.hub.seen("^GET .*/resolve/")
-    puller.pull("config.json")
-
-
-def test_what_is_cached_needs_no_room(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
-    puller.pull(*PATHS)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(2**40, 2**40, 0))
-    assert_right(puller.pull(*PATHS))
-
-
-def test_a_disk_that_fills_up(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill(*_: object, **options: object) -> list[SimpleNamespace]:
-        if options.get("dry_run"):
-            return [SimpleNamespace(filename=p, will_download=False) for p in PATHS]
-        try:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        except OSError as error:
-            raise RuntimeError("while writing") from error
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fill)
-    with pytest.raises(NoRoom, match=f"the disk filled up while '{REPO}'"):
-        puller.pull(*PATHS)
-
-
 def test_a_folder_is_taken_where_it_is(tmp_path: Path) -> None:
     folder = write(tmp_path / "weights", CONTENT)
     files = tuple(map(pinned_file, PATHS))
@@ -424,3 +168,76 @@ def test_a_folder_with_other_bytes(tmp_path: Path, data: bytes, said: str) -> No
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="weights does not exist"):
         pull(Source(folder="weights"), home=tmp_path)
+
+
+def test_other_programs_share_what_was_pulled(puller: Puller) -> None:
+    """The Hub's own client finds the files, knows that they are all, and asks for nothing."""
+    folder = puller.pull(branch="main")
+    puller.forget()
+    options = {"cache_dir": puller.cache, "allow_patterns": ["*.safetensors", "*.json"]}
+    found = huggingface_hub.snapshot_download(REPO, local_files_only=True, **options)
+    assert Path(found) == folder
+    assert huggingface_hub.get_cached_repo_tree(REPO, cache_dir=puller.cache)
+    (repo,) = huggingface_hub.scan_cache_dir(puller.cache).repos
+    assert {file.file_name for file in next(iter(repo.revisions)).files} == {
+        Path(path).name for path in PATHS
+    }
+    assert puller.hub.requests == []
+
+
+def test_what_other_programs_pulled_is_used_after_it_was_verified(puller: Puller) -> None:
+    huggingface_hub.snapshot_download(REPO, cache_dir=puller.cache, allow_patterns=list(PATHS))
+    puller.forget()
+    assert_right(puller.pull(*PATHS))
+    assert not puller.hub.seen(BODY)
+    blob = (puller.cache / "models--acme--tiny/snapshots" / puller.commit / WEIGHTS).resolve()
+    blob.write_bytes(CONTENT[WEIGHTS][:-1] + b"?")
+    assert_right(puller.pull(*PATHS))
+    assert len(puller.hub.seen(BODY)) == 1
+
+
+def test_a_gate_is_met_before_the_first_byte(puller: Puller) -> None:
+    puller.hub.gated.add(REPO)
+    with pytest.raises(Gated):
+        puller.pull(*PATHS)
+    assert not puller.hub.seen("^GET .*/resolve/")
+
+
+def test_a_token_goes_to_the_hub_alone(
+    puller: Puller, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with LoopbackHub(puller.hub.root) as elsewhere:
+        puller.hub.cdn = elsewhere.url
+        monkeypatch.setenv("HF_TOKEN", puller.hub.token)
+        assert_right(puller.pull(*PATHS))
+        assert [request.authorized for request in elsewhere.seen(WEIGHTS)] == [False]
+    assert all(request.authorized for request in puller.hub.seen("resolve"))
+    assert not [path for path in puller.cache.rglob("*") if _holds(path, puller.hub.token)]
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and text.encode() in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.json", "/etc/evil.json", "a/../../evil.json", "a\\evil.json", "CON.json"]
+)
+def test_a_listing_cannot_name_a_file_outside(
+    puller: Puller, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puller.hub.extra_entries = [{"type": "file", "path": name, "size": 3, "oid": "a" * 40}]
+    with pytest.raises(IntegrityError, match="no plain path inside its folder"):
+        puller.pull(branch="main")
+    assert not puller.hub.seen("^GET .*/resolve/")
+
+
+def test_a_listing_cannot_name_two_files_that_are_one_elsewhere(puller: Puller) -> None:
+    puller.hub.extra_entries = [{"type": "file", "path": "Config.JSON", "size": 3, "oid": "a" * 40}]
+    with pytest.raises(IntegrityError, match="cannot tell apart"):
+        puller.pull(branch="main")
+
+
+def test_weights_with_a_crafted_header_are_refused(puller: Puller) -> None:
+    write(puller.hub.root / "acme/crafted/main", {WEIGHTS: b"\xff" * 8 + CONTENT[WEIGHTS][8:]})
+    with pytest.raises(IntegrityError, match="no sound safetensors file: its header claims"):
+        puller.pull(repo="acme/crafted", branch="main")

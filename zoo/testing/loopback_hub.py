@@ -70,7 +70,8 @@ class LoopbackHub(ThreadingHTTPServer):
         root: the folder with the repositories.
         gated: repositories whose files are for the holder of `token` only.
         token: the one token that is known.
-        redirects: whether large files are served from another address, as the real Hub does.
+        redirects: whether large files are served from another address, as the real Hub does:
+            another path, or `cdn` when that is set to the address of another Hub.
         ranges: whether a download can be resumed.
     """
 
@@ -88,6 +89,10 @@ class LoopbackHub(ThreadingHTTPServer):
     ) -> None:
         self.root, self.gated, self.token = root, set(gated), token
         self.redirects, self.ranges = redirects, ranges
+        self.cdn: str | None = None
+        self.extra_entries: list[
+            dict[str, Any]
+        ] = []  # lies in the list of every repository's files
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self._aliases: dict[tuple[str, str], str] = {}
@@ -200,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _describe(self, repo: str, folder: Path, commit: str, tree: bool) -> None:
-        entries = [_entry(folder, path) for path in _files(folder)]
+        entries = [_entry(folder, path) for path in _files(folder)] + self.server.extra_entries
         siblings = [{"rfilename": e["path"], "size": e["size"]} for e in entries]
         gated = "manual" if repo in self.server.gated else False
         info = {"id": repo, "sha": commit, "private": False, "gated": gated, "siblings": siblings}
@@ -214,7 +219,11 @@ class _Handler(BaseHTTPRequestHandler):
         if large:
             headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(size)}
         if large and self.server.redirects and not cdn:
-            self._answer(302, b"", headers | {"Location": f"{self.server.url}/cdn{self.path}"})
+            self._answer(
+                302,
+                b"",
+                headers | {"Location": f"{self.server.cdn or self.server.url}/cdn{self.path}"},
+            )
             return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         start, end, status = 0, size, 200

@@ -1,0 +1,41 @@
+"""Room on a disk, asked for before the first byte is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from zoo.errors import NoRoom
+from zoo.sizes import human
+
+
+def existing(folder: Path) -> Path:
+    """The nearest folder that is there already."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def require(folder: Path, needs: Mapping[str, int], what: str, hint: str) -> None:
+    """Refuse to begin what the disk of `folder` cannot hold.
+
+    Args:
+        folder: where the bytes will go; it need not exist yet.
+        needs: what will take room, each with its bytes.
+        what: whose bytes these are.
+        hint: what to do.
+
+    Raises:
+        NoRoom: with what is needed for what, and what is free.
+    """
+    free = shutil.disk_usage(existing(folder)).free
+    total = sum(needs.values())
+    if total <= free:
+        return
+    parts = " + ".join(f"{name} {human(count)}" for name, count in needs.items() if count)
+    detail = f" ({parts})" if len([count for count in needs.values() if count]) > 1 else ""
+    raise NoRoom(
+        f"{what} needs {human(total)} more on disk{detail}, and {folder} has {human(free)} free",
+        hint,
+    )
