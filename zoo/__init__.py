@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Gated,
         InputError,
         IntegrityError,
+        InUse,
         MissingExtra,
         MissingPlugin,
         NoRoom,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     )
     from zoo.hookspecs import hookimpl
     from zoo.models import Model, Sampling, TextModel
-    from zoo.pipeline import Plan
+    from zoo.plans import Plan
     from zoo.progress import Event, Progress
     from zoo.recipe import Build, Check, File, Optimization, Recipe, Source
     from zoo.store import Artifact, Store
@@ -49,12 +50,12 @@ _HOME = {
     "zoo.catalogs": "Catalog",
     "zoo.checks": "Verdict",
     "zoo.costs": "Cost Operation",
-    "zoo.errors": "AmbiguousName BrokenPlugin CheckFailed DoesNotFit Gated InputError "
+    "zoo.errors": "AmbiguousName BrokenPlugin CheckFailed DoesNotFit Gated InputError InUse "
     "IntegrityError MissingExtra MissingPlugin NoRoom NotFound Offline PluginConflict "
     "PluginError RecipeError StepError UsageError ZooError",
     "zoo.hookspecs": "hookimpl",
     "zoo.models": "Model Sampling TextModel",
-    "zoo.pipeline": "Plan",
+    "zoo.plans": "Plan",
     "zoo.progress": "Event Progress",
     "zoo.recipe": "Build Check File Optimization Recipe Source",
     "zoo.store": "Artifact Store",

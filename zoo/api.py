@@ -16,7 +16,8 @@ from zoo.discovery import FAMILIES, providers
 from zoo.errors import DoesNotFit, InputError, NotFound, UsageError
 from zoo.lock import Lock
 from zoo.models import Model
-from zoo.pipeline import Pipeline, Plan
+from zoo.pipeline import Pipeline
+from zoo.plans import Plan
 from zoo.progress import Event, Listener
 from zoo.recipe import REPO, Recipe, Source
 from zoo.schema import suggest
@@ -173,7 +174,7 @@ def load(
             f"memory, and this machine has {sizes.human(need.memory)}",
             "choose a smaller build (zoo show), or load it all the same with --force",
         )
-    model = pipeline.run(pipeline.make(check))
+    model = pipeline.load(check)
     model.build, model.format = pipeline.name, pipeline.build.format
     if adapter is not None:
         try:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import glob
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import checks, machine, sizes
+from zoo import checks, machine, origin, room, sizes
 from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
-from zoo.errors import CheckFailed, NoRoom, PluginError, StepError, ZooError
+from zoo.errors import CheckFailed, IntegrityError, PluginError, StepError, ZooError
 from zoo.lock import Lock
+from zoo.plans import Plan, PlannedStep
 from zoo.progress import Event, Listener, Progress
-from zoo.recipe import Build, File, Recipe, Source
+from zoo.recipe import Build, Recipe, Source
 from zoo.store import Artifact, Manifest, Store, Stored, describe_files, key_of, now
 
 if TYPE_CHECKING:
@@ -23,35 +23,6 @@ if TYPE_CHECKING:
     from zoo.plugins import Family
 
 REFERENCE = "torch"
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """One step of a plan: who does it, how many bytes it leaves, and whether it is done."""
-
-    name: str
-    provider: str
-    done: bool
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What it takes to make and run a build; pure data, found without network or plugin code."""
-
-    ref: str
-    build: str
-    format: str
-    pinned: bool
-    steps: tuple[PlannedStep, ...]
-    memory: int
-    missing: tuple[str, ...]
-    install: str
-
-    @property
-    def bytes_needed(self) -> int:
-        """Bytes that the steps still to do will leave on disk."""
-        return sum(step.bytes for step in self.steps if not step.done)
 
 
 class Pipeline:
@@ -63,6 +34,7 @@ class Pipeline:
         self.recipe, self.name, self.build = recipe, name, recipe.build[name]
         self.store, self.lock, self.listener = store, lock, listener
         self.pinned = lock.pin_recipe(recipe)
+        self._fetched: Artifact | None = None
 
     def plan(self) -> Plan:
         """What is done and what is left to do.
@@ -77,7 +49,8 @@ class Pipeline:
         if self.build.optimize:
             done, size = self._has(self.build_key), sizes.build_bytes(self.recipe, self.build)
             converted = done or self._has(self.convert_key)
-            steps.append(PlannedStep("convert", str(family), converted, 0))
+            size_between = sizes.converted_bytes(self.recipe, self.build)
+            steps.append(PlannedStep("convert", str(family), converted, size_between))
             steps.append(PlannedStep("optimize", str(format), done, size))
         else:
             steps.append(PlannedStep("convert", str(family), self._has(self.build_key), 0))
@@ -101,6 +74,8 @@ class Pipeline:
             return family.download(self.pinned, workdir, progress)
 
         source = self._step("download", self.source_key, self.source_inputs, work)
+        self._fetched = source
+        self._require_locked(source)
         self._record(source)
         self.pinned = self.lock.pin_recipe(self.recipe)
         return source
@@ -120,8 +95,14 @@ class Pipeline:
             self.listener(Event("build", "cached", message=done.manifest.key))
             return done
         family = self._family()
-        self._require_room(self.plan().bytes_needed)
+        self._require_room()
         source, adapters = self.fetch(), self.adapters()
+        with self.store.using(self.source_key, self.convert_key):
+            return self._build(family, source, adapters, check)
+
+    def _build(
+        self, family: Family, source: Artifact, adapters: dict[str, Path], check: bool
+    ) -> Artifact:
 
         def convert(workdir: Path, progress: Progress) -> Path:
             return family.convert(self.pinned, self.build, source.path, adapters, workdir, progress)
@@ -153,11 +134,21 @@ class Pipeline:
         """Measure the finished build anew and store the verdict; a failed build is set aside."""
         artifact = self.make(check=False)
         verdict = self._judge(self.fetch(), artifact.path, forced=True)
-        if verdict.status == "failed":
-            self.store.set_aside(artifact, check=asdict(verdict))
-        elif verdict.status == "passed":
-            self.store.update(artifact, check=asdict(verdict))
+        with self.store.lock(self.build_key):
+            if verdict.status == "failed":
+                self.store.set_aside(artifact, check=asdict(verdict))
+            elif verdict.status == "passed":
+                self.store.update(artifact, check=asdict(verdict))
         return verdict
+
+    def load(self, check: bool = True) -> Model:
+        """The finished build, made if need be, and loaded; nobody removes it meanwhile."""
+        with self.store.using(self.source_key):
+            artifact = self.make(check)
+            with self.store.using(artifact.manifest.key):
+                if not artifact.entry.exists():  # removed before it was marked as used
+                    artifact = self.make(check)
+                return self.run(artifact)
 
     def run(self, artifact: Artifact) -> Model:
         """The finished build, loaded."""
@@ -178,7 +169,7 @@ class Pipeline:
 
     @property
     def convert_inputs(self) -> dict[str, Any]:
-        origin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        plugin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
         adapters = {
             name: {**part.source_inputs, "commit": part.pinned.source.revision}
             for name, part in self._adapter_parts.items()
@@ -190,8 +181,8 @@ class Pipeline:
             "family": self.recipe.family,
             "format": self.build.format,
             "options": self.build.options,
-            "plugin": str(origin),
-            "tools": origin.requirements(),
+            "plugin": str(plugin),
+            "tools": plugin.requirements(),
         }
 
     @property
@@ -248,20 +239,36 @@ class Pipeline:
 
     def _record(self, fetched: Artifact) -> None:
         """Write what came from the Hub into `zoo.lock`, each file to the source that it is of."""
-        from zoo.hub import fetched_commit
-
-        placed = fetched.path.is_relative_to(fetched.entry.resolve())
-        tokenizer = self.recipe.tokenizer if placed else None
-        apart = {file.path for file in tokenizer.files} if tokenizer else set()
-        for source in filter(None, (self.recipe.source, tokenizer)):
-            files = [
-                File(file.path, file.size, file.sha256)
-                for file in fetched.manifest.files
-                if (file.path in apart) == (source is tokenizer)
-            ]
+        for source, commit, files in origin.fetched_files(self.recipe, fetched):
             if source.repo:
-                some_file = next((file.path for file in files), "")
-                self.lock.record(source, fetched_commit(fetched.path, some_file), files)
+                self.lock.record(source, commit, files)
+
+    def _require_locked(self, fetched: Artifact) -> None:
+        """Refuse a stored source that is not what `zoo.lock` records."""
+        for source, _, files in origin.fetched_files(self.pinned, fetched):
+            pinned = {file.path: file.sha256 for file in source.files}
+            for file in files:
+                if pinned.get(file.path) not in (None, file.sha256):
+                    raise IntegrityError(
+                        f"'{self.recipe.ref}' is not what {self.lock.path} records: '{file.path}' "
+                        f"has the sha256 {file.sha256}, expected {pinned[file.path]}",
+                        f"remove it and pull again: zoo rm {fetched.manifest.key}",
+                    )
+
+    def _origin(self, source: Artifact | None) -> dict[str, Any]:
+        """What the manifest of a step says of where it comes from."""
+        found = [] if source is None else origin.fetched_files(self.recipe, source)
+        return {**origin.describe(self.recipe, found), "build": asdict(self.build)}
+
+    def _stored(self, step: str, key: str) -> Artifact | None:
+        """What the store has of a step; a download that rotted is made good by another one."""
+        try:
+            return self.store.get(key)
+        except IntegrityError as error:
+            if step != "download" or self.recipe.source.repo is None:
+                raise
+            self.listener(Event(step, "note", message=f"{error.message}; fetching what is wrong"))
+            return None
 
     def _step(
         self,
@@ -275,7 +282,7 @@ class Pipeline:
         """One step, unless the store has it: work aside, pass the gate, publish."""
         waiting = Event(step, "note", message=f"another process is at {key}; waiting for it")
         with self.store.lock(key, lambda: self.listener(waiting)):
-            if (found := self.store.get(key)) is not None:
+            if (found := self._stored(step, key)) is not None:
                 self.listener(Event(step, "cached", message=key))
                 return found
             self.listener(Event(step, "start"))
@@ -304,9 +311,13 @@ class Pipeline:
                     files=self._files(path, given),
                     tools=self._tools(),
                     check=asdict(verdict) if verdict else None,
+                    origin=self._origin(self._fetched),
                 )
                 failed = verdict is not None and verdict.status == "failed"
                 artifact = self.store.publish(workdir, path, manifest, failed)
+                if step == "download":
+                    artifact = self.store.update(artifact, origin=self._origin(artifact))
+                    self._fetched = artifact
             self.listener(Event(step, "done", message=key))
         if verdict is not None and failed:
             raise CheckFailed(
@@ -371,8 +382,8 @@ class Pipeline:
         return Family(self.recipe.family, format or self.build.format, complete=complete)
 
     def _tools(self, format: str | None = None) -> dict[str, str | None]:
-        origin = provider(FAMILIES, f"{self.recipe.family}.{format or self.build.format}")
-        return {origin.distribution: origin.version, **origin.requirements()}
+        plugin = provider(FAMILIES, f"{self.recipe.family}.{format or self.build.format}")
+        return {plugin.distribution: plugin.version, **plugin.requirements()}
 
     def _has(self, key: str) -> bool:
         try:
@@ -383,15 +394,25 @@ class Pipeline:
     def _download_bytes(self) -> int:
         return sizes.download_bytes(self.pinned) if self.recipe.source.repo else 0
 
-    def _require_room(self, needed: int) -> None:
-        self.store.home.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.store.home).free
-        if needed > free:
-            raise NoRoom(
-                f"'{self.recipe.ref}' needs {sizes.human(needed)} on disk, "
-                f"and {self.store.home} has {sizes.human(free)} free",
-                "free some space with zoo prune, or set ZOO_HOME to a folder on another disk",
-            )
+    def _require_room(self) -> None:
+        """Refuse to begin what the disks cannot hold: source, intermediates and result."""
+        from zoo.repository import cache_folder, to_come
+
+        needs = {step.name: step.bytes for step in self.plan().steps if not step.done}
+        rest = {
+            "intermediates": needs.get("convert", 0) if self.build.optimize else 0,
+            "the result": needs.get("optimize", needs.get("convert", 0)),
+        }
+        coming = 0
+        if "download" in needs and self.recipe.source.repo:
+            coming = to_come(self.pinned.source, needs["download"])
+        if room.same_disk(cache_folder(), self.store.home):
+            rest = {"the source": coming, **rest}
+        else:
+            hint = "free some space, or set HF_HOME to a folder on another disk"
+            room.require(cache_folder(), {"the source": coming}, f"'{self.recipe.ref}'", hint)
+        hint = "free some space with zoo prune, or set ZOO_HOME to a folder on another disk"
+        room.require(self.store.home, rest, f"'{self.recipe.ref}'", hint)
 
 
 def _format_provider(format: str) -> Provider | None:

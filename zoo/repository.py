@@ -39,7 +39,7 @@ class Repository:
         self.pinned = {file.path: file.sha256 for file in source.files}
         self.progress = progress
         self.endpoint = constants.ENDPOINT
-        self.cache = Cache(Path(constants.HF_HUB_CACHE), self.repo)
+        self.cache = Cache(cache_folder(), self.repo)
         self.stop = threading.Event()
 
     def __str__(self) -> str:
@@ -273,6 +273,28 @@ class Repository:
             if known is None:
                 raise
             raise known from error
+
+
+def cache_folder() -> Path:
+    """Where the Hub's files are kept."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def to_come(source: Source, size: int) -> int:
+    """How many of the `size` bytes of a source are not in the cache yet; no network."""
+    cache = Cache(cache_folder(), source.repo or "")
+    commit = source.revision or cache.branch(source.branch or "main")
+    if commit is None:
+        return size
+    if not source.files:
+        return 0 if cache.snapshot(commit).is_dir() else size
+    rest = 0
+    for file in source.files:
+        if not (cache.snapshot(commit) / file.path).exists():
+            rest += cache.missing_bytes(Remote(file.path, file.size or 0, file.sha256 or "-", ""))
+    return rest
 
 
 def _remote(entry: Any) -> Remote:

@@ -17,6 +17,11 @@ def existing(folder: Path) -> Path:
     return folder
 
 
+def same_disk(one: Path, other: Path) -> bool:
+    """Whether what is written to either folder takes the room of the same disk."""
+    return existing(one).stat().st_dev == existing(other).stat().st_dev
+
+
 def require(folder: Path, needs: Mapping[str, int], what: str, hint: str) -> None:
     """Refuse to begin what the disk of `folder` cannot hold.
 

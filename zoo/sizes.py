@@ -7,6 +7,9 @@ from zoo.recipe import Build, Recipe
 STORED_BITS = 16
 SCALE_BITS = 32
 MIX_BITS = 0.5  # about what the better layers of a mix such as mixed_4_6 add on average
+LINKING = ("torch", "mlx")
+"""Formats whose conversion keeps the weights of the Hub's cache, by links."""
+
 RUNTIME_BYTES = 400_000_000
 
 
@@ -49,6 +52,12 @@ def build_bytes(recipe: Recipe, build: Build) -> int:
     if not build.optimize:
         return download_bytes(recipe)
     return int(recipe.parameters * bits_per_weight(build) / 8)
+
+
+def converted_bytes(recipe: Recipe, build: Build) -> int:
+    """Bytes that a conversion leaves for the passes to read, until they are pruned."""
+    linked = build.format in LINKING and recipe.source.folder is None
+    return 0 if linked or not build.optimize else download_bytes(recipe)
 
 
 def memory_bytes(recipe: Recipe, build: Build) -> int:

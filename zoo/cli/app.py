@@ -24,7 +24,7 @@ SECTIONS = {
         "build": "Make a build: download, convert, optimize, check.",
         "check": "Measure a build against its source.",
         "run": "Run a model, making what is missing.",
-        "cost": "What a build takes to run, operation by operation.",
+        "cost": "What a build takes to run: weights, traffic and arithmetic.",
     },
     "Disk": {
         "ls": "List the artifacts on this disk.",
