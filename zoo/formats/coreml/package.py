@@ -41,6 +41,7 @@ class Package:
 
     Attributes:
         path: the package.
+        model: the file with the program.
         spec: the protobuf `Model`.
 
     Raises:
@@ -53,12 +54,12 @@ class Package:
         from google.protobuf.message import DecodeError
 
         self.path = path
-        self._model = _model_file(path)
+        self.model = _model_file(path)
         self.spec = Model_pb2.Model()
         try:
-            self.spec.ParseFromString(self._model.read_bytes())
+            self.spec.ParseFromString(self.model.read_bytes())
         except (OSError, DecodeError) as error:
-            raise IntegrityError(f"{self._model} cannot be read: {error}") from error
+            raise IntegrityError(f"{self.model} cannot be read: {error}") from error
         if self.spec.WhichOneof("Type") != "mlProgram":
             raise IntegrityError(f"{path} holds no ML program")
         self._files: dict[str, Any] = {}
@@ -99,6 +100,10 @@ class Package:
             return self._blob(value.blobFileValue, name, shape)
         return _immediate(value.immediateValue.tensor, name, shape)
 
+    def release(self) -> None:
+        """Let go of the files of constants; they are opened anew when one is asked for."""
+        self._files.clear()
+
     def _blob(self, blob: Any, type_name: str, shape: tuple[int, ...]) -> Any:
         import numpy as np
 
@@ -124,7 +129,7 @@ class Package:
         import numpy as np
 
         if name not in self._files:
-            folder = self._model.parent.resolve()
+            folder = self.model.parent.resolve()
             path = (folder / name.removeprefix(MODEL_PATH)).resolve()
             if not path.is_relative_to(folder):
                 raise IntegrityError(f"{self.path} has its weights outside, in '{name}'")

@@ -31,6 +31,9 @@ class Stored:
         default=None, metadata={"doc": "bits of embeddings, or 16 to keep them"}
     )
     head: int | None = field(default=None, metadata={"doc": "bits of the head, or 16 to keep it"})
+    conv: int | None = field(
+        default=None, metadata={"doc": "bits of convolutions, or 16 to keep them"}
+    )
     layers: dict[str, int] = field(
         default_factory=dict,
         metadata={
@@ -41,7 +44,7 @@ class Stored:
 
     def scheme(self, role: Role, name: str) -> Scheme:
         """How a weight is stored."""
-        own = {"embeddings": self.embeddings, "head": self.head, "linear": None}[role]
+        own = {"embeddings": self.embeddings, "head": self.head, "conv": self.conv}.get(role)
         bits = of_pattern(self.layers, name, self.bits if own is None else own)
         return Scheme() if bits == FULL else self.stored(bits)
 
@@ -53,7 +56,7 @@ class Stored:
         """The faults among the numbers of bits."""
         if self.bits not in known:
             yield "bits", f"must be one of {known}, not {self.bits}"
-        said = {"embeddings": self.embeddings, "head": self.head}
+        said = {"embeddings": self.embeddings, "head": self.head, "conv": self.conv}
         said |= {f"layers.{pattern}": bits for pattern, bits in self.layers.items()}
         for key, bits in said.items():
             if bits not in (None, FULL, *known):
@@ -132,7 +135,7 @@ class Prune:
 
     def pruned(self, scheme: Scheme, role: Role, name: str) -> Scheme:
         """The scheme, with the zeros of this weight."""
-        chosen = {"embeddings": self.embeddings, "head": self.head, "linear": True}[role]
+        chosen = {"embeddings": self.embeddings, "head": self.head}.get(role, True)
         share = of_pattern(self.layers, name, self.sparsity if chosen else 0.0)
         zeros = self.n_of_m if chosen else ()
         return replace(scheme, sparsity=share, zeros_of=(zeros[0], zeros[1]) if zeros else None)

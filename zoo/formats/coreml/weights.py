@@ -19,7 +19,7 @@ from zoo.formats.coreml.encoding import (
 from zoo.formats.coreml.ledger import Entry, Ledger
 from zoo.formats.coreml.streaming import Stream
 
-Role = Literal["linear", "embeddings", "head"]
+Role = Literal["linear", "conv", "embeddings", "head"]
 
 
 class Compression(Protocol):
