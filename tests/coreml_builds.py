@@ -52,6 +52,7 @@ def make_build(
         source=Source(folder=source.name),
         build={"coreml": build},
         ref="test",
+        home=source.parent,
     )
     progress = Progress("convert", notes or Notes())
     converted = folder / "converted"

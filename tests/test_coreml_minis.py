@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coreml_builds import make_build, package_of
+from test_mistral import add_mini
 
 import zoo_mistral.coreml
 import zoo_openelm.coreml
@@ -28,7 +29,12 @@ FAMILIES = {
     "mistral": (zoo_mistral.coreml, TorchTextModel, CoreMLTextModel),
     "openelm": (zoo_openelm.coreml, OpenELMTextModel, OpenELMCoreMLTextModel),
 }
-BUILDS = {"coreml-fp16": 16.0, "coreml-int4": 5.5, "coreml-palettized": 5.5}
+BUILDS = {
+    "coreml-fp16": 16.0,
+    "coreml-int4": 5.5,
+    "coreml-palettized": 5.5,
+    "coreml-mixed": 4.5,
+}
 """The builds of a miniature, and what their weights take at most, in bits."""
 
 
@@ -59,6 +65,21 @@ def test_the_check_passes_and_its_figures_are_stored(built, family, build):
     assert stored["check"]["metrics"] == verdict["metrics"]
 
 
+def test_an_adapter_is_chosen_by_name(built):
+    said = {
+        (format, adapter): built.zoo(
+            "run", "mistral:mini", "Once upon a time", "--format", format, "--max-tokens", "40",
+            *(("--adapter", adapter) if adapter else ()),
+        ).stdout
+        for format in ("torch", "mlx", "coreml")
+        for adapter in ("pirate", None)
+    }  # fmt: skip
+    for format in ("torch", "mlx", "coreml"):
+        assert said[format, "pirate"].split()[:6] == said["torch", "pirate"].split()[:6]
+        assert " wee " in said[format, "pirate"]
+        assert " wee " not in said[format, None]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_size_on_disk_is_the_size_predicted(built, family, build):
@@ -68,7 +89,8 @@ def test_the_size_on_disk_is_the_size_predicted(built, family, build):
     weights = (package_of(folder) / WEIGHT_FILE).stat().st_size
     assert told["bits_per_weight"] <= BUILDS[build]
     tables = 4 * 1024 * read_spec(folder).head_dim
-    assert weights - tables == pytest.approx(
+    adapters = sum(p.stat().st_size for p in (RECIPES / family).glob("mini-*/*.safetensors"))
+    assert weights - tables - adapters == pytest.approx(
         shown["parameters"] * told["bits_per_weight"] / 8, rel=0.02
     )
 
@@ -107,7 +129,7 @@ def flip_a_block(build: Path) -> None:
     for operation in block.operations:
         inputs = [b.value for given in operation.inputs.values() for b in given.arguments]
         for value in (*inputs, operation.attributes["val"]):
-            if value.WhichOneof("value") == "blobFileValue" and "layers_0_" in str(
+            if value.WhichOneof("value") == "blobFileValue" and "layers_5_" in str(
                 operation.outputs
             ):
                 shape = [d.constant.size for d in value.type.tensorType.dimensions]
@@ -187,15 +209,8 @@ def test_a_damaged_build_is_not_published(sandbox):
         "zoo.families": {"bent.coreml": "bent_coreml", "bent.torch": "zoo_mistral.torch"},
     }
     install_plugin(sandbox.site, "bent", {"bent_coreml.py": DAMAGED}, groups)
-    text = (RECIPES / "mistral" / "mini.toml").read_text()
-    recipe = text.replace('family = "mistral"', 'family = "bent"')
-    shutil.copytree(RECIPES / "mistral" / "mini", sandbox.config / "mini")
-    for folder in (RECIPES / "mistral").glob("mini-*"):
-        target = sandbox.config / folder.name
-        shutil.copytree(folder, target) if folder.is_dir() else shutil.copy(folder, target)
-    catalog = 'schema = 1\n[models.bent]\ndefault = "v"\nvariants = { v = "v.toml" }\n'
-    sandbox.catalog(catalog, v=recipe)
-    done = sandbox.zoo("build", "bent:v/coreml-fp16")
+    add_mini(sandbox, ('family = "mistral"', 'family = "bent"'))
+    done = sandbox.zoo("build", "mine:v/coreml-fp16")
     assert done.returncode == 1
     assert "failed its check" in done.stderr
     assert done.stdout == ""

@@ -57,6 +57,8 @@ def test_the_bits_are_those_of_the_shapes(path):
     spec = spec_of(recipe)
     assert sum(_count(shape) for shape in spec.shapes.values()) == recipe.parameters
     compressed = {n: b for n, b in recipe.build.items() if b.format == "coreml" and b.optimize}
+    for build in [compressed.pop(n) for n in [*compressed] if n == "coreml-mixed"]:
+        assert build.bits == build.optimize[0].options["bits_per_weight"]
     assert len(compressed) >= 2
     for build in compressed.values():
         assert build.bits == pytest.approx(

@@ -35,8 +35,11 @@ def add_mini(sandbox, *changes: tuple[str, str]) -> None:
     for old, new in changes:
         assert old in recipe
         recipe = recipe.replace(old, new)
-    shutil.copytree(RECIPES / "mini", sandbox.config / "mini", dirs_exist_ok=True)
-    shutil.copy(RECIPES / "mini-check.txt", sandbox.config)
+    for path in RECIPES.glob("mini*"):
+        if path.is_dir():
+            shutil.copytree(path, sandbox.config / path.name, dirs_exist_ok=True)
+        elif path.suffix == ".txt":
+            shutil.copy(path, sandbox.config)
     catalog = 'schema = 1\n[models.mine]\ndefault = "v"\nvariants = { v = "v.toml" }\n'
     sandbox.catalog(catalog, v=recipe)
 

@@ -20,7 +20,7 @@ from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.decoder import write_decoder
 from zoo.formats.coreml.ledger import LEDGER_FILE
-from zoo.formats.coreml.passes import read_passes
+from zoo.formats.coreml.passes import Passes, read_passes
 from zoo.formats.coreml.spec import SPEC_FILE, DecoderOptions, DecoderSpec, read_spec
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.weights import Compression, Keep
@@ -77,7 +77,7 @@ def convert_decoder(
 
 
 def compress_decoder(
-    recipe: Recipe, compression: Compression, converted: Path, workdir: Path, progress: Progress
+    recipe: Recipe, passes: Passes, converted: Path, workdir: Path, progress: Progress
 ) -> Path:
     """The hook `optimize` for what `convert_decoder` laid ready."""
     _copy_text_files(converted, workdir, "config.json")
@@ -85,7 +85,12 @@ def compress_decoder(
     spec.write(workdir)
     laid = (converted / ADAPTERS).glob("*")
     adapters = {folder.name: folder for folder in sorted(laid)}
-    _write(recipe, spec, converted, adapters, workdir, compression, progress)
+    figures: dict[str, float] = {}
+    if passes.mixed is not None:
+        from zoo.formats.coreml.mixed import choose_bits
+
+        passes, figures = choose_bits(recipe, spec, converted, passes.mixed, workdir, progress)
+    _write(recipe, spec, converted, adapters, workdir, passes, progress, figures)
     return workdir
 
 
@@ -97,6 +102,7 @@ def _write(
     workdir: Path,
     compression: Compression,
     progress: Progress,
+    figures: Mapping[str, float] | None = None,
 ) -> None:
     ledger = write_decoder(
         spec,
@@ -107,6 +113,7 @@ def _write(
         progress=progress,
         adapters=read_adapters(adapters, spec.shapes),
     )
+    ledger.figures.update(figures or {})
     ledger.write(workdir)
     if ledger.skipped:
         reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]

@@ -1,4 +1,4 @@
-"""The passes `prune`, `quantize` and `palettize`: their options, read strictly from a recipe."""
+"""The passes of Core ML builds: their options, read strictly from a recipe."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from zoo.errors import RecipeError
 from zoo.formats.coreml.encoding import FULL, Scheme
 from zoo.formats.coreml.weights import Role
 from zoo.recipe import Build, Recipe
+from zoo.trust import confined
 
 LINEAR_BITS = (4, 8)
 PALETTE_BITS = (1, 2, 3, 4, 6, 8)
@@ -141,16 +142,41 @@ class Prune:
         return replace(scheme, sparsity=share, zeros_of=(zeros[0], zeros[1]) if zeros else None)
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Palettes whose bits are chosen for each weight, by the harm measured on a text."""
+
+    bits_per_weight: float = field(metadata={"doc": "most bits of each weight, on average"})
+    calibration: str = field(metadata={"doc": "a text beside the recipe, other than the check's"})
+    choices: tuple[int, ...] = field(
+        default=(2, 3, 4, 6, 8), metadata={"doc": "the numbers of bits to choose from"}
+    )
+    tokens: int = field(default=512, metadata={"doc": "tokens of the text to read", "minimum": 16})
+    group_size: int | None = field(default=None, metadata={"doc": "as for palettize"})
+    target: Target = field(default="gpu", metadata={"doc": "as for palettize"})
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if not self.choices or any(bits not in PALETTE_BITS for bits in self.choices):
+            yield "choices", f"must be among {PALETTE_BITS}, not {self.choices}"
+        if not 0 < self.bits_per_weight <= FULL:
+            yield "bits_per_weight", f"must be above 0 and at most 16, not {self.bits_per_weight}"
+        if not confined(self.calibration):
+            yield "calibration", f"must stay beside the recipe, not '{self.calibration}'"
+
+
 class Passes:
     """What the passes of a build make of each weight.
 
     Attributes:
         store: how weights are stored; `None` for float16.
         prune: which of them become zero; `None` for none.
+        mixed: how to find out what to store; such passes have no schemes yet.
     """
 
-    def __init__(self, store: Stored | None, prune: Prune | None) -> None:
-        self.store, self.prune = store, prune
+    def __init__(
+        self, store: Stored | None, prune: Prune | None = None, mixed: Mixed | None = None
+    ) -> None:
+        self.store, self.prune, self.mixed = store, prune, mixed
 
     def scheme(self, role: Role, name: str) -> Scheme:
         scheme = Scheme() if self.store is None else self.store.scheme(role, name)
@@ -166,7 +192,12 @@ class Passes:
                 raise RecipeError(f"'{pattern}' in layers matches no weight{close}")
 
 
-KINDS: dict[str, type[Any]] = {"prune": Prune, "quantize": Quantize, "palettize": Palettize}
+KINDS: dict[str, type[Any]] = {
+    "prune": Prune,
+    "quantize": Quantize,
+    "palettize": Palettize,
+    "mixed": Mixed,
+}
 ORDERS = [*([kind] for kind in KINDS), ["prune", "quantize"], ["prune", "palettize"]]
 
 
@@ -183,9 +214,9 @@ def read_passes(recipe: Recipe, build: Build) -> Passes:
             f"'{recipe.ref}' asks coreml for {', '.join(kinds)}: it can prune, then quantize or "
             "palettize"
         )
-    prune = next((step for step in found if isinstance(step, Prune)), None)
-    store = next((step for step in found if not isinstance(step, Prune)), None)
-    return Passes(store, prune)
+    by_kind = dict(zip(kinds, found, strict=True))
+    store = by_kind.get("quantize") or by_kind.get("palettize")
+    return Passes(store, by_kind.get("prune"), by_kind.get("mixed"))
 
 
 def _read(recipe: Recipe, kind: str, given: Mapping[str, Any]) -> Any:
