@@ -1,4 +1,4 @@
-# make demo   set up, then let mistral:mini write a story through MLX and pass its check
+# make demo   set up, then let mistral:mini write through MLX and Core ML, both checked
 # make test   set up, then lint, type-check and test everything
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +19,9 @@ demo: setup
 	$(BIN)/zoo build mistral:mini/mlx-8bit
 	$(BIN)/zoo run mistral:mini/mlx-8bit "Once upon a time" --max-tokens 180
 	$(BIN)/zoo check mistral:mini/mlx-8bit
+	$(BIN)/zoo build mistral:mini/coreml-int4
+	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60
+	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60 --adapter pirate
 
 test: lint types layers unit
 
@@ -39,6 +42,8 @@ bench: setup
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/quantization.py
+	$(BIN)/python benchmarks/coreml_conversion.py
+	$(BIN)/python benchmarks/coreml_executor.py
 
 schema: setup
 	$(BIN)/python -c "import json; from zoo.recipe import recipe_schema; print(json.dumps(recipe_schema(), indent=1))" > docs/recipe.schema.json
