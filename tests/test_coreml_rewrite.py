@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,17 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coreml_builds import operations
+from coreml_builds import Notes, operations
 from coreml_programs import ct, mb, run, save, types, uniform, write
 
 import zoo
+from zoo.formats.coreml.components import compress_folder
 from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.execute import ReferenceProgram
+from zoo.formats.coreml.ledger import LEDGER_FILE
 from zoo.formats.coreml.package import Package
 from zoo.formats.coreml.passes import Palettize, Passes, Prune, Quantize
 from zoo.formats.coreml.program import weights_of
-from zoo.formats.coreml.rewrite import compress_package, compress_packages, weight_names
+from zoo.formats.coreml.rewrite import compress_package
 from zoo.formats.coreml.streaming import MODEL_FILE, WEIGHT_FILE, shared_constant
+from zoo.progress import Progress
 
 GENERATOR = np.random.default_rng(11)
 SIZES = {
@@ -250,19 +255,51 @@ def test_what_is_compressed_already_is_copied(package, tmp_path):
     np.testing.assert_array_equal(run(first, X)[0], run(second, X)[0])
 
 
-def test_several_packages_have_one_ledger(package, tmp_path):
-    both = {"unet": package, "text": package}
-    passes = Passes(Palettize(bits=4, layers={"text/*": 8}))
-    for name in both:
-        (tmp_path / name).mkdir()
-    with pytest.raises(zoo.RecipeError, match="'vae/\\*' in layers matches no weight"):
-        compress_packages(both, tmp_path / "no", Passes(Palettize(layers={"vae/*": 8})))
-    one = {"unet": package}
-    ledger = compress_packages(one, tmp_path / "out", Passes(Palettize(layers={"unet/conv": 8})))
-    assert ledger.entries["unet/conv"].scheme == "palettes of 8 bits"
-    two = compress_package(package, tmp_path / "t.mlpackage", passes, part="text")
-    assert two.entries["text/conv"].scheme == "palettes of 8 bits"
-    assert weight_names(Package(package), "x")[0].startswith("x/")
+@pytest.fixture
+def pipeline(package, tmp_path) -> Path:
+    """A converted model of two components, and a file beside them."""
+    folder = tmp_path / "converted"
+    for name in ("unet", "text/encoder"):
+        shutil.copytree(package, folder / f"{name}.mlpackage")
+    (folder / "text/merges.txt").write_text("a b")
+    return folder
+
+
+def test_components_have_one_ledger(pipeline, tmp_path):
+    notes = Notes()
+    passes = Passes(Palettize(bits=4, layers={"text/*": 8, "unet/conv": 16}))
+    out = compress_folder(passes, pipeline, tmp_path / "out", Progress("optimize", notes))
+    assert (out / "text/merges.txt").read_text() == "a b"
+    entries = json.loads((out / LEDGER_FILE).read_text())["entries"]
+    assert entries["text/encoder/conv"]["scheme"] == "palettes of 8 bits"
+    assert entries["unet/conv"]["scheme"] == "float16"
+    assert entries["unet/first"]["scheme"] == "palettes of 4 bits"
+    for name, error in (("text/encoder", 0.03), ("unet", 0.4)):
+        (ours,), (whole,) = (run(f / f"{name}.mlpackage", X) for f in (out, pipeline))
+        assert 0 < np.abs(ours - whole).max() < error * np.ptp(whole)
+    assert any("'unet/tiny': it has 128 entries" in note for note in notes.said)
+    assert any("bits per weight" in note for note in notes.said)
+
+
+def test_one_component_needs_no_name(package, tmp_path):
+    shutil.copytree(package, tmp_path / "in/model.mlpackage")
+    passes = Passes(Palettize(layers={"conv": 8}))
+    out = compress_folder(passes, tmp_path / "in", tmp_path / "out", Progress("optimize"))
+    assert "conv" in json.loads((out / LEDGER_FILE).read_text())["entries"]
+
+
+def test_a_pattern_has_to_match_one_of_the_components(pipeline, tmp_path):
+    passes = Passes(Palettize(layers={"vae/*": 8}))
+    with pytest.raises(zoo.RecipeError, match=r"'vae/\*' in layers matches no weight"):
+        compress_folder(passes, pipeline, tmp_path / "out", Progress("optimize"))
+
+
+def test_a_folder_without_packages_is_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(zoo.RecipeError, match="acme:model has no Core ML package"):
+        compress_folder(
+            Passes(Quantize()), tmp_path / "in", tmp_path, Progress("optimize"), "acme:model"
+        )
 
 
 def test_an_older_package_is_refused(tmp_path):
@@ -280,8 +317,6 @@ def test_an_older_package_is_refused(tmp_path):
 
 
 def test_damaged_weights_are_told(package, tmp_path):
-    import shutil
-
     broken = tmp_path / "broken.mlpackage"
     shutil.copytree(package, broken)
     with open(broken / WEIGHT_FILE, "r+b") as file:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from zoo.costs import Cost, Operation
-from zoo.errors import InputError, RecipeError
+from zoo.errors import InputError
+from zoo.formats.coreml.components import compress_folder
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.language import PACKAGE, compress_decoder
 from zoo.formats.coreml.package import Package
@@ -42,9 +43,7 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
 def optimize(
     recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
 ) -> Path:
-    compression = read_passes(recipe, build)
-    if not (converted / SPEC_FILE).is_file():
-        raise RecipeError(
-            f"'{recipe.ref}' asks for a pass, and the family '{recipe.family}' has none in coreml"
-        )
-    return compress_decoder(recipe, compression, converted, workdir, progress)
+    passes = read_passes(recipe, build)
+    if (converted / SPEC_FILE).is_file():
+        return compress_decoder(recipe, passes, converted, workdir, progress)
+    return compress_folder(passes, converted, workdir, progress, f"'{recipe.ref}'")

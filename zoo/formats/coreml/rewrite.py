@@ -80,30 +80,27 @@ def compress_package(
 
 
 def compress_packages(
-    packages: Mapping[str, Path],
-    out: Path,
+    packages: Mapping[str, tuple[Path, Path]],
     compression: Compression,
     *,
     progress: Progress | None = None,
     smallest: int = SMALLEST,
 ) -> Ledger:
-    """Write several packages to the folder `out`, each as `compress_package` does.
+    """Write several packages, each as `compress_package` does.
 
     Args:
-        packages: by the name of the part, such as `unet`. A weight's name is `unet/NAME`.
-        out, compression, progress, smallest: as for `compress_package`.
+        packages: the package to read and the one to make, by the name of the part, such as
+            `unet`. A weight's name is then `unet/NAME`.
+        compression, progress, smallest: as for `compress_package`.
 
     Returns: one ledger for all.
     """
-    opened = {part: Package(path) for part, path in packages.items()}
+    opened = {part: Package(path) for part, (path, _) in packages.items()}
     names = [weight_names(package, part) for part, package in opened.items()]
     compression.require_known(chain.from_iterable(names))
     ledger = Ledger()
-    for part, package in opened.items():
-        rewriting = _Rewriting(
-            package, out / package.path.name, compression, progress, smallest, part
-        )
-        found = rewriting.run()
+    for part, (_, out) in packages.items():
+        found = _Rewriting(opened[part], out, compression, progress, smallest, part).run()
         ledger.entries.update(found.entries)
         ledger.skipped.update(found.skipped)
     return ledger
