@@ -80,6 +80,18 @@ def test_an_adapter_is_chosen_by_name(built):
         assert " wee " not in said[format, None]
 
 
+@pytest.mark.parametrize("format", ["torch", "mlx", "coreml"])
+def test_an_adapter_of_another_model_is_refused(built, format):
+    before = built.artifacts()
+    pirate = str(RECIPES / "mistral" / "mini-pirate")
+    done = built.zoo("run", "openelm:mini", "hi", "--format", format, "--adapter", pirate)
+    assert done.returncode == 5
+    assert "is of another model: it changes 'model.layers.0.mlp.down_proj.weight'" in done.stderr
+    assert "it was made for 'mistral:mini'" in done.stderr
+    made = [path.name for path in built.artifacts() if path not in before]
+    assert not [name for name in made if "coreml" in name]
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("build", BUILDS)
 def test_the_size_on_disk_is_the_size_predicted(built, family, build):

@@ -26,7 +26,7 @@ from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.weights import Compression, Keep
 from zoo.formats.tensors import Tensors, weight_files
 from zoo.progress import Progress
-from zoo.recipe import Build, Recipe
+from zoo.recipe import Build, Recipe, Source
 
 PACKAGE = "model.mlpackage"
 ADAPTERS = "adapters"
@@ -126,17 +126,23 @@ def describe(recipe: Recipe, spec: DecoderSpec) -> Metadata:
     """What the package says about itself: whose model it is, where from, and how it was made."""
     source = recipe.source
     tools = {f"tool.{name}": version(name) for name in ("zoo-ml", "coremltools", "numpy")}
-    origin = source.repo or source.folder or ""
     revision = source.revision or source.branch or ""
     details = {
         **tools,
-        "source": f"{origin}@{revision}" if revision else origin,
+        "source": _pin(source),
+        "tokenizer": _pin(recipe.tokenizer or source),
         "recipe": recipe.ref,
         "context": str(spec.context),
         "sliding_window": str(spec.window or ""),
     }
-    author = origin.partition("/")[0] if source.repo else ""
+    author = source.repo.partition("/")[0] if source.repo else ""
     return Metadata(f"{recipe.title}: {recipe.summary}", author, recipe.license, revision, details)
+
+
+def _pin(source: Source) -> str:
+    origin = source.repo or source.folder or ""
+    revision = source.revision or source.branch
+    return f"{origin}@{revision}" if revision else origin
 
 
 def _read_options(recipe: Recipe, build: Build) -> DecoderOptions:
