@@ -53,7 +53,12 @@ EXPLANATIONS: dict[str, tuple[type[ZooError], str, str]] = {
 }
 """What to say to each error of the Hub's client, by the name of its class or a base class."""
 
-LOST = ("HfHubHTTPError", "HTTPError", "FileMetadataError", "JSONDecodeError", "KeyError")
+
+class Nonsense(Exception):
+    """An answer that no hub gives, such as a login page; `args[0]` says how it shows."""
+
+
+LOST = ("HfHubHTTPError", "HTTPError")
 
 
 def explain(error: BaseException, repo: str, revision: str, endpoint: str) -> ZooError | None:
@@ -82,10 +87,13 @@ def retrying(attempt: Callable[[], Answer], endpoint: str, progress: Progress) -
             failed = next((link for link in _chain(error) if _is_transient(link)), None)
             if failed is None:
                 raise
+            seconds = transfer.asked_pause(getattr(failed, "response", None)) or pause
+            if seconds > transfer.LONGEST_PAUSE:
+                raise
             progress.note(
-                f"{plain_address(endpoint)}: {_reason(failed)}; trying again in {pause:g} s"
+                f"{plain_address(endpoint)}: {_reason(failed)}; trying again in {seconds:g} s"
             )
-            time.sleep(pause)
+            time.sleep(seconds)
     return attempt()
 
 
@@ -134,8 +142,6 @@ def _reason(error: BaseException) -> str:
 
     if isinstance(error, HfHubHTTPError):
         return f"it answered {error.response.status_code}"
-    if isinstance(error, (ValueError, KeyError)):
-        return "what it answers is not what a hub says"
     return f"the connection failed ({type(error).__name__})"
 
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from zoo import hub_errors, room, trust
 from zoo.errors import IntegrityError, NotFound, Offline
-from zoo.hub_cache import COMMIT, Cache, Remote, checked_remote, fault_of
+from zoo.hub_api import HubApi
+from zoo.hub_cache import COMMIT, Cache, Remote, fault_of
 from zoo.locks import Taken
 from zoo.progress import Progress
 from zoo.recipe import Source
@@ -24,7 +24,6 @@ SAFE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 AT_ONCE = 4
 HASHING_THREADS = 2
-MOST_FILES = 100_000
 
 
 class Repository:
@@ -40,6 +39,7 @@ class Repository:
         self.progress = progress
         self.endpoint = constants.ENDPOINT
         self.cache = Cache(cache_folder(), self.repo)
+        self.api = HubApi(self.endpoint, self.repo, progress)
         self.stop = threading.Event()
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class Repository:
         known = self.cache.branch(self.revision)
         try:
             with self._explained():
-                commit: str = hub_errors.retrying(self._ask_commit, self.endpoint, self.progress)
+                commit = self.api.commit(self.revision)
         except Offline as error:
             if known is None:
                 raise
@@ -105,41 +105,16 @@ class Repository:
                     f"{error.message}; going on with the commit that '{self.revision}' had before"
                 )
             return known
-        if not COMMIT.fullmatch(commit):
-            raise Offline(f"{self.endpoint} names {commit!r} as the commit of {self}")
         with suppress(OSError):  # A cache that cannot be written is still good to read.
             self.cache.set_branch(self.revision, commit)
         return commit
 
-    def _ask_commit(self) -> str:
-        return str(self._api().model_info(self.repo, revision=self.revision).sha)
-
     def _listing(self, commit: str) -> dict[str, Remote]:
-        if self._offline:
-            self._require_online([])
+        self._require_online([])
         with self._explained():
-            entries = hub_errors.retrying(
-                lambda: self._ask_listing(commit), self.endpoint, self.progress
-            )
-        try:
-            found = {remote.path: remote for remote in map(_remote, entries)}
-        except (ValueError, AttributeError, TypeError) as error:
-            raise Offline(f"{self.endpoint} lists the files of {self} wrongly: {error}") from error
-        if len(found) != len(entries):
-            raise IntegrityError(f"{self} lists a file twice")
+            found = self.api.files(commit)
         with suppress(OSError):
             self.cache.set_listing(commit, found)
-        return found
-
-    def _ask_listing(self, commit: str) -> list[Any]:
-        from huggingface_hub.hf_api import RepoFile
-
-        found = []
-        for entry in self._api().list_repo_tree(self.repo, recursive=True, revision=commit):
-            if isinstance(entry, RepoFile):
-                found.append(entry)
-            if len(found) > MOST_FILES:
-                raise IntegrityError(f"{self} lists over {MOST_FILES:,} files")
         return found
 
     def _require_agreement(self, remotes: list[Remote]) -> None:
@@ -184,13 +159,10 @@ class Repository:
 
     def _fetch(self, commit: str, missing: list[Remote]) -> None:
         """Bring files, several at once, the largest first."""
-        from huggingface_hub.utils import build_hf_headers
-
         distinct = {remote.digest: remote for remote in missing}
         queue = sorted(distinct.values(), key=lambda remote: -remote.size)
         meter = Meter(self.progress, sum(remote.size for remote in queue))
-        headers = build_hf_headers(library_name="zoo")
-        transfer = Transfer(self.endpoint, self.repo, commit, headers, meter, self.stop)
+        transfer = Transfer(self.endpoint, self.repo, commit, self.api.headers, meter, self.stop)
         failed: list[BaseException] = []
         with ThreadPoolExecutor(min(AT_ONCE, len(queue))) as threads:
             running = [threads.submit(self._bring, transfer, remote) for remote in queue]
@@ -243,30 +215,19 @@ class Repository:
         )
 
     def _require_admission(self, commit: str, missing: list[Remote]) -> None:
-        """Ask for one file without its body: a gate is met before anything is fetched."""
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
         smallest = min(missing, key=lambda remote: remote.size)
-        url = hf_hub_url(self.repo, smallest.path, revision=commit, endpoint=self.endpoint)
-        hub_errors.retrying(
-            lambda: get_hf_file_metadata(url, endpoint=self.endpoint), self.endpoint, self.progress
-        )
+        self.api.require_admission(smallest.path, commit)
 
     def _require_room(self, missing: list[Remote]) -> None:
         needed = sum({r.digest: self.cache.missing_bytes(r) for r in missing}.values())
         room.require(self.cache.root, {"the source": needed}, str(self), hub_errors.FREE_SPACE)
-
-    def _api(self) -> Any:
-        from huggingface_hub import HfApi
-
-        return HfApi(endpoint=self.endpoint, library_name="zoo")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn what the network and the Hub's client raise into what a person can act on."""
         try:
             yield
-        except Unreachable as error:
+        except (Unreachable, hub_errors.Nonsense) as error:
             raise hub_errors.lost(self.repo, self.revision, self.endpoint, str(error)) from error
         except Exception as error:
             known = hub_errors.explain(error, self.repo, self.revision, self.endpoint)
@@ -295,10 +256,3 @@ def to_come(source: Source, size: int) -> int:
         if not (cache.snapshot(commit) / file.path).exists():
             rest += cache.missing_bytes(Remote(file.path, file.size or 0, file.sha256 or "-", ""))
     return rest
-
-
-def _remote(entry: Any) -> Remote:
-    """A file of a listing, checked."""
-    lfs = entry.lfs
-    size, digest = (lfs.size, lfs.sha256) if lfs else (entry.size, None)
-    return checked_remote(entry.path, size, digest, entry.blob_id, entry.xet_hash)

@@ -258,7 +258,7 @@ def _require_good(response: Any) -> None:
         return
     code = response.status_code
     if code in TRANSIENT or code == 416:
-        raise Refused(f"it answered {code}", _asked_pause(response), restart=code == 416)
+        raise Refused(f"it answered {code}", asked_pause(response), restart=code == 416)
     from huggingface_hub.utils import hf_raise_for_status
 
     response.read()
@@ -266,9 +266,9 @@ def _require_good(response: Any) -> None:
     raise Refused(f"it answered {response.status_code}")
 
 
-def _asked_pause(response: Any) -> float | None:
+def asked_pause(response: Any) -> float | None:
     """The seconds that a hub asks us to wait, when it says so in seconds."""
-    text = response.headers.get("retry-after", "")
+    text = "" if response is None else response.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdecimal() else None
 
 
