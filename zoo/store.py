@@ -23,7 +23,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -275,8 +275,9 @@ def disk_usage(folders: Iterable[Path]) -> int:
     seen: dict[tuple[int, int], int] = {}
     for folder in folders:
         for path in folder.rglob("*"):
-            stat = path.lstat()
-            seen[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
+            with suppress(FileNotFoundError):  # another process may be removing it
+                stat = path.lstat()
+                seen[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
     return sum(seen.values())
 
 

@@ -5,6 +5,8 @@ kills possible. The child is a real process: it can be killed at any of its file
 
     python zygote.py    reads one JSON request a line, answers one JSON line each
 
+Besides the verbs of `zoo` there is `load REF BUILD`, which loads a model and calls it.
+
 A request: {"args": [...], "env": {...}, "kill_at": N, "kill_bytes": N, "within": path}. With
 `kill_at` the child kills itself by SIGKILL just before its Nth file operation below `within`; with
 `kill_bytes`, once so many bytes of a download were written. An answer: {"code", "out", "err",
@@ -99,6 +101,14 @@ def _kill_after(count: int) -> None:
     transfer._Body.write = write  # type: ignore[method-assign]
 
 
+def _load(ref: str, build: str) -> int:
+    """What `zoo.load` is to a program: a model that says what it hears."""
+    import zoo
+
+    print(zoo.load(ref, build=build)("x"))
+    return 0
+
+
 def _child(request: dict[str, Any], scratch: Path) -> int:
     for name, stream in (("out", 1), ("err", 2)):
         os.dup2(os.open(scratch / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
@@ -124,7 +134,8 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
         _kill_after(request["kill_bytes"])
     if request.get("within"):
         _count(request, scratch / "operations")
-    code = app.run(list(request["args"]))
+    args = list(request["args"])
+    code = _load(*args[1:]) if args[0] == "load" else app.run(args)
     sys.stdout.flush()
     import atexit
 

@@ -9,7 +9,7 @@ import click
 
 from zoo import sizes
 from zoo.cli import output
-from zoo.errors import Exit
+from zoo.errors import Exit, InUse
 from zoo.store import Store, disk_usage
 
 
@@ -18,15 +18,28 @@ def remove(store: Store, folders: list[Path], *, yes: bool, dry_run: bool, as_js
     if not dry_run and not yes and folders and not _confirmed(folders):
         output.note("nothing was removed")
         return Exit.NEGATIVE
-    freed = disk_usage(folders) if dry_run else sum(store.remove(f) for f in folders)
+    gone, freed = (folders, disk_usage(folders)) if dry_run else _delete(store, folders)
+    code = Exit.OK if len(gone) == len(folders) else Exit.NEGATIVE
     if as_json:
-        output.document({"dry_run": dry_run, "removed": [f.name for f in folders], "bytes": freed})
-        return Exit.OK
-    for folder in folders:
+        output.document({"dry_run": dry_run, "removed": [f.name for f in gone], "bytes": freed})
+        return code
+    for folder in gone:
         output.tell(f"{'would remove' if dry_run else 'removed'} {folder.name}")
     would = "would be freed" if dry_run else "freed"
     output.tell(f"{sizes.human(freed)} {would}" if folders else "nothing to remove")
-    return Exit.OK
+    return code
+
+
+def _delete(store: Store, folders: list[Path]) -> tuple[list[Path], int]:
+    """Delete what nobody uses; what is gone, and the bytes that this freed."""
+    gone, freed = [], 0
+    for folder in folders:
+        try:
+            freed += store.remove(folder)
+            gone.append(folder)
+        except InUse as error:
+            output.note(f"{error.message}; it stays")
+    return gone, freed
 
 
 def _confirmed(folders: list[Path]) -> bool:

@@ -1,0 +1,84 @@
+"""Many processes at one store: pulls, loads, removals and prunes, all at once."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.world import BODY, World
+from faults.zygote import Zygote
+
+VERBS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+    "pull": (("pull", "large", "-q"), (0,)),
+    "load": (("load", "large", "plain-loud"), (0,)),
+    "load plain": (("load", "large", "plain"), (0,)),
+    "rm": (("rm", "large", "-y"), (0, 1, 3)),  # in use, or nothing there
+    "prune": (("prune", "-y"), (0, 1)),
+}
+"""Each command, and the exit codes that it may end with."""
+
+
+class Member:
+    """One of the crowd: a process that runs one command after another."""
+
+    def __init__(self, world: World, number: int) -> None:
+        scratch = world.folder / f"scratch{number}"
+        scratch.mkdir()
+        self.world = world
+        self.zygote = Zygote(scratch)
+        self.choices = random.Random(number)
+        self.done: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    def work(self, rounds: int) -> None:
+        for _ in range(rounds):
+            name = self.choices.choice(list(VERBS))
+            args, codes = VERBS[name]
+            said = self.zygote.run(*args, env=self.world.env)
+            self.done[f"{name}: {said['code']}"] += 1
+            if said["code"] not in codes or not self._right(name, said):
+                self.wrong.append(f"{name}: {said}")
+
+    def _right(self, name: str, said: dict[str, Any]) -> bool:
+        if name == "pull":
+            folder = Path(said["out"].strip())
+            return all((folder / n).read_bytes() == d for n, d in self.world.content.items())
+        if name == "load":
+            return bool(said["out"] == "<1:x>!!\n")
+        return name != "load plain" or said["out"] == "<1:x>\n"
+
+
+def gather(world: World, members: int, rounds: int) -> list[Member]:
+    crowd = [Member(world, number) for number in range(members)]
+    threads = [threading.Thread(target=one.work, args=(rounds,)) for one in crowd]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [wrong for one in crowd for wrong in one.wrong] == []
+    assert len(world.hub.seen(BODY)) == 1
+    assert len(world.hub.seen("^GET .*/resolve/.*voice.txt")) == 1
+    said = crowd[0].zygote.run("verify", env=world.env)
+    assert said["code"] == 0, said
+    for one in crowd:
+        one.zygote.close()
+    return crowd
+
+
+def test_a_small_crowd(small_world: World) -> None:
+    gather(small_world, 3, 8)
+
+
+@pytest.mark.faults
+def test_eight_for_fifty_rounds(small_world: World, report: Callable[..., None]) -> None:
+    crowd = gather(small_world, 8, 50)
+    done = sum((one.done for one in crowd), Counter())
+    told = ", ".join(f"{name} x {count}" for name, count in sorted(done.items()))
+    report(f"8 processes, 50 rounds each (verb: exit code): {told}; one download of each file")
+    assert done.total() == 400
