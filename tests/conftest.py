@@ -14,6 +14,9 @@ from hub_world import CONTENT, REPO, Puller, write
 
 from zoo import transfer
 from zoo.testing.loopback_hub import LoopbackHub
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores would thrash with more
+
 from zoo.testing.plugins import install_plugin
 
 ZOO = str(Path(sys.executable).parent / "zoo")
