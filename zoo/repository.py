@@ -94,16 +94,19 @@ class Repository:
         if COMMIT.fullmatch(self.revision):
             return self.revision
         known = self.cache.branch(self.revision)
+        if known is None:
+            self._require_online([])
+        elif self._offline:
+            return known
         try:
             with self._explained():
                 commit = self.api.commit(self.revision)
         except Offline as error:
             if known is None:
                 raise
-            if not self._offline:
-                self.progress.note(
-                    f"{error.message}; going on with the commit that '{self.revision}' had before"
-                )
+            self.progress.note(
+                f"{error.message}; going on with the commit that '{self.revision}' had before"
+            )
             return known
         with suppress(OSError):  # A cache that cannot be written is still good to read.
             self.cache.set_branch(self.revision, commit)

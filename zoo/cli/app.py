@@ -32,6 +32,12 @@ SECTIONS = {
         "rm": "Remove artifacts.",
         "prune": "Remove what nothing needs any more.",
         "verify": "Hash every stored file again.",
+        "export": "Write artifacts to a folder or a tar archive.",
+        "import": "Take artifacts from a folder or a tar archive.",
+    },
+    "Trust": {
+        "provenance": "Where an artifact comes from: source, recipe, tools, check.",
+        "sign": "Sign artifacts with a key.",
     },
     "Health": {
         "plugins": "List the installed plugins.",

@@ -1,0 +1,50 @@
+"""`zoo export`: artifacts to a folder or a tar archive, for a machine without a network.
+
+JSON: {dest, artifacts: [key], bytes}.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo import api, machine, sizes
+from zoo.cli import entries, options, output
+from zoo.cli.drawing import drawing
+from zoo.lock import Lock
+from zoo.progress import Progress
+
+
+@click.command(name="export")
+@click.argument("names", nargs=-1, required=True, metavar="REF_OR_KEY...")
+@click.option(
+    "--to",
+    "dest",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A new folder, or a new archive that ends in .tar.",
+)
+@options.as_json
+@options.quiet
+def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> None:
+    """Write artifacts to a folder or a tar archive.
+
+    By key, by reference (mistral:mini, with its source and all its builds), or by reference and
+    build. zoo import reads it on another machine.
+    """
+    from zoo import archive
+
+    store = api.store()
+    chosen = entries.choose(entries.published(store), names)
+    artifacts = [entry.artifact for entry in chosen if entry.artifact]
+    with store.using(*(entry.key for entry in chosen)), drawing(quiet) as listener:
+        archive.export(artifacts, Lock(machine.lock_file()), dest, Progress("export", listener))
+    size = sum(artifact.manifest.size for artifact in artifacts)
+    if as_json:
+        keys = [entry.key for entry in chosen]
+        output.document({"dest": str(dest), "artifacts": keys, "bytes": size})
+        return
+    for entry in chosen:
+        output.tell(entry.key)
+    output.note(f"{sizes.human(size)} in {dest}")

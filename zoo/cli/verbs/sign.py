@@ -1,0 +1,39 @@
+"""`zoo sign`: sign artifacts with a key of one's own; `zoo verify --key` checks it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from zoo import api
+from zoo.cli import entries, output
+from zoo.errors import Exit, IntegrityError
+
+
+@click.command(name="sign")
+@click.argument("names", nargs=-1, required=True, metavar="REF_OR_KEY...")
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="An elliptic-curve private key (PEM); its password is read from ZOO_KEY_PASSWORD.",
+)
+def command(names: tuple[str, ...], key: Path) -> int:
+    """Sign artifacts with a key.
+
+    What rotted is not signed. The signature stays with the artifact, also in zoo export.
+    """
+    from zoo import signing
+
+    store = api.store()
+    for entry in entries.choose(entries.published(store), names):
+        if faults := ([entry.problem] if entry.problem else store.verify(entry.folder)):
+            raise IntegrityError(
+                f"{entry.key} is not signed: {'; '.join(faults)}",
+                f"mend it: zoo verify --repair {entry.key}",
+            )
+        if entry.artifact:
+            signing.sign(entry.artifact, key)
+            output.tell(f"signed {entry.key}")
+    return Exit.OK
