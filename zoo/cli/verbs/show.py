@@ -5,9 +5,11 @@ source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha
 tokenizer: the same without bytes, or null when the source brings it,
 adapters: {name: the same without bytes},
 builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
-memory_bytes, fits, default, installed, check, words}],
+memory_bytes, fits, default, installed, check, words, compression}],
 check: {inputs, limits, recorded} or null, run}.
-`bytes` of a source is an estimate while a file's size is null.
+`bytes` of a source is an estimate while a file's size is null. `compression` is null but for the
+build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries: {weight:
+{shape, scheme, bits}}, skipped: {weight: reason}, figures}.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 import click
 
 from zoo import api, sizes
-from zoo.cli import facts, options, output
+from zoo.cli import compression, facts, options, output
 from zoo.cli.output import Column
 from zoo.recipe import Recipe, Source
 from zoo.store import Artifact
@@ -45,26 +47,31 @@ BUILDS = (
 def command(name: str, family: str | None, as_json: bool) -> None:
     """Everything known about a model before it is downloaded."""
     recipe = api.show(name, family=family)
-    _require_build(name, recipe)
-    data = _described(recipe)
+    data = _described(recipe, _asked_for(name, recipe))
     if as_json:
         output.document(data)
     else:
         _print(data)
 
 
-def _require_build(name: str, recipe: Recipe) -> None:
-    """Refuse `name:variant/build` when there is no such build."""
+def _asked_for(name: str, recipe: Recipe) -> str | None:
+    """The build of `name:variant/build`; refuse one that there is not."""
     from zoo.catalogs import REFERENCE
 
     match = REFERENCE.fullmatch(name)
-    if match and match["build"]:
-        recipe.pick(match["build"])
+    if not match or not match["build"]:
+        return None
+    recipe.pick(match["build"])
+    return match["build"]
 
 
-def _described(recipe: Recipe) -> dict[str, Any]:
+def _described(recipe: Recipe, asked_for: str | None) -> dict[str, Any]:
     stored = facts.installed().get(recipe.ref, {})
     default = api.choose(recipe, None, None)[0]
+    builds = [_build(recipe, name, default, stored.get(name)) for name in recipe.build]
+    for build in builds:
+        of_it = stored.get(build["name"]) if build["name"] == asked_for else None
+        build["compression"] = compression.read(of_it) if of_it else None
     return {
         "ref": recipe.ref,
         "title": recipe.title,
@@ -79,7 +86,7 @@ def _described(recipe: Recipe) -> dict[str, Any]:
         "source": {**_source(recipe.source), "bytes": sizes.download_bytes(recipe)},
         "tokenizer": _source(recipe.tokenizer) if recipe.tokenizer else None,
         "adapters": {name: _source(source) for name, source in recipe.adapter.items()},
-        "builds": [_build(recipe, name, default, stored.get(name)) for name in recipe.build],
+        "builds": builds,
         "check": asdict(recipe.check) if recipe.check else None,
         "run": f"zoo run {recipe.ref}",
     }
@@ -137,6 +144,9 @@ def _print(data: dict[str, Any]) -> None:
         output.table(FILES, map(_file_row, files))
     output.tell()
     output.table(BUILDS, map(_build_row, data["builds"]))
+    for build in data["builds"]:
+        if build["compression"]:
+            compression.show(build["compression"])
     if check:
         output.tell()
         output.facts(
