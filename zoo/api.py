@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from zoo.catalogs import Catalog, open_catalog
 from zoo.checks import Verdict
 from zoo.costs import Cost
 from zoo.discovery import FAMILIES, providers
-from zoo.errors import DoesNotFit, InputError, NotFound, UsageError
+from zoo.errors import DoesNotFit, InputError, NotFound, PluginError, UsageError
 from zoo.lock import Lock
 from zoo.models import Model
 from zoo.pipeline import Pipeline
 from zoo.plans import Plan
-from zoo.progress import Event, Listener
+from zoo.progress import Event, Listener, silent
 from zoo.recipe import REPO, Recipe, Source
 from zoo.schema import suggest
 from zoo.store import Artifact, Store
@@ -183,6 +184,23 @@ def load(
             model.close()
             raise
     return model
+
+
+def current_keys(ref: str) -> dict[str, set[str]]:
+    """By build, the keys under which a model's artifacts are stored by what is installed now.
+
+    A build whose plugin is not installed is left out.
+
+    Raises:
+        NotFound, UsageError, RecipeError: `ref` means nothing any more.
+    """
+    recipe, _ = _resolve(ref, None)
+    found = {}
+    for name in recipe.build:
+        pipeline = Pipeline(recipe, name, store(), Lock(machine.lock_file()), silent)
+        with suppress(PluginError):
+            found[name] = {pipeline.source_key, pipeline.convert_key, pipeline.build_key}
+    return found
 
 
 def store() -> Store:

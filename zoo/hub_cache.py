@@ -177,6 +177,27 @@ class Cache:
             path.unlink(missing_ok=True)
 
 
+def unfinished(root: Path) -> list[Path]:
+    """What is left of downloads that nobody is at, ours and those of the Hub's client."""
+    return [path for path in sorted(root.glob("models--*/blobs/*.incomplete")) if _idle(root, path)]
+
+
+def _idle(root: Path, path: Path) -> bool:
+    import filelock
+
+    digest, folder = path.name.partition(".")[0], root / ".locks" / path.parent.parent.name
+    if locks.holder(folder / f"{digest}.zoo") is not None:
+        return False
+    theirs = folder / f"{digest}.lock"
+    if not theirs.exists():
+        return True
+    try:
+        with filelock.FileLock(theirs, timeout=0, mode=0o664):
+            return True
+    except filelock.Timeout:
+        return False
+
+
 def states(remote: Remote) -> dict[str, Digest]:
     """Digests to feed a file's bytes to: always SHA-256, and git's where the Hub names it so."""
     made: dict[str, Digest] = {"sha256": hashlib.sha256()}

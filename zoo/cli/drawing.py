@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.progress import Event, Listener
 
 EVERY = 2.0
+WINDOW = 10.0
 
 
 @contextmanager
@@ -51,11 +53,50 @@ def figures(event: Event) -> str:
     return f"{event.done}{total} {event.unit}"
 
 
+class Pace:
+    """How fast the bytes of a step come, over the last few seconds, and how long it will take."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, deque[tuple[float, int]]] = {}
+
+    def figures(self, event: Event) -> str:
+        """How far a step is, with rate and time left once they are known."""
+        text = figures(event)
+        if event.unit != "B":
+            return text
+        now = time.monotonic()
+        seen = self.seen.setdefault(event.step, deque())
+        if seen and event.done < seen[-1][1]:
+            seen.clear()  # some of it was thrown away
+        seen.append((now, event.done))
+        while now - seen[0][0] > WINDOW and len(seen) > 2:
+            seen.popleft()
+        seconds, count = now - seen[0][0], event.done - seen[0][1]
+        if seconds < 0.5 or count <= 0:
+            return text
+        rate = count / seconds
+        left = (
+            "" if event.total is None else f", {duration((event.total - event.done) / rate)} left"
+        )
+        return f"{text}, {sizes.human(rate)}/s{left}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: `2 min 5 s`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 class Lines:
     """Plain lines, for logs and pipes."""
 
     def __init__(self) -> None:
         self.last = -EVERY
+        self.pace = Pace()
 
     def __call__(self, event: Event) -> None:
         if event.state == "note":
@@ -66,7 +107,7 @@ class Lines:
             note(f"{event.step} done")
         elif event.state == "update" and time.monotonic() - self.last >= EVERY:
             self.last = time.monotonic()
-            note(f"{event.step} {figures(event)}")
+            note(f"{event.step} {self.pace.figures(event)}")
 
 
 class Terminal:
@@ -74,6 +115,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.bars: Bars | None = None
+        self.pace = Pace()
         self.tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
@@ -105,7 +147,7 @@ class Terminal:
                 self.tasks[event.step],
                 completed=event.done,
                 total=event.total,
-                figures=figures(event),
+                figures=self.pace.figures(event),
             )
 
 

@@ -14,11 +14,11 @@ from zoo.store import Store, disk_usage
 
 
 def remove(store: Store, folders: list[Path], *, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Delete folders of the store, unless the person says no; the exit code."""
+    """Delete folders of the store, or files elsewhere, unless the person says no; the exit code."""
     if not dry_run and not yes and folders and not _confirmed(folders):
         output.note("nothing was removed")
         return Exit.NEGATIVE
-    gone, freed = (folders, disk_usage(folders)) if dry_run else _delete(store, folders)
+    gone, freed = (folders, _usage(folders)) if dry_run else _delete(store, folders)
     code = Exit.OK if len(gone) == len(folders) else Exit.NEGATIVE
     if as_json:
         output.document({"dry_run": dry_run, "removed": [f.name for f in gone], "bytes": freed})
@@ -35,18 +35,27 @@ def _delete(store: Store, folders: list[Path]) -> tuple[list[Path], int]:
     gone, freed = [], 0
     for folder in folders:
         try:
-            freed += store.remove(folder)
+            if folder.is_dir():
+                freed += store.remove(folder)
+            elif folder.is_file():
+                freed += _usage([folder])
+                folder.unlink()
             gone.append(folder)
         except InUse as error:
             output.note(f"{error.message}; it stays")
     return gone, freed
 
 
+def _usage(paths: list[Path]) -> int:
+    files = sum(path.stat().st_blocks * 512 for path in paths if path.is_file())
+    return files + disk_usage(path for path in paths if path.is_dir())
+
+
 def _confirmed(folders: list[Path]) -> bool:
     if not _has_terminal():
         raise click.UsageError("nobody is there to ask: add -y to remove without asking")
     for folder in folders:
-        output.warn(f"  {folder.name}  {sizes.human(disk_usage([folder]))}")
+        output.warn(f"  {folder.name}  {sizes.human(_usage([folder]))}")
     what = "this folder" if len(folders) == 1 else f"these {len(folders)} folders"
     return click.confirm(f"Remove {what}?", err=True)
 

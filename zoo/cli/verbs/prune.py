@@ -1,6 +1,6 @@
 """`zoo prune`: remove failed builds, abandoned work, and converted intermediates.
 
-JSON: {dry_run, removed: [key], bytes}.
+JSON: {dry_run, removed: [key or file name], bytes}.
 """
 
 from __future__ import annotations
@@ -12,21 +12,32 @@ import click
 from zoo import api
 from zoo.cli import entries, options
 from zoo.cli.removal import remove
+from zoo.errors import ZooError
 from zoo.store import Store
 
 
 @click.command(name="prune")
+@click.option("--old", is_flag=True, help="Also what other versions of the tools or recipe made.")
+@click.option("--downloads", is_flag=True, help="Also downloads that were never finished.")
 @options.yes
 @options.dry_run
 @options.as_json
-def command(yes: bool, dry_run: bool, as_json: bool) -> int:
+def command(old: bool, downloads: bool, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Remove what nothing needs any more.
 
-    Failed builds, abandoned work, and converted models that a build was optimized from.
+    Failed builds, abandoned work, and converted models that a build was optimized from. What a
+    process is using stays.
     """
     store = api.store()
-    folders = [*store.leftovers(), *_intermediates(store)]
-    return remove(store, folders, yes=yes, dry_run=dry_run, as_json=as_json)
+    paths = [*store.leftovers(), *_intermediates(store)]
+    if old:
+        paths += [folder for folder in _outdated(store) if folder not in paths]
+    if downloads:
+        from zoo.hub_cache import unfinished
+        from zoo.repository import cache_folder
+
+        paths += unfinished(cache_folder())
+    return remove(store, paths, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def _intermediates(store: Store) -> list[Path]:
@@ -34,3 +45,26 @@ def _intermediates(store: Store) -> list[Path]:
     found = entries.published(store)
     converted = [e for e in found if e.manifest and e.manifest.step == "convert"]
     return [e.folder for e in converted if len(entries.with_dependents([e], found)) == 1]
+
+
+def _outdated(store: Store) -> list[Path]:
+    """Artifacts that would be stored under another key if they were made now.
+
+    What cannot be judged stays: a model that is in no catalog any more, a plugin that is not
+    installed, a build with an adapter of one's own.
+    """
+    keys: dict[str, dict[str, set[str]]] = {}
+    found = []
+    for entry in entries.published(store):
+        manifest = entry.manifest
+        if manifest is None:
+            continue
+        if manifest.ref not in keys:
+            try:
+                keys[manifest.ref] = api.current_keys(manifest.ref)
+            except ZooError:
+                keys[manifest.ref] = {}
+        now = keys[manifest.ref].get(manifest.build)
+        if now is not None and entry.key not in now and not manifest.inputs.get("adapters"):
+            found.append(entry.folder)
+    return found

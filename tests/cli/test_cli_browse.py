@@ -1,0 +1,159 @@
+"""The verbs that browse: list, show, plan, plugins, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cli.world import Said, put
+
+
+def test_list(zoo: Callable[..., Said], home: Path) -> None:
+    put(home, "k1", build="mlx-4bit", format="mlx")
+    said = zoo("list", "tiny")
+    assert said.code == 0
+    header, one, huge = said.out.splitlines()
+    for word in ("NAME", "TASK", "PARAMS", "SIZE", "MEMORY", "LICENSE", "FORMATS", "FITS"):
+        assert word in header
+    assert one.split() == [
+        "user/tiny:one", "text-generation", "1.0M", "4", "B", "400.0", "MB", "MIT", "torch,mlx",
+        "mlx-4bit", "yes", "=", "user/tiny",
+    ]  # fmt: skip
+    assert "no" in huge.split()
+    assert "gated, unpinned" in huge
+
+
+def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:
+    put(home, "k1")
+
+    def refs(*line: str) -> list[str]:
+        return [m["ref"] for m in zoo("list", *line, "--json").json["models"]]
+
+    assert {"user/tiny:one", "user/tiny:huge", "mistral:7b-instruct"} <= set(refs())
+    assert refs("TINY", "--task", "image") == ["user/tiny:huge"]
+    assert refs("--family", "stranger") == ["user/tiny:huge"]
+    assert refs("tiny", "--format", "mlx") == ["user/tiny:one"]
+    assert refs("tiny", "--fits") == ["user/tiny:one"]
+    assert refs("--installed") == ["user/tiny:one"]
+    limited = zoo("list", "--limit", "1", "--json").json
+    assert len(limited["models"]) == 1
+    assert limited["total"] > 1
+    model = zoo("list", "tiny", "--json").json["models"][0]
+    assert set(model) == {
+        "ref", "name", "title", "summary", "task", "family", "license", "gated", "pinned",
+        "parameters", "download_bytes", "memory_bytes", "formats", "fits",
+        "installed",
+    }  # fmt: skip
+    assert model["installed"] == ["torch"]
+
+
+def test_list_warns_of_what_is_broken(zoo: Callable[..., Said], home: Path) -> None:
+    said = zoo("list")
+    assert said.code == 0
+    warnings = [x for x in said.err.splitlines() if x.startswith("warning: user/spoilt:only: ")]
+    assert len(warnings) == 1
+    assert "famly" in warnings[0]
+    (Path(os.environ["ZOO_CONFIG"]) / "catalog.toml").write_text("schema = [")
+    said = zoo("list")
+    assert said.code == 0
+    assert "warning: user: catalog" in said.err
+    assert "mistral:7b-instruct" in said.out
+
+
+def test_list_without_a_match(zoo: Callable[..., Said]) -> None:
+    said = zoo("list", "no-such-thing")
+    assert (said.code, said.out) == (1, "")
+    assert "no model matches" in said.err
+    assert "hint: " in said.err
+    assert zoo("list", "no-such-thing", "--json").json["models"] == []
+
+
+def test_show(zoo: Callable[..., Said], home: Path) -> None:
+    put(home, "k1", check={"status": "passed"})
+    said = zoo("show", "wee")
+    assert said.code == 0
+    for words in (
+        "Tiny model (user/tiny:one)", "license     MIT", "folder weights (pinned)", "128 tokens",
+        "quantize (4 bits, groups of 64)", "macOS15 or later", "top1 at least 0.9",
+        "perplexity 3.5", "passed", "0" * 64,
+    ):  # fmt: skip
+        assert words in said.out
+    assert said.out.splitlines()[-1] == "run it: zoo run user/tiny:one"
+    huge = zoo("show", "tiny:huge")
+    assert "gated: accept it at https://huggingface.co/owner/huge" in huge.out
+    assert "UNPINNED until the first pull" in huge.out
+
+
+def test_show_json(zoo: Callable[..., Said]) -> None:
+    data = zoo("show", "tiny", "--json").json
+    assert set(data) == {
+        "ref", "title", "summary", "task", "family", "license", "gated", "chat", "parameters",
+        "context", "source", "tokenizer", "adapters", "builds", "check", "run",
+    }  # fmt: skip
+    assert set(data["builds"][0]) == {
+        "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",
+        "fits", "default", "installed", "check", "words",
+    }  # fmt: skip
+    assert data["source"]["files"] == [{"path": "w.bin", "size": 4, "sha256": "0" * 64}]
+    assert data["builds"][1]["bits_per_weight"] == 4.5
+
+
+def test_show_after_the_first_pull(zoo: Callable[..., Said], home: Path) -> None:
+    home.mkdir()
+    files = [{"path": "w.bin", "size": 4, "sha256": "1" * 64}]
+    sources = {"owner/huge@main": {"commit": "c" * 40, "files": files}}
+    (home / "zoo.lock").write_text(json.dumps({"schema": 1, "sources": sources}))
+    assert f"owner/huge@{'c' * 40} (main, locked by the first pull)" in zoo("show", "tiny:huge").out
+
+
+def test_plan(zoo: Callable[..., Said]) -> None:
+    said = zoo("plan", "tiny", "--build", "mlx-4bit")
+    assert said.code == 0
+    assert said.out.startswith("user/tiny:one/mlx-4bit (mlx)\n")
+    assert "to do" in said.out
+    data = zoo("plan", "tiny:one/mlx-4bit", "--json").json
+    assert set(data) == {
+        "ref", "build", "format", "pinned", "steps", "bytes_needed", "memory_bytes",
+        "machine_memory_bytes", "fits", "missing", "install",
+    }  # fmt: skip
+    assert [s["name"] for s in data["steps"]] == ["download", "convert", "optimize", "run"]
+    assert set(data["steps"][0]) == {"name", "provider", "done", "bytes"}
+
+
+def test_plugins(zoo: Callable[..., Said]) -> None:
+    said = zoo("plugins")
+    assert said.code == 0
+    assert "mistral.torch" in said.out
+    plugins = zoo("plugins", "--json").json["plugins"]
+    assert set(plugins[0]) == {
+        "kind", "name", "distribution", "version", "module", "status", "missing", "install",
+        "reason",
+    }  # fmt: skip
+    assert {p["kind"] for p in plugins} >= {"family", "format"}
+
+
+def test_doctor(zoo: Callable[..., Said], home: Path) -> None:
+    said = zoo("doctor")
+    assert said.code == 1
+    assert "problem: user/spoilt:only" in said.out
+    config = Path(os.environ["ZOO_CONFIG"])
+    (config / "catalog.toml").unlink()
+    data = zoo("doctor", "--json").json
+    assert set(data) == {
+        "machine", "memory_bytes", "home", "free_bytes", "writable", "python", "zoo", "packages",
+        "formats", "token", "offline", "leftovers", "problems",
+    }  # fmt: skip
+    assert data["token"] is False
+    token = Path(os.environ["HF_HOME"]) / "token"
+    token.parent.mkdir()
+    token.write_text("hf_secret")
+    said = zoo("doctor")
+    assert "hub token  yes" in said.out
+    assert "hf_secret" not in said.out + said.err
+    put(home, "k1").joinpath("manifest.json").write_text("{")
+    (home / "zoo.lock").write_text("{")
+    problems = " ".join(zoo("doctor", "--json").json["problems"])
+    assert "k1 is corrupt" in problems
+    assert "zoo.lock" in problems

@@ -1,0 +1,146 @@
+"""The verbs that make and run: pull, build, check, run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.world import Said, put
+from zoo import api
+from zoo.checks import Verdict
+from zoo.progress import Event
+from zoo.store import Store
+
+
+def test_build_and_pull_print_the_folder(
+    zoo: Callable[..., Said], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = Store(home).read(put(home, "k1", check={"status": "not run", "reason": "why"}))
+    asked: dict[str, Any] = {}
+
+    def make(ref: str, listener: Any, **options: Any) -> Any:
+        asked.update(options)
+        listener(Event("convert", "start"))
+        listener(Event("convert", "note", message="mind\nthis"))
+        return artifact
+
+    monkeypatch.setattr(api, "build", make)
+    monkeypatch.setattr(api, "pull", make)
+    said = zoo("build", "tiny", "--no-check", "--format", "mlx")
+    assert said.out == f"{artifact.path}\n"
+    assert said.err.splitlines() == ["zoo: convert", "zoo: mind this", "zoo: check not run - why"]
+    assert asked == {
+        "build": None,
+        "format": "mlx",
+        "family": None,
+        "adapter": None,
+        "check": False,
+    }
+    quiet = zoo("pull", "tiny", "-q")
+    assert quiet.out == f"{artifact.path}\n"
+    assert quiet.err == "zoo: mind this\n"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict("passed", "", {"top1": 0.95, "perplexity": 2.0}, {"top1": 0.9}), 0),
+        (Verdict("failed", "top1 is too low", {"top1": 0.5}, {"top1": 0.9}), 1),
+        (Verdict("not run", "the recipe has no check"), 1),
+        (Verdict("not run", "it is the source itself"), 0),
+    ],
+)
+def test_check(
+    zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, verdict: Verdict, code: int
+) -> None:
+    monkeypatch.setattr(api, "check", lambda *_, **__: verdict)
+    said = zoo("check", "tiny")
+    assert said.code == code
+    assert said.out.startswith(verdict.status)
+    assert verdict.reason in said.out
+    if verdict.metrics:
+        assert "at least 0.9" in said.out
+    said = zoo("check", "tiny", "--json")
+    assert said.code == code
+    assert set(said.json) == {"status", "reason", "metrics", "limits", "tools"}
+
+
+class Parrot:
+    """Stands in for a loaded model: says back what it was asked, word by word."""
+
+    ref, build, format = "user/tiny:one", "torch", "torch"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.closed = False
+
+    def __enter__(self) -> Parrot:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+    def stream(self, prompt: str, **options: Any) -> Iterator[str]:
+        self.asked.append((prompt, options))
+        yield from ("You ", "said ", prompt)
+
+
+@pytest.fixture
+def parrot(monkeypatch: pytest.MonkeyPatch) -> Parrot:
+    from zoo.cli import runners
+
+    model = Parrot()
+    monkeypatch.setattr(api, "load", lambda *_, **__: model)
+    monkeypatch.setitem(runners.RUNNERS, Parrot, runners.text)
+    return model
+
+
+def test_run(zoo: Callable[..., Said], parrot: Parrot) -> None:
+    said = zoo("run", "tiny", "hello")
+    assert (said.code, said.out, said.err) == (0, "You said hello\n", "")
+    assert parrot.closed
+    assert zoo("run", "tiny", stdin="héllo\n").out == "You said héllo\n"
+    assert zoo("run", "tiny", "-", stdin="a\n\n").out == "You said a\n\n"
+    assert zoo("run", "tiny", "hello", "--json").json == {
+        "text": "You said hello", "ref": "user/tiny:one", "build": "torch", "format": "torch",
+    }  # fmt: skip
+
+
+def test_run_passes_only_the_options_given(zoo: Callable[..., Said], parrot: Parrot) -> None:
+    assert zoo("run", "tiny", "x").code == 0
+    line = "--max-tokens 5 --temperature 0 --top-p 0.9 --top-k 3 --min-p 0.1 --seed 7 --raw"
+    assert zoo("run", "tiny", "x", *line.split(), "--stop", ".", "--stop", "!").code == 0
+    assert parrot.asked == [
+        ("x", {}),
+        (
+            "x",
+            {
+                "max_tokens": 5, "temperature": 0.0, "top_p": 0.9, "top_k": 3, "min_p": 0.1,
+                "seed": 7, "chat": False, "stop": (".", "!"),
+            },
+        ),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("stdin", ["", "\n", b"\xff\xfe"])
+def test_run_refuses_an_input_that_says_nothing(
+    zoo: Callable[..., Said], parrot: Parrot, stdin: str | bytes
+) -> None:
+    said = zoo("run", "tiny", stdin=stdin)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("error: the input is ")
+
+
+def test_run_of_a_model_nobody_can_run(
+    zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Odd(Parrot):
+        pass
+
+    monkeypatch.setattr(api, "load", lambda *_, **__: Odd())
+    said = zoo("run", "tiny", "x")
+    assert said.code == 2
+    assert "cannot run a Odd" in said.err
