@@ -24,6 +24,10 @@ HIGHER, LOWER = "at least", "at most"
 BETTER = {"top1": HIGHER, "kl": LOWER, "perplexity_ratio": LOWER}
 
 
+OF_THE_TEXT = {"perplexity", "source_perplexity", "perplexity_ratio", "positions"}
+"""Figures that tell how likely a text is. An adapter writes other texts, and is not held to these."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The outcome of a check: figures, the limits they were held against, and what broke them."""
@@ -85,7 +89,7 @@ def measure(
     figures = take(inputs, source, build)
     for name in recipe.adapter:
         with_adapter = take(inputs, _using(name, source), _using(name, build))
-        figures |= {f"{name}:{figure}": value for figure, value in with_adapter.items()}
+        figures |= {f"{name}:{k}": v for k, v in with_adapter.items() if k not in OF_THE_TEXT}
     return figures
 
 
