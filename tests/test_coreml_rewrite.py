@@ -20,7 +20,7 @@ from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.execute import ReferenceProgram
 from zoo.formats.coreml.ledger import LEDGER_FILE
 from zoo.formats.coreml.package import Package
-from zoo.formats.coreml.passes import Palettize, Passes, Prune, Quantize
+from zoo.formats.coreml.passes import Mixed, Palettize, Passes, Prune, Quantize
 from zoo.formats.coreml.program import weights_of
 from zoo.formats.coreml.rewrite import compress_package
 from zoo.formats.coreml.streaming import MODEL_FILE, WEIGHT_FILE, shared_constant
@@ -291,6 +291,12 @@ def test_one_component_needs_no_name(package, tmp_path):
 def test_a_pattern_has_to_match_one_of_the_components(pipeline, tmp_path):
     passes = Passes(Palettize(layers={"vae/*": 8}))
     with pytest.raises(zoo.RecipeError, match=r"'vae/\*' in layers matches no weight"):
+        compress_folder(passes, pipeline, tmp_path / "out", Progress("optimize"))
+
+
+def test_bits_are_chosen_by_families_that_measure(pipeline, tmp_path):
+    passes = Passes(None, mixed=Mixed(bits_per_weight=4.0, calibration="text"))
+    with pytest.raises(zoo.RecipeError, match="does not measure what its weights are worth"):
         compress_folder(passes, pipeline, tmp_path / "out", Progress("optimize"))
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from zoo.errors import RecipeError
-from zoo.formats.coreml.ledger import Ledger
+from zoo.formats.coreml.ledger import tell
 from zoo.formats.coreml.passes import Passes
 from zoo.formats.coreml.rewrite import compress_package, compress_packages
 from zoo.progress import Progress
@@ -32,10 +32,16 @@ def compress_folder(
     Returns: `workdir`. The ledger is among its files.
 
     Raises:
-        RecipeError: there is no package, one is for a system before iOS 18, or a pattern in
+        RecipeError: the pass is `mixed`, which is for families that call `choose_for_package`
+            themselves; there is no package, one is for a system before iOS 18, or a pattern in
             `layers` matches nothing.
         IntegrityError: a package is damaged.
     """
+    if passes.mixed is not None:
+        raise RecipeError(
+            f"{named} asks for 'mixed', and its family does not measure what its weights are worth",
+            hint="ask for 'palettize', with bits of their own in 'layers'",
+        )
     packages = sorted(path for path in converted.rglob(f"*{SUFFIX}") if path.is_dir())
     if not packages:
         raise RecipeError(f"{named} has no Core ML package for a pass to compress")
@@ -55,19 +61,6 @@ def compress_folder(
 def part_name(package: Path, folder: Path) -> str:
     """What a package within a folder is called in the names of its weights."""
     return package.relative_to(folder).with_suffix("").as_posix()
-
-
-NAMED_WEIGHTS = 6
-"""How many skipped weights are named, of those that the ledger names all."""
-
-
-def tell(ledger: Ledger, progress: Progress) -> None:
-    """Say the bits per weight, and which weights are not stored as the passes ask."""
-    if ledger.skipped:
-        reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]
-        more = [f"and {len(reasons) - NAMED_WEIGHTS} more"] if len(reasons) > NAMED_WEIGHTS else []
-        progress.note("left as they were: " + "; ".join([*reasons[:NAMED_WEIGHTS], *more]))
-    progress.note(f"{ledger.bits_per_weight:.2f} bits per weight")
 
 
 def _copy_the_rest(converted: Path, workdir: Path) -> None:

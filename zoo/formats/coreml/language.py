@@ -19,8 +19,9 @@ from zoo.errors import RecipeError
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.decoder import write_decoder
-from zoo.formats.coreml.ledger import LEDGER_FILE
+from zoo.formats.coreml.ledger import LEDGER_FILE, tell
 from zoo.formats.coreml.passes import Passes, read_passes
+from zoo.formats.coreml.sensitivity import Choice
 from zoo.formats.coreml.spec import SPEC_FILE, DecoderOptions, DecoderSpec, read_spec
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.weights import Compression, Keep
@@ -31,7 +32,6 @@ from zoo.recipe import Build, Recipe, Source
 PACKAGE = "model.mlpackage"
 ADAPTERS = "adapters"
 TEXT_FILES = (".json", ".jinja", ".model", ".txt")
-NAMED_WEIGHTS = 6
 
 
 def convert_decoder(
@@ -85,12 +85,12 @@ def compress_decoder(
     spec.write(workdir)
     laid = (converted / ADAPTERS).glob("*")
     adapters = {folder.name: folder for folder in sorted(laid)}
-    figures: dict[str, float] = {}
+    choice: Choice | None = None
     if passes.mixed is not None:
         from zoo.formats.coreml.mixed import choose_bits
 
-        passes, figures = choose_bits(recipe, spec, converted, passes.mixed, workdir, progress)
-    _write(recipe, spec, converted, adapters, workdir, passes, progress, figures)
+        passes, choice = choose_bits(recipe, spec, converted, passes.mixed, workdir, progress)
+    _write(recipe, spec, converted, adapters, workdir, passes, progress, choice)
     return workdir
 
 
@@ -102,7 +102,7 @@ def _write(
     workdir: Path,
     compression: Compression,
     progress: Progress,
-    figures: Mapping[str, float] | None = None,
+    choice: Choice | None = None,
 ) -> None:
     ledger = write_decoder(
         spec,
@@ -113,13 +113,10 @@ def _write(
         progress=progress,
         adapters=read_adapters(adapters, spec.shapes),
     )
-    ledger.figures.update(figures or {})
+    if choice is not None:
+        ledger.figures, ledger.layers = choice.figures, choice.bits
     ledger.write(workdir)
-    if ledger.skipped:
-        reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]
-        more = [f"and {len(reasons) - NAMED_WEIGHTS} more"] if len(reasons) > NAMED_WEIGHTS else []
-        progress.note("kept in float16: " + "; ".join([*reasons[:NAMED_WEIGHTS], *more]))
-    progress.note(f"{ledger.bits_per_weight:.2f} bits per weight")
+    tell(ledger, progress)
 
 
 def describe(recipe: Recipe, spec: DecoderSpec) -> Metadata:

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from zoo.progress import Progress
+
 LEDGER_FILE = "compression.json"
 """Where a build keeps its ledger."""
 
@@ -27,11 +29,14 @@ class Ledger:
         entries: each weight, by its name.
         skipped: those that stayed float16 although they should not have, and why.
         figures: what was measured when the schemes were chosen, if it was.
+        layers: the bits that were chosen for each weight then: what the option `layers` of the
+            pass `palettize` takes.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    layers: dict[str, int] = field(default_factory=dict)
 
     @property
     def weights(self) -> int:
@@ -58,3 +63,16 @@ class Ledger:
         """Keep the ledger in `folder`."""
         data = {"bits_per_weight": round(self.bits_per_weight, 4), **asdict(self)}
         (folder / LEDGER_FILE).write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+
+NAMED_WEIGHTS = 6
+"""How many skipped weights are named, of those that the ledger names all."""
+
+
+def tell(ledger: Ledger, progress: Progress) -> None:
+    """Say the bits per weight, and which weights are not stored as the passes ask."""
+    if ledger.skipped:
+        reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]
+        more = [f"and {len(reasons) - NAMED_WEIGHTS} more"] if len(reasons) > NAMED_WEIGHTS else []
+        progress.note("left as they were: " + "; ".join([*reasons[:NAMED_WEIGHTS], *more]))
+    progress.note(f"{ledger.bits_per_weight:.2f} bits per weight")

@@ -11,11 +11,11 @@ from typing import Any
 from zoo.errors import RecipeError
 from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.decoder import write_decoder
-from zoo.formats.coreml.encoding import FULL, Scheme, plain_name, stored_bits
+from zoo.formats.coreml.encoding import FULL, Scheme, plain_name
 from zoo.formats.coreml.execute import ReferenceProgram
 from zoo.formats.coreml.package import Package
 from zoo.formats.coreml.passes import Mixed, Palettize, Passes
-from zoo.formats.coreml.sensitivity import allocate, measure, store_all
+from zoo.formats.coreml.sensitivity import Candidate, Choice, choose
 from zoo.formats.coreml.spec import DecoderSpec
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.text import CoreMLTextModel
@@ -36,7 +36,7 @@ def choose_bits(
     options: Mixed,
     workdir: Path,
     progress: Progress,
-) -> tuple[Passes, dict[str, float]]:
+) -> tuple[Passes, Choice]:
     """The passes that store each weight in the bits chosen for it, and what was measured.
 
     A float16 build is made aside and run for each weight and number of bits, so the model must fit
@@ -79,25 +79,18 @@ def choose_bits(
 
         in_use = constants.of(constants.package.function()[1])
         matrices = {name: shape for name, shape in spec.shapes.items() if len(shape) > 1}
-        schemes = {name: _choices(options, shape) for name, shape in matrices.items()}
-        weights = {name: in_use[plain_name(name)] for name in matrices}
-        found = measure(
-            weights, schemes, harm, lambda done, total: progress.update(done, total, "trials")
-        )
-        sizes = {
-            name: {bits: stored_bits(scheme, matrices[name]) for bits, scheme in tried.items()}
-            for name, tried in schemes.items()
+        candidates = {
+            name: Candidate(in_use[plain_name(name)], _choices(options, shape))
+            for name, shape in matrices.items()
         }
         rest = sum(prod(shape) for name, shape in spec.shapes.items() if name not in matrices)
         total = sum(map(prod, spec.shapes.values()))
-        chosen = allocate(found, sizes, int(options.bits_per_weight * total) - FULL * rest)
-        store_all(weights, {name: schemes[name][bits] for name, bits in chosen.items()})
-        figures = {
-            "divergence": harm(),
-            "divergence_if_harms_added_up": sum(found[n][bits] for n, bits in chosen.items()),
-        }
-    group, target = options.group_size, options.target
-    return Passes(Palettize(group_size=group, target=target, layers=chosen)), figures
+        budget = int(options.bits_per_weight * total) - FULL * rest
+        choice = choose(
+            candidates, budget, harm, lambda done, total: progress.update(done, total, "trials")
+        )
+    stored = Palettize(group_size=options.group_size, target=options.target, layers=choice.bits)
+    return Passes(stored), choice
 
 
 def _choices(options: Mixed, shape: tuple[int, ...]) -> dict[int, Scheme]:

@@ -10,14 +10,111 @@ https://github.com/apple/ml-stable-diffusion; the allocation is Shoham and Gersh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import RecipeError
-from zoo.formats.coreml.encoding import Scheme, encode
+from zoo.formats.coreml.encoding import Scheme, encode, stored_bits
 from zoo.formats.coreml.package import decompress
 
 Harm = Callable[[], float]
 """Measures how far the model, with its weights as they are now, strays; 0 when it does not."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A weight of a program that is ready to run, and how it could be stored.
+
+    Attributes:
+        tensor: the PyTorch tensor that the program uses. It is changed and put back.
+        schemes: the schemes to try, by their bits; dense ones.
+        axes: of the tensor's output channels and of its input channels.
+    """
+
+    tensor: Any
+    schemes: Mapping[int, Scheme]
+    axes: tuple[int, int] = (0, 1)
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Bits that the whole weight takes on disk, by the bits of each number."""
+        shape = tuple(self.tensor.movedim(self.axes, (0, 1)).shape)
+        return {bits: stored_bits(scheme, shape) for bits, scheme in self.schemes.items()}
+
+    def store(self, bits: int) -> None:
+        """Change the tensor to what it would be when it is stored so."""
+        import torch
+
+        turned = self.tensor.movedim(self.axes, (0, 1))
+        stored = approximation(turned.float().numpy(), self.schemes[bits])
+        turned.copy_(torch.from_numpy(stored.astype("float32")))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and what was measured.
+
+    Attributes:
+        bits: of each weight.
+        harms: for each weight and number of bits, the harm of storing that weight alone so.
+        harm: of storing all weights as chosen.
+    """
+
+    bits: dict[str, int]
+    harms: dict[str, dict[int, float]]
+    harm: float
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The harm, and what it would be if harms added up."""
+        added = sum(self.harms[name][bits] for name, bits in self.bits.items())
+        return {"harm": self.harm, "harm_if_harms_added_up": added}
+
+
+def choose(
+    candidates: Mapping[str, Candidate],
+    budget: int,
+    harm: Harm,
+    progress: Callable[[int, int], None],
+) -> Choice:
+    """The bits of each weight that harm the model least, within a budget.
+
+    The weights are left as they would be stored.
+
+    Args:
+        candidates: the weights, by name.
+        budget: most bits that all of them may take on disk.
+        harm: runs the program, and judges what it gives.
+        progress: is told how many of how many trials are done.
+
+    Raises:
+        RecipeError: the smallest choices are more than the budget.
+    """
+    sizes = {name: candidate.sizes for name, candidate in candidates.items()}
+    allocate({name: dict.fromkeys(some, 0.0) for name, some in sizes.items()}, sizes, budget)
+    harms = measure(candidates, harm, progress)
+    chosen = allocate(harms, sizes, budget)
+    for name, bits in chosen.items():
+        candidates[name].store(bits)
+    return Choice(chosen, harms, harm())
+
+
+def measure(
+    candidates: Mapping[str, Candidate], harm: Harm, progress: Callable[[int, int], None]
+) -> dict[str, dict[int, float]]:
+    """For each weight and number of bits, the harm of storing that weight alone so."""
+    total = sum(len(candidate.schemes) for candidate in candidates.values())
+    found: dict[str, dict[int, float]] = {name: {} for name in candidates}
+    done = 0
+    for name, candidate in candidates.items():
+        whole = candidate.tensor.clone()
+        for bits in candidate.schemes:
+            candidate.store(bits)
+            found[name][bits] = harm()
+            candidate.tensor.copy_(whole)
+            done += 1
+            progress(done, total)
+    return found
 
 
 def approximation(weight: Any, scheme: Scheme) -> Any:
@@ -28,43 +125,6 @@ def approximation(weight: Any, scheme: Scheme) -> Any:
     if "indices" in made:
         return decompress("constexpr_lut_to_dense", made)[0]
     return made[""]
-
-
-def measure(
-    tensors: Mapping[str, Any],
-    schemes: Mapping[str, Mapping[int, Scheme]],
-    harm: Harm,
-    progress: Callable[[int, int], None],
-) -> dict[str, dict[int, float]]:
-    """For each weight and number of bits, the harm of storing that weight alone so.
-
-    Args:
-        tensors: the weights of a program that is ready to run, as the PyTorch tensors that it uses.
-            They are changed and put back.
-        schemes: for each weight, the schemes to try by their bits.
-        harm: runs the program.
-        progress: is told how many of how many trials are done.
-    """
-    total, done = sum(map(len, schemes.values())), 0
-    found: dict[str, dict[int, float]] = {}
-    for name, choices in schemes.items():
-        tensor, whole = tensors[name], tensors[name].clone()
-        for bits, scheme in choices.items():
-            store_all({name: tensor}, {name: scheme})
-            found.setdefault(name, {})[bits] = harm()
-            tensor.copy_(whole)
-            done += 1
-            progress(done, total)
-    return found
-
-
-def store_all(tensors: Mapping[str, Any], schemes: Mapping[str, Scheme]) -> None:
-    """Change weights of a program, PyTorch tensors, to what they would be stored as."""
-    import torch
-
-    for name, scheme in schemes.items():
-        stored = approximation(tensors[name].float().numpy(), scheme)
-        tensors[name].copy_(torch.from_numpy(stored.astype("float32")))
 
 
 def allocate(
