@@ -94,7 +94,7 @@ def test_show_json(zoo: Callable[..., Said]) -> None:
     }  # fmt: skip
     assert set(data["builds"][0]) == {
         "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",
-        "fits", "default", "installed", "check", "words",
+        "fits", "default", "installed", "check", "words", "compression",
     }  # fmt: skip
     assert data["source"]["files"] == [{"path": "w.bin", "size": 4, "sha256": "0" * 64}]
     assert data["builds"][1]["bits_per_weight"] == 4.5

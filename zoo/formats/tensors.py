@@ -7,22 +7,19 @@ its NumPy side does not know bfloat16. The format is a JSON header and plain byt
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
+from zoo.safetensors_header import read_header
 
-LARGEST_HEADER = 100_000_000
 NAMED_FAULTS = 4
 CHUNK = 1 << 22
 """Elements that are read at once."""
 
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 
 
 @dataclass(frozen=True)
@@ -125,26 +122,12 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _read_header(path: Path) -> dict[str, _Entry]:
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(size, LARGEST_HEADER):
-                raise ValueError(f"its header claims {length} bytes")
-            header = json.loads(file.read(length))
-        entries = {}
-        for name, entry in header.items():
-            if name != "__metadata__":
-                start, end = entry["data_offsets"]
-                found = _Entry(path, entry["dtype"], tuple(entry["shape"]), 8 + length + start)
-                width = _BYTES.get(found.dtype)
-                if width is None:
-                    raise ValueError(
-                        f"'{name}' is of the type {found.dtype}, which zoo cannot read"
-                    )
-                if end - start != prod(found.shape) * width or 8 + length + end > size:
-                    raise ValueError(f"'{name}' does not have the bytes that its shape needs")
-                entries[name] = found
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
-        raise IntegrityError(f"{path} cannot be read: {error}") from error
+    entries = {}
+    for name, tensor in read_header(path).tensors.items():
+        if tensor.dtype not in _NUMPY:
+            raise IntegrityError(
+                f"{path} cannot be read: '{name}' is of the type {tensor.dtype}, "
+                "which zoo cannot read"
+            )
+        entries[name] = _Entry(path, tensor.dtype, tensor.shape, tensor.start)
     return entries

@@ -19,6 +19,7 @@ from zoo.errors import InputError, MissingExtra
 from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.package import Package
 from zoo.formats.coreml.streaming import load_coremltools
+from zoo.trust import require_package_names
 
 Mode = Literal["fp16", "fp32"]
 
@@ -46,6 +47,7 @@ def open_program(package: Path, *, function: str | None = None, mode: Mode = "fp
         NotFound: it has no such function.
         MissingExtra: coremltools, or PyTorch for the reference executor, is not installed.
     """
+    require_package_names(package)
     if sys.platform == "darwin":
         model: Program = load_coremltools().models.MLModel(str(package), function_name=function)
         return model
