@@ -25,7 +25,7 @@ BETTER = {"top1": HIGHER, "kl": LOWER, "perplexity_ratio": LOWER}
 
 
 OF_THE_TEXT = {"perplexity", "source_perplexity", "perplexity_ratio", "positions"}
-"""Figures that tell how likely a text is. An adapter writes other texts, and is not held to these."""
+"""Figures on how likely a text is. An adapter writes other texts, and is not held to these."""
 
 
 @dataclass(frozen=True)
