@@ -17,8 +17,9 @@ from zoo import schema
 from zoo.errors import NotFound, RecipeError
 from zoo.trust import confined, plain_branch
 
-NAME = r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?"
-REPO = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}"
+NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+REPO = rf"{_PART}/{_PART}"
 A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
 Task = Literal["text-generation", "automatic-speech-recognition", "text-to-image"]
 
@@ -88,7 +89,7 @@ class Source:
             yield "revision", "give the commit as 'revision', or 'branch' when none is known"
         if self.branch is not None and not plain_branch(self.branch):
             yield "branch", f"must be the name of a branch or tag, not '{self.branch}'"
-        if self.folder and not confined(self.folder):
+        if self.folder is not None and not confined(self.folder):
             yield "folder", f"must stay beside the recipe, not '{self.folder}'"
         paths = [f.path for f in self.files]
         for path in sorted({p for p in paths if paths.count(p) > 1}):

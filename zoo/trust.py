@@ -184,7 +184,7 @@ def _folded(path: str) -> str:
 
 def _require_plain_header(file: BinaryIO, name: str) -> None:
     start = file.read(8)
-    if start[:6] != NPY_MAGIC:
+    if start[:6] != NPY_MAGIC or len(start) < 8:
         raise ValueError(f"'{name}' does not begin as a numpy array does")
     (length,) = (
         struct.unpack("<H", file.read(2)) if start[6] == 1 else struct.unpack("<I", file.read(4))
