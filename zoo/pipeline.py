@@ -66,6 +66,7 @@ class Pipeline:
             install=family.install,
         )
 
+    @room.told()
     def fetch(self) -> Artifact:
         """The source, downloaded and verified."""
         family = self._family(complete=False)
@@ -84,6 +85,7 @@ class Pipeline:
         """The folder of each adapter of the recipe, downloaded and verified."""
         return {name: part.fetch().path for name, part in self._adapter_parts.items()}
 
+    @room.told()
     def make(self, check: bool = True) -> Artifact:
         """The finished build, made from what is missing and checked before it is published.
 
@@ -130,6 +132,7 @@ class Pipeline:
             self._gate(source, check),
         )
 
+    @room.told()
     def check(self) -> checks.Verdict:
         """Measure the finished build anew and store the verdict; a failed build is set aside."""
         artifact = self.make(check=False)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import NoRoom
 from zoo.sizes import human
+
+HINT = "free some space with zoo prune, or set ZOO_HOME or HF_HOME to a folder on another disk"
 
 
 def existing(folder: Path) -> Path:
@@ -20,6 +24,25 @@ def existing(folder: Path) -> Path:
 def same_disk(one: Path, other: Path) -> bool:
     """Whether what is written to either folder takes the room of the same disk."""
     return existing(one).stat().st_dev == existing(other).stat().st_dev
+
+
+def full(error: BaseException) -> NoRoom | None:
+    """What to say when a write failed because the disk is full; `None` of any other failure."""
+    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    where = f" at {error.filename}" if error.filename else ""
+    return NoRoom(f"the disk is full{where}", HINT)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn a write that failed on a full disk into `NoRoom`."""
+    try:
+        yield
+    except OSError as error:
+        if (said := full(error)) is not None:
+            raise said from error
+        raise
 
 
 def require(folder: Path, needs: Mapping[str, int], what: str, hint: str) -> None:

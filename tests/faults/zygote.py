@@ -9,7 +9,8 @@ Besides the verbs of `zoo` there is `load REF BUILD`, which loads a model and ca
 
 A request: {"args": [...], "env": {...}, "kill_at": N, "kill_bytes": N, "within": path}. With
 `kill_at` the child kills itself by SIGKILL just before its Nth file operation below `within`; with
-`kill_bytes`, once so many bytes of a download were written. An answer: {"code", "out", "err",
+`kill_bytes`, once so many bytes of a download were written. With `blind` the child believes that
+the disk has room for everything, and meets its end while it writes. An answer: {"code", "out", "err",
 "operations"}, where `code` is negative for a signal, as in `subprocess`.
 """
 
@@ -130,6 +131,12 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
     constants.HF_TOKEN_PATH = f"{env['HF_HOME']}/token"
     constants.HF_HUB_OFFLINE = env.get("HF_HUB_OFFLINE") == "1"
     transfer.PAUSES = (0.01, 0.01, 0.01)
+    if request.get("blind"):
+        import collections
+        import shutil
+
+        usage = collections.namedtuple("usage", "total used free")
+        shutil.disk_usage = lambda path: usage(2**50, 0, 2**50)
     if request.get("kill_bytes") is not None:
         _kill_after(request["kill_bytes"])
     if request.get("within"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.cli import entries
+from zoo.room import existing
 from zoo.store import Store
 
 ORDER = ("download", "convert", "optimize", "build")
@@ -23,13 +24,6 @@ def usage(store: Store) -> dict[tuple[str, str], tuple[int, int]]:
     for folder in sorted(store.work.glob("*")):
         _add(used, (folder.name.rpartition(".")[0], "work"), _bytes(folder.rglob("*"), seen), 0)
     return used
-
-
-def existing(folder: Path) -> Path:
-    """The nearest folder that is there already."""
-    while not folder.exists():
-        folder = folder.parent
-    return folder
 
 
 def free(folder: Path) -> int:

@@ -22,6 +22,11 @@ def tell(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         _say(error.format_message(), _usage_hint(error))
         return error.exit_code
+    if isinstance(error, OSError):
+        from zoo.room import full
+
+        if (no_room := full(error)) is not None:
+            return tell(no_room)
     text = " ".join(str(error).split()) or "no message"
     _say(f"unexpected {type(error).__name__}: {text}", "zoo --debug ... shows where it comes from")
     return Exit.NEGATIVE

@@ -15,13 +15,14 @@ from zoo.discovery import CATALOGS, FAMILIES, FORMATS, Provider, providers
 from zoo.errors import ZooError
 from zoo.lock import Lock
 from zoo.recipe import Source
+from zoo.room import existing
 from zoo.store import Store
 
 
 def examine() -> dict[str, Any]:
     """Everything that `zoo doctor` says."""
     store = api.store()
-    writable = os.access(disk.existing(store.home), os.W_OK)
+    writable = os.access(existing(store.home), os.W_OK)
     formats = _formats()
     return {
         "machine": machine.describe(),
