@@ -1,10 +1,11 @@
 # make demo   set up, then let mistral:mini write through MLX and Core ML, both checked
 # make test   set up, then lint, type-check and test everything
+# make faults the long fault tests, and a table of what was survived
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types layers unit setup bench schema clean
+.PHONY: demo test lint types layers unit faults setup bench schema clean
 
 setup: $(VENV)/.installed
 
@@ -38,8 +39,12 @@ layers: setup
 unit: setup
 	$(BIN)/pytest -n 2 --dist loadfile -q
 
+faults: setup
+	$(BIN)/pytest -m faults -q tests/faults
+
 bench: setup
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/download.py
 	$(BIN)/python benchmarks/generation.py
 	$(BIN)/python benchmarks/quantization.py
 	$(BIN)/python benchmarks/coreml_conversion.py
