@@ -240,7 +240,7 @@ def save_program(
     for function in program.functions.values():
         function.set_input_types(tuple(inputs))
     program.export_as_multifunction = len(program.functions) > 1
-    with _temporary_files_in(package.parent), open(os.devnull, "w") as nowhere:  # noqa: SIM117
+    with temporary_files_in(package.parent), open(os.devnull, "w") as nowhere:  # noqa: SIM117
         with redirect_stderr(nowhere):
             model = ct.convert(
                 program,
@@ -253,15 +253,21 @@ def save_program(
                 package_dir=str(package),
             )
     stream.require_all_written()
+    describe_model(model, metadata)
+    (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
+
+
+def describe_model(model: Any, metadata: Metadata) -> None:
+    """Have coremltools' `MLModel` say about itself what the metadata says."""
     model.short_description = metadata.description
     model.author, model.license, model.version = metadata.author, metadata.license, metadata.version
     for key, value in metadata.details.items():
         model.user_defined_metadata[key] = value
-    (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
 
 
 @contextmanager
-def _temporary_files_in(folder: Path) -> Iterator[None]:
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """coremltools' temporary files lie in a folder below this one, and are gone afterwards."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
         tempfile.tempdir = name

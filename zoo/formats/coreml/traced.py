@@ -1,0 +1,151 @@
+"""From a PyTorch module to a Core ML package, by tracing it.
+
+For models of moderate size: PyTorch's copy and coremltools' are in memory at once. Language models
+are built from their safetensors instead (`zoo.formats.coreml.decoder`).
+
+Attention becomes one operation where a module calls `scaled_dot_product_attention` without `scale`,
+and a buffer that a module writes to in place becomes a state
+(https://apple.github.io/coremltools/docs-guides/source/stateful-models.html).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import StepError
+from zoo.formats.coreml.streaming import (
+    MODEL_FILE,
+    Metadata,
+    describe_model,
+    load_coremltools,
+    temporary_files_in,
+)
+
+Length = int | tuple[int, int]
+"""Of one axis: fixed, or from the first to the second."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the program.
+
+    Attributes:
+        shape: the length of each axis. Axes with the same bounds may still differ at run time.
+        dtype: `float16`, `float32` or `int32`.
+    """
+
+    shape: tuple[Length, ...]
+    dtype: str = "float16"
+
+
+def write_traced(
+    module: Any,
+    inputs: Mapping[str, Input],
+    example: Sequence[Any],
+    outputs: Sequence[str],
+    package: Path,
+    *,
+    metadata: Metadata,
+    states: Sequence[str] = (),
+    keep_float32: Callable[[Any], bool] = lambda operation: False,
+) -> None:
+    """Write `module` as the `.mlpackage` at `package`, for iOS 18, in float16.
+
+    Args:
+        module: a `torch.nn.Module` of float32 weights whose `forward` takes tensors by position.
+        inputs: by the names to give them, in the order of `forward`.
+        example: a tensor for each input. Axes that are to be flexible apart from each other need
+            lengths of their own here, and none of 1.
+        outputs: the names to give to what `forward` returns.
+        package: where to write.
+        metadata: what the package says about itself.
+        states: the names of the buffers that become states.
+        keep_float32: whether an operation of the MIL program is to be computed in float32.
+
+    Raises:
+        StepError: PyTorch cannot trace the module, or coremltools cannot convert it.
+    """
+    import torch
+
+    ct = load_coremltools()
+    with torch.inference_mode():
+        try:
+            traced = torch.jit.trace(module.eval(), tuple(example), check_trace=False)
+        except RuntimeError as error:
+            raise StepError(f"PyTorch cannot trace {type(module).__name__}: {error}") from error
+    import numpy as np
+
+    buffers = dict(module.named_buffers())
+    with temporary_files_in(package.parent), _patched(), _without_output():
+        try:
+            model = ct.convert(
+                traced,
+                inputs=[
+                    ct.TensorType(name, shape=_shape(ct, given), dtype=getattr(np, given.dtype))
+                    for name, given in inputs.items()
+                ],
+                outputs=[ct.TensorType(name) for name in outputs],
+                states=[
+                    ct.StateType(
+                        ct.TensorType(shape=tuple(buffers[name].shape), dtype=np.float16), name=name
+                    )
+                    for name in states
+                ],
+                compute_precision=ct.transform.FP16ComputePrecision(
+                    op_selector=lambda operation: not keep_float32(operation)
+                ),
+                minimum_deployment_target=ct.target.iOS18,
+                skip_model_load=True,
+            )
+            model.save(str(package))
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            text = " ".join(str(error).split())
+            raise StepError(
+                f"coremltools cannot convert {type(module).__name__}: {text}"
+            ) from error
+    describe_model(model, metadata)
+    (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
+
+
+def _shape(ct: Any, given: Input) -> tuple[Any, ...]:
+    return tuple(
+        length if isinstance(length, int) else ct.RangeDim(length[0], length[1], length[0])
+        for length in given.shape
+    )
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
+    """Let coremltools 9.0 take arrays of one entry for numbers, which NumPy 2.4 refuses to.
+
+    https://github.com/apple/coremltools/issues/2633
+    """
+    import numpy as np
+    from coremltools.converters.mil.frontend.torch import ops
+
+    original = ops._cast
+
+    def cast(context: Any, node: Any, dtype: Any, name: str) -> None:
+        (x,) = ops._get_inputs(context, node, expected=1)
+        if not x.can_be_folded_to_const():
+            original(context, node, dtype, name)
+            return
+        value = dtype(np.asarray(x.val).item())
+        context.add(ops.mb.const(val=value, name=node.name), node.name)
+
+    ops._cast = cast
+    try:
+        yield
+    finally:
+        ops._cast = original
+
+
+@contextmanager
+def _without_output() -> Iterator[None]:
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
