@@ -117,10 +117,15 @@ def test_n_of_m_are_zero_in_every_row():
 PEER = {
     "int8": ("linear", {"dtype": "int8", "granularity": "per_channel"}),
     "int4 by block": ("linear", {"dtype": "int4", "granularity": "per_block", "block_size": 32}),
+    "int4": ("linear", {"dtype": "int4", "granularity": "per_channel"}),
     "palette 4": ("palette", {"nbits": 4, "mode": "kmeans"}),
     "palette 2": ("palette", {"nbits": 2, "mode": "kmeans"}),
     "half zero": ("prune", {"target_sparsity": 0.5}),
 }
+
+
+NEARER = {"int4 by block": 0.92, "int4": 0.9}
+"""Scales that err least are nearer than those that hold the largest weight."""
 
 
 @pytest.mark.parametrize("name", PEER)
@@ -154,7 +159,7 @@ def test_no_further_from_the_weight_than_coremltools_own_passes(name):
     (other,) = [w for w in weights if w.shape == WEIGHT.shape]
     ours = dense(encode(WEIGHT, SCHEMES[name]), decompress).astype(np.float32)
     errors = [np.linalg.norm(found.astype(np.float32) - WEIGHT) for found in (ours, other)]
-    assert errors[0] <= 1.02 * errors[1]
+    assert errors[0] <= NEARER.get(name, 1.02) * errors[1]
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,15 @@ from zoo.formats.coreml.palette import palettize
 from zoo.formats.coreml.streaming import Array
 
 FULL = 16
-CHUNK = 1 << 22
+CHUNK = 1 << 20
 """Weights that are quantized at once."""
+
+SHRINKS = {8: (1.0,), 4: (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)}
+"""Parts of the scale that just holds the largest weight of a group; the best of them is taken.
+Where there are few steps, the other weights gain more than the largest loses."""
+
+IN_BLOCKS = 5
+"""How many of these are worth trying in a block, which has fewer weights far below its largest."""
 
 Shape = tuple[int, ...]
 
@@ -204,7 +211,7 @@ def plain_name(name: str) -> str:
 
 
 def _integers(weight: Any, scheme: Scheme, name: str) -> dict[str, Any]:
-    """Symmetric about zero, with the scale that just holds the largest weight of a group."""
+    """Symmetric about zero, with the scale of each group that errs least in the mean square."""
     import numpy as np
 
     stored = parts(Scheme("linear", scheme.bits, scheme.group), weight.shape)
@@ -213,15 +220,37 @@ def _integers(weight: Any, scheme: Scheme, name: str) -> dict[str, Any]:
     top = (1 << scheme.bits - 1) - 1
     data = np.empty(matrix.shape, np.int8)
     scale = np.empty((rows, stored["scale"].shape[1]), np.float16)
+    shrinks = SHRINKS[scheme.bits][: IN_BLOCKS if scheme.group else None]
     step = max(1, CHUNK // columns)
     for start in range(0, rows, step):
         part = slice(start, start + step)
         grouped = matrix[part].reshape(len(matrix[part]), scale.shape[1], -1)
-        scale[part] = to_float16(np.abs(grouped).max(-1) / top, name)
-        scale[part][scale[part] == 0] = 1  # nothing but zeros, or what float16 takes for them
-        steps = np.rint(grouped / scale[part].astype(np.float32)[..., None])
-        data[part] = np.clip(steps, -top - 1, top).reshape(-1, columns)
+        whole = to_float16(np.abs(grouped).max(-1) / top, name)
+        whole[whole == 0] = 1  # nothing but zeros, or what float16 takes for them
+        scale[part], steps = _nearest(grouped, whole, top, shrinks)
+        data[part] = steps.reshape(-1, columns)
     return {"data": data.reshape(weight.shape), "scale": scale.reshape(stored["scale"].shape)}
+
+
+def _nearest(grouped: Any, whole: Any, top: int, shrinks: tuple[float, ...]) -> tuple[Any, Any]:
+    """The best scale of each group, (rows, groups), and the integers, in the shape of `grouped`."""
+    import numpy as np
+
+    best: Any = None
+    for shrink in shrinks:
+        scale = np.maximum(whole * np.float16(shrink), np.finfo(np.float16).smallest_subnormal)
+        wide = scale.astype(np.float32)[..., None]
+        steps = np.clip(np.rint(grouped / wide), -top - 1, top)
+        if len(shrinks) == 1:
+            return scale, steps
+        error = np.square(steps * wide - grouped).sum(-1)
+        if best is None:
+            best = error, scale, steps
+            continue
+        better = error < best[0]
+        for kept, found in zip(best, (error, scale, steps), strict=True):
+            kept[better] = found[better]
+    return best[1], best[2]
 
 
 def _palettes(weight: Any, scheme: Scheme, name: str, kept: Any) -> dict[str, Any]:
