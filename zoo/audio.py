@@ -1,0 +1,148 @@
+"""Sound as a model takes it: one channel of float32 at the rate it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    import numpy as np
+
+BLOCK = 1 << 20
+"""Frames that are read from a file at once."""
+
+OTHER_KINDS = (".m4a", ".mp4", ".aac", ".webm", ".mov")
+"""Endings of files that libsndfile cannot read."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Sound that is read piece by piece.
+
+    Attributes:
+        rate: samples in a second.
+        seconds: how long it lasts; `None` where only reading tells.
+        name: for messages.
+    """
+
+    rate: int
+    seconds: float | None
+    name: str
+    _read: Any
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The samples in order, float32 of shape (samples,), mixed to one channel."""
+        yield from self._read()
+
+
+def open_audio(sound: Any, *, rate: int, sample_rate: int | None = None) -> Audio:
+    """Sound at the rate that a model wants, whatever it is stored as.
+
+    Channels are mixed to one and the rate is converted by the SoX resampler; no more than a block
+    is in memory at a time.
+
+    Args:
+        sound: the path of a file (wav, flac, ogg, mp3 and whatever else libsndfile reads), an open
+            binary file, or samples: a NumPy array of floats within -1 and 1, or of integers, of
+            shape (samples,) or (samples, channels).
+        rate: samples in a second that the model wants.
+        sample_rate: that of the samples given as an array.
+
+    Raises:
+        InputError: a file that is not there, empty, or no sound; an array that is none; samples
+            that are not finite.
+        MissingExtra: `soundfile` or `soxr` is not installed.
+    """
+    _require_packages()
+    import numpy as np
+
+    if isinstance(sound, np.ndarray):
+        return _of_array(sound, rate, sample_rate)
+    if isinstance(sound, str | Path) and not Path(sound).is_file():
+        raise InputError(f"there is no file '{sound}'", "give the path of a sound file")
+    return _of_file(sound, rate)
+
+
+def _of_array(samples: Any, rate: int, sample_rate: int | None) -> Audio:
+    import numpy as np
+
+    if sample_rate is None:
+        raise InputError("the rate of the samples is not said", "add sample_rate, such as 44100")
+    if sample_rate <= 0:
+        raise InputError(f"sample_rate must be above 0, not {sample_rate}")
+    if samples.ndim not in (1, 2) or not samples.size:
+        raise InputError(
+            f"samples must be of shape (samples,) or (samples, channels), not {samples.shape}"
+        )
+    if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
+        raise InputError(
+            f"samples of shape {samples.shape} have more channels than samples",
+            "give them as (samples, channels)",
+        )
+    if samples.dtype.kind in "iu":
+        scale = float(np.iinfo(samples.dtype).max) + 1
+        middle = scale / 2 if samples.dtype.kind == "u" else 0.0
+        samples = (samples.astype(np.float32) - middle) / (middle or scale)
+    elif samples.dtype.kind != "f":
+        raise InputError(f"samples must be numbers, not {samples.dtype}")
+
+    def read() -> Iterator[Any]:
+        pieces = (samples[start : start + BLOCK] for start in range(0, len(samples), BLOCK))
+        return _resampled(pieces, sample_rate, rate, "the samples")
+
+    return Audio(rate, len(samples) / sample_rate, "the samples", read)
+
+
+def _of_file(sound: Any, rate: int) -> Audio:
+    import soundfile
+
+    name = f"'{sound}'" if isinstance(sound, str | Path) else "the sound"
+    try:
+        file = soundfile.SoundFile(str(sound) if isinstance(sound, Path) else sound)
+    except (soundfile.LibsndfileError, TypeError, RuntimeError) as error:
+        raise InputError(f"{name} is no sound that can be read: {error}", _hint(sound)) from error
+    if not file.frames:
+        raise InputError(f"{name} is empty: it has no samples")
+
+    def read() -> Iterator[Any]:
+        file.seek(0)
+        pieces = file.blocks(BLOCK, dtype="float32", always_2d=True)
+        return _resampled(pieces, file.samplerate, rate, name)
+
+    return Audio(rate, file.frames / file.samplerate, name, read)
+
+
+def _resampled(pieces: Iterator[Any], source: int, rate: int, name: str) -> Iterator[Any]:
+    """One channel at the rate wanted, block by block."""
+    import numpy as np
+    import soxr
+
+    stream = None if source == rate else soxr.ResampleStream(source, rate, 1, dtype="float32")
+    for piece in pieces:
+        mono = (piece.mean(-1) if piece.ndim == 2 else piece).astype(np.float32)
+        if not np.isfinite(mono).all():
+            raise InputError(f"{name} holds samples that are no finite numbers")
+        yield mono if stream is None else stream.resample_chunk(mono)
+    if stream is not None:
+        yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _hint(sound: Any) -> str:
+    if isinstance(sound, str | Path) and Path(sound).suffix.lower() in OTHER_KINDS:
+        return f"turn it into a wav first: ffmpeg -i {sound} talk.wav"
+    return "zoo reads wav, flac, ogg and mp3"
+
+
+def _require_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("soundfile", "soxr") if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"sound is read by {' and '.join(missing)}, which is not installed",
+            "pip install 'zoo-ml[speech]'",
+        )
