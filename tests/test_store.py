@@ -118,6 +118,13 @@ def test_a_flip_whose_time_was_set_back_is_found_at_the_next_use(store):
         store.get("k")
 
 
+def test_a_file_that_was_planted_is_found_by_verify(store):
+    artifact = publish(store, "k")
+    (artifact.path / "model-extra.safetensors").write_text("planted")
+    said = store.verify(artifact.entry)
+    assert said == ["model-extra.safetensors was put there by somebody else"]
+
+
 def test_what_is_in_use_is_not_removed(store):
     entry = publish(store, "k").entry
     with store.using("k"), pytest.raises(InUse, match=f"in use by process {os.getpid()}"):

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from zoo import hub_errors, room, trust
+from zoo import hub_errors, room, trust, xet
 from zoo.errors import IntegrityError, NotFound, Offline
 from zoo.hub_api import HubApi
 from zoo.hub_cache import COMMIT, Cache, Remote, fault_of
@@ -17,7 +17,7 @@ from zoo.locks import Taken
 from zoo.progress import Progress
 from zoo.recipe import Source
 from zoo.sizes import human
-from zoo.transfer import Meter, Stopped, Transfer, Unreachable
+from zoo.transfer import Meter, Stopped, Transfer, Unreachable, publish
 
 SAFE_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """What is fetched when a recipe lists no files: never pickles, which run code when loaded."""
@@ -198,8 +198,25 @@ class Repository:
                     transfer.meter.add(remote.size)
                     return
                 final.unlink()
-            pinned = self.pinned.get(remote.path)
-            transfer.fetch(remote, self.cache.partial(remote), final, pinned)
+            if not self._by_xet(transfer, remote, final):
+                pinned = self.pinned.get(remote.path)
+                transfer.fetch(remote, self.cache.partial(remote), final, pinned)
+
+    def _by_xet(self, transfer: Transfer, remote: Remote, final: Path) -> bool:
+        """Bring a file by Xet where that is offered; whether it came, and is right."""
+        partial = self.cache.partial(remote)
+        if partial.exists() or not xet.offered(remote):
+            return False  # What HTTP began, HTTP finishes.
+        target = partial.with_name(f"{remote.digest}.xet.incomplete")
+        if not xet.bring(transfer, remote, target):
+            return False
+        if fault := fault_of(target, remote, self.pinned.get(remote.path)):
+            self.progress.note(f"{fault}; fetching it again by HTTP")
+            target.unlink()
+            transfer.meter.add(-remote.size)
+            return False
+        publish(target, final)
+        return True
 
     @property
     def _offline(self) -> bool:

@@ -181,7 +181,7 @@ class Store:
         if artifact is None:
             return [f"{entry.name} has no manifest"]
         faults = (f.fault(artifact.path, anew=True) for f in artifact.manifest.files)
-        return [fault for fault in faults if fault]
+        return [fault for fault in faults if fault] + _strangers(artifact)
 
     def remove(self, entry: Path) -> int:
         """Delete one folder of the store; the bytes that this frees.
@@ -268,6 +268,16 @@ class Store:
             return self.update(fresh)
         except OSError:  # a store that cannot be written is still good to read
             return fresh
+
+
+def _strangers(artifact: Artifact) -> list[str]:
+    """Files in the folder of an artifact that it does not list; elsewhere others may keep some."""
+    if not artifact.path.is_relative_to(artifact.entry.resolve()):
+        return []
+    listed = {file.path for file in artifact.manifest.files}
+    there = (p for p in artifact.path.rglob("*") if p.is_symlink() or p.is_file())
+    names = sorted(p.relative_to(artifact.path).as_posix() for p in there)
+    return [f"{name} was put there by somebody else" for name in names if name not in listed]
 
 
 def disk_usage(folders: Iterable[Path]) -> int:

@@ -109,7 +109,7 @@ class Transfer:
             resumed, found = self._complete(remote, partial)
             fault = wrong_digest(remote, found, pinned)
             if fault is None:
-                _publish(partial, final)
+                publish(partial, final)
                 remember(final, found["sha256"])
                 return
             partial.unlink()
@@ -294,7 +294,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
-def _publish(partial: Path, final: Path) -> None:
+def publish(partial: Path, final: Path) -> None:
     """Give a verified file its name; its bytes are on the disk before the name is."""
     with partial.open("rb") as file:
         os.fsync(file.fileno())

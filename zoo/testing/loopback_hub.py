@@ -26,6 +26,7 @@ from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from zoo.digests import git_sha1, sha256
+from zoo.testing import loopback_xet
 
 LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 LFS_SIZE = 10_000_000
@@ -73,6 +74,7 @@ class LoopbackHub(ThreadingHTTPServer):
         redirects: whether large files are served from another address, as the real Hub does:
             another path, or `cdn` when that is set to the address of another Hub.
         ranges: whether a download can be resumed.
+        xet: whether large files are offered by Xet too; see `loopback_xet`.
     """
 
     daemon_threads = True
@@ -86,7 +88,10 @@ class LoopbackHub(ThreadingHTTPServer):
         token: str = "hf_loopback",
         redirects: bool = True,
         ranges: bool = True,
+        xet: bool = False,
     ) -> None:
+        self.xet = xet
+        self.xet_store: str | None = None  # another address for the store, such as a dead one
         self.root, self.gated, self.token = root, set(gated), token
         self.redirects, self.ranges = redirects, ranges
         self.cdn: str | None = None
@@ -128,6 +133,11 @@ class LoopbackHub(ThreadingHTTPServer):
         """The folder and the commit of a branch or commit."""
         branches = ((p, self.commit(repo, p.name)) for p in sorted((self.root / repo).iterdir()))
         return next((b for b in branches if revision in (b[0].name, b[1])), None)
+
+    def xet_files(self) -> dict[str, Path]:
+        """Large files by what they are called in Xet: here, their SHA-256."""
+        large = (path for path in _files(self.root) if _is_lfs(path))
+        return {_digests(path)[0]: path for path in large} if self.xet else {}
 
     def note(self, request: Request) -> Fault | None:
         """Log a request; the fault that spoils it, if there is one."""
@@ -174,6 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.note(request)
         if fault and (fault.status or fault.page is not None):
             self._answer(fault.status or 200, fault.page or b"", {"Content-Type": "text/html"})
+        elif (said := self._by_xet(path, fault)) is not None:
+            self._answer(206 if "Content-Range" in said[1] else 200, *said)
         elif (route := API_ROUTE.fullmatch(path) or FILE_ROUTE.fullmatch(path)) is None:
             self._refuse(404, "", "no such page")
         elif (found := self._admit(route["repo"], route["revision"] or "main", token)) is not None:
@@ -204,8 +216,18 @@ class _Handler(BaseHTTPRequestHandler):
             return found
         return None
 
+    def _by_xet(self, path: str, fault: Fault | None) -> loopback_xet.Answer | None:
+        hub = self.server
+        said = loopback_xet.answer(path, hub.url, hub.xet_store or hub.url, hub.xet_files())
+        if said and fault and fault.flip_at is not None:
+            body = bytearray(said[0])
+            body[fault.flip_at] ^= 0xFF
+            return bytes(body), said[1]
+        return said
+
     def _describe(self, repo: str, folder: Path, commit: str, tree: bool) -> None:
-        entries = [_entry(folder, path) for path in _files(folder)] + self.server.extra_entries
+        entries = [_entry(folder, path, self.server.xet) for path in _files(folder)]
+        entries += self.server.extra_entries
         siblings = [{"rfilename": e["path"], "size": e["size"]} for e in entries]
         gated = "manual" if repo in self.server.gated else False
         info = {"id": repo, "sha": commit, "private": False, "gated": gated, "siblings": siblings}
@@ -282,10 +304,14 @@ def _is_lfs(path: Path) -> bool:
     return path.suffix in LFS_SUFFIXES or path.stat().st_size > LFS_SIZE
 
 
-def _entry(folder: Path, path: Path) -> dict[str, Any]:
+def _entry(folder: Path, path: Path, xet: bool) -> dict[str, Any]:
     (large, small), size = _digests(path), path.stat().st_size
     name = path.relative_to(folder).as_posix()
-    pointer = {"lfs": {"oid": large, "size": size, "pointerSize": 130}} if _is_lfs(path) else {}
+    pointer: dict[str, Any] = {}
+    if _is_lfs(path):
+        pointer["lfs"] = {"oid": large, "size": size, "pointerSize": 130}
+    if xet and pointer:
+        pointer["xetHash"] = large
     return {"type": "file", "path": name, "size": size, "oid": small, **pointer}
 
 
