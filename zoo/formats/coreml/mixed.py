@@ -68,7 +68,7 @@ def choose_bits(
             progress=aside,
         )
         constants = Constants(Package(package))
-        program = ReferenceProgram(package, constants=constants)
+        program = ReferenceProgram(package, constants=constants, mode="fp32")
         model = CoreMLTextModel(program, spec, Tokenizer(source))
         tokens = model.encode(text.read_text(encoding="utf-8"))[: options.tokens]
         windows = [tokens[start : start + WINDOW] for start in range(0, len(tokens), WINDOW)]
