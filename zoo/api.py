@@ -199,7 +199,7 @@ def current_keys(ref: str) -> dict[str, set[str]]:
     for name in recipe.build:
         pipeline = Pipeline(recipe, name, store(), Lock(machine.lock_file()), silent)
         with suppress(PluginError):
-            found[name] = {pipeline.source_key, pipeline.convert_key, pipeline.build_key}
+            found[name] = {pipeline.keys.source, pipeline.keys.converted, pipeline.keys.finished}
     return found
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import checks, machine, origin, room, sizes
-from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
+from zoo.discovery import FAMILIES, provider
 from zoo.errors import CheckFailed, IntegrityError, PluginError, StepError, ZooError
+from zoo.keys import Keys, format_provider, of_adapter
 from zoo.lock import Lock
 from zoo.plans import Plan, PlannedStep
 from zoo.progress import Event, Listener, Progress
-from zoo.recipe import Build, Recipe, Source
-from zoo.store import Artifact, Manifest, Store, Stored, describe_files, key_of, now
+from zoo.recipe import Build, Recipe
+from zoo.store import Artifact, Manifest, Store, Stored, describe_files, now
 
 if TYPE_CHECKING:
     from zoo.costs import Cost
@@ -43,17 +44,17 @@ class Pipeline:
             MissingPlugin, PluginConflict: nobody, or several, provide the family in this format.
         """
         family = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
-        format = _format_provider(self.build.format) or family
-        fetched = self._has(self.source_key)
+        format = format_provider(self.build.format) or family
+        fetched = self._has(self.keys.source)
         steps = [PlannedStep("download", "zoo", fetched, self._download_bytes())]
         if self.build.optimize:
-            done, size = self._has(self.build_key), sizes.build_bytes(self.recipe, self.build)
-            converted = done or self._has(self.convert_key)
+            done, size = self._has(self.keys.finished), sizes.build_bytes(self.recipe, self.build)
+            converted = done or self._has(self.keys.converted)
             size_between = sizes.converted_bytes(self.recipe, self.build)
             steps.append(PlannedStep("convert", str(family), converted, size_between))
             steps.append(PlannedStep("optimize", str(format), done, size))
         else:
-            steps.append(PlannedStep("convert", str(family), self._has(self.build_key), 0))
+            steps.append(PlannedStep("convert", str(family), self._has(self.keys.finished), 0))
         steps.append(PlannedStep("run", str(family), False, 0))
         return Plan(
             ref=self.recipe.ref,
@@ -74,7 +75,7 @@ class Pipeline:
         def work(workdir: Path, progress: Progress) -> Path:
             return family.download(self.pinned, workdir, progress)
 
-        source = self._step("download", self.source_key, self.source_inputs, work)
+        source = self._step("download", self.keys.source, self.keys.source_inputs, work)
         self._fetched = source
         self._require_locked(source)
         self._record(source)
@@ -93,13 +94,13 @@ class Pipeline:
             CheckFailed: the build strays too far; it is kept aside with its report.
             NoRoom: the disk can't hold it; nothing was begun.
         """
-        if (done := self.store.get(self.build_key)) is not None:
+        if (done := self.store.get(self.keys.finished)) is not None:
             self.listener(Event("build", "cached", message=done.manifest.key))
             return done
         family = self._family()
         self._require_room()
         source, adapters = self.fetch(), self.adapters()
-        with self.store.using(self.source_key, self.convert_key):
+        with self.store.using(self.keys.source, self.keys.converted):
             return self._build(family, source, adapters, check)
 
     def _build(
@@ -112,21 +113,23 @@ class Pipeline:
         if not self.build.optimize:
             return self._step(
                 "convert",
-                self.build_key,
-                self.build_inputs,
+                self.keys.finished,
+                self.keys.build_inputs,
                 convert,
                 source,
                 self._gate(source, check),
             )
-        converted = self._step("convert", self.convert_key, self.convert_inputs, convert, source)
+        converted = self._step(
+            "convert", self.keys.converted, self.keys.convert_inputs, convert, source
+        )
 
         def optimize(workdir: Path, progress: Progress) -> Path:
             return family.optimize(self.pinned, self.build, converted.path, workdir, progress)
 
         return self._step(
             "optimize",
-            self.build_key,
-            self.build_inputs,
+            self.keys.finished,
+            self.keys.build_inputs,
             optimize,
             converted,
             self._gate(source, check),
@@ -137,7 +140,7 @@ class Pipeline:
         """Measure the finished build anew and store the verdict; a failed build is set aside."""
         artifact = self.make(check=False)
         verdict = self._judge(self.fetch(), artifact.path, forced=True)
-        with self.store.lock(self.build_key):
+        with self.store.lock(self.keys.finished):
             if verdict.status == "failed":
                 self.store.set_aside(artifact, check=asdict(verdict))
             elif verdict.status == "passed":
@@ -146,7 +149,7 @@ class Pipeline:
 
     def load(self, check: bool = True) -> Model:
         """The finished build, made if need be, and loaded; nobody removes it meanwhile."""
-        with self.store.using(self.source_key):
+        with self.store.using(self.keys.source):
             artifact = self.make(check)
             with self.store.using(artifact.manifest.key):
                 if not artifact.entry.exists():  # removed before it was marked as used
@@ -163,82 +166,19 @@ class Pipeline:
         return family.cost(self.pinned, self.build, self.make().path, tokens)
 
     @property
-    def source_inputs(self) -> dict[str, Any]:
-        """What is asked for; `zoo.lock` sees to it that it stays the same bytes."""
-        inputs = self._asked(self.recipe.source)
-        if self.recipe.tokenizer is not None:
-            inputs["tokenizer"] = self._asked(self.recipe.tokenizer)
-        return inputs
-
-    @property
-    def convert_inputs(self) -> dict[str, Any]:
-        plugin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
-        adapters = {
-            name: {**part.source_inputs, "commit": part.pinned.source.revision}
-            for name, part in self._adapter_parts.items()
-        }
-        return {
-            **self.source_inputs,
-            **({"adapters": adapters} if adapters else {}),
-            "commits": [source.revision for source in self.pinned.sources],
-            "family": self.recipe.family,
-            "format": self.build.format,
-            "options": self.build.options,
-            "plugin": str(plugin),
-            "tools": plugin.requirements(),
-        }
-
-    @property
-    def build_inputs(self) -> dict[str, Any]:
-        format = _format_provider(self.build.format)
-        return {
-            **self.convert_inputs,
-            "optimize": [asdict(step) for step in self.build.optimize],
-            "format_plugin": str(format) if self.build.optimize else None,
-        }
-
-    @property
-    def source_key(self) -> str:
-        return key_of(f"{self.recipe.ref} source", self.source_inputs)
-
-    @property
-    def convert_key(self) -> str:
-        return key_of(f"{self.recipe.ref} {self.build.format} converted", self.convert_inputs)
-
-    @property
-    def build_key(self) -> str:
-        return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+    def keys(self) -> Keys:
+        """The keys of its artifacts, by what is known of the sources so far."""
+        return Keys(self.recipe, self.name, self.pinned)
 
     @property
     def _adapter_parts(self) -> dict[str, Pipeline]:
         """For each adapter, the pipeline whose source it is."""
         return {
             name: Pipeline(
-                replace(
-                    self.recipe,
-                    ref=f"{self.recipe.ref}+{name}",
-                    source=source,
-                    tokenizer=None,
-                    adapter={},
-                ),
-                self.name,
-                self.store,
-                self.lock,
-                self.listener,
+                of_adapter(self.recipe, name), self.name, self.store, self.lock, self.listener
             )
-            for name, source in self.recipe.adapter.items()
+            for name in self.recipe.adapter
         }
-
-    def _asked(self, source: Source) -> dict[str, Any]:
-        if source.folder is None:
-            wanted = source.revision or source.branch
-            return {
-                "source": source.repo,
-                "wanted": wanted,
-                "files": [f.path for f in source.files],
-            }
-        folder = (self.recipe.home / source.folder).resolve()
-        return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
 
     def _record(self, fetched: Artifact) -> None:
         """Write what came from the Hub into `zoo.lock`, each file to the source that it is of."""
@@ -416,16 +356,3 @@ class Pipeline:
             room.require(cache_folder(), {"the source": coming}, f"'{self.recipe.ref}'", hint)
         hint = "free some space with zoo prune, or set ZOO_HOME to a folder on another disk"
         room.require(self.store.home, rest, f"'{self.recipe.ref}'", hint)
-
-
-def _format_provider(format: str) -> Provider | None:
-    return provider(FORMATS, format) if format in providers(FORMATS) else None
-
-
-def _stats(folder: Path) -> list[tuple[str, int, int]]:
-    """What tells one state of a user's folder from another, without reading it."""
-    return sorted(
-        (p.relative_to(folder).as_posix(), p.stat().st_size, p.stat().st_mtime_ns)
-        for p in folder.rglob("*")
-        if p.is_file()
-    )
