@@ -35,13 +35,12 @@ def repair(store: Store, entry: Path, progress: Progress) -> str:
         for source in artifact.manifest.origin.get("sources", ()):
             paths = {file["path"] for file in source["files"]}
             _mend(artifact, source, [f.path for f in bad if f.path in paths], progress)
-        if left := [fault for f in bad if (fault := f.fault(artifact.path, anew=True))]:
+        if left := store.verify(entry):
             raise IntegrityError(
                 f"{entry.name} cannot be mended: {'; '.join(left)}",
                 f"remove it, and pull it again: zoo rm {entry.name}",
             )
-        fresh = artifact.restat()
-        store.update(artifact, files=fresh.manifest.files)
+        store.update(artifact, files=artifact.restat().manifest.files)
     names = ", ".join(file.path for file in bad)
     return f"fetched {names} again" if bad else "nothing was wrong"
 
