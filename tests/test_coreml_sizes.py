@@ -8,10 +8,11 @@ import pytest
 from openelm_checkpoint import TINY
 from test_openelm import PUBLISHED
 
+from zoo import sizes
 from zoo.formats.coreml.decoder import bits_per_weight
 from zoo.formats.coreml.passes import read_passes
 from zoo.formats.coreml.spec import DecoderSpec
-from zoo.recipe import Recipe, read_recipe
+from zoo.recipe import Build, Optimization, Recipe, read_recipe
 from zoo_mistral.config import for_coreml, read_mistral_config
 from zoo_openelm.config import parse_config, read_openelm_config
 from zoo_openelm.coreml import decoder_spec
@@ -68,3 +69,38 @@ def test_the_bits_are_those_of_the_shapes(path):
 
 def _count(shape: tuple[int, ...]) -> int:
     return shape[0] * (shape[1] if len(shape) > 1 else 1)
+
+
+WHOLE = {"embeddings": True, "head": True}
+ESTIMATED = {
+    "int4": [{"kind": "quantize"}],
+    "int4 by row": [{"kind": "quantize", "target": "neural-engine"}],
+    "int4 by 16": [{"kind": "quantize", "block_size": 16}],
+    "int8": [{"kind": "quantize", "bits": 8}],
+    "3 bits": [{"kind": "palettize", "bits": 3}],
+    "4 bits in groups": [{"kind": "palettize", "target": "neural-engine"}],
+    "sparse": [{"kind": "prune", "sparsity": 0.4, **WHOLE}],
+    "sparse int8": [{"kind": "prune", "n_of_m": [2, 4], **WHOLE}, {"kind": "quantize", "bits": 8}],
+    "sparse palettes": [{"kind": "prune", "sparsity": 0.7, **WHOLE}, {"kind": "palettize"}],
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATED)
+def test_without_bits_in_the_recipe_they_are_estimated(name):
+    recipe = read_recipe(RECIPES / "mistral" / "7b-instruct-v0.3.toml")
+    steps = [dict(step) for step in ESTIMATED[name]]
+    build = Build("coreml", tuple(Optimization(step.pop("kind"), step) for step in steps))
+    true = bits_per_weight(for_coreml(MISTRAL_7B, 32768), read_passes(recipe, build))
+    assert sizes.bits_per_weight(build) == pytest.approx(true, rel=0.02)
+
+
+def test_mixed_bits_are_what_they_are_asked_to_be():
+    step = Optimization("mixed", {"bits_per_weight": 4.5, "calibration": "x"})
+    assert sizes.bits_per_weight(Build("coreml", (step,))) == 4.5
+
+
+def test_options_that_are_nonsense_break_no_estimate():
+    steps = ({"sparsity": "half", "n_of_m": [4]}, {"bits": "few", "block_size": []})
+    kinds = zip(("prune", "quantize"), steps, strict=True)
+    build = Build("coreml", tuple(Optimization(kind, dict(step)) for kind, step in kinds))
+    assert 0 < sizes.bits_per_weight(build) <= 17
