@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from collections import namedtuple
 
 import pytest
@@ -19,11 +20,12 @@ from hub_world import (
     assert_right,
     pinned_file,
     sha256_of,
+    write,
 )
 from huggingface_hub import constants
 
 from zoo import transfer
-from zoo.errors import IntegrityError, NoRoom, Offline
+from zoo.errors import Gated, IntegrityError, NoRoom, Offline
 from zoo.testing.loopback_hub import Fault
 
 Usage = namedtuple("Usage", "total used free")
@@ -177,4 +179,43 @@ def test_a_disk_that_fills_up(puller: Puller, monkeypatch: pytest.MonkeyPatch) -
         full.setattr(transfer._Body, "write", fill)
         with pytest.raises(NoRoom, match=f"the disk filled up while '{REPO}'"):
             puller.pull(*PATHS)
+    assert_right(puller.pull(*PATHS))
+
+
+@pytest.mark.parametrize("request_of", [BODY, TREE])
+def test_a_hub_may_ask_us_to_wait(puller: Puller, request_of: str) -> None:
+    puller.hub.faults.append(Fault(request_of, status=429, retry_after=1))
+    began = time.monotonic()
+    assert_right(puller.pull(*PATHS))
+    assert time.monotonic() - began >= 1
+    assert "it answered 429; trying again in 1 s" in puller.notes[0]
+
+
+@pytest.mark.parametrize("request_of", [BODY, TREE])
+def test_a_hub_that_asks_for_too_much_is_down(puller: Puller, request_of: str) -> None:
+    puller.hub.faults.append(Fault(request_of, status=503, retry_after=3600))
+    began = time.monotonic()
+    with pytest.raises(Offline, match="it answered 503"):
+        puller.pull(*PATHS)
+    assert time.monotonic() - began < 5
+
+
+def test_several_files_come_at_once(puller: Puller) -> None:
+    names = [f"part{number}.txt" for number in range(4)]
+    write(puller.hub.root / REPO / "main", {name: name.encode() * 10_000 for name in names})
+    puller.hub.faults.append(Fault("GET .*/part", times=4, stall=1))
+    began = time.monotonic()
+    folder = puller.pull(*names)
+    assert time.monotonic() - began < 3
+    assert all((folder / name).read_bytes() == name.encode() * 10_000 for name in names)
+
+
+def test_one_file_that_cannot_come_stops_the_others(puller: Puller) -> None:
+    puller.hub.faults.append(Fault("GET .*config.json", times=99, status=403))
+    puller.hub.faults.append(Fault(BODY, rate=50_000))
+    began = time.monotonic()
+    with pytest.raises(Gated):
+        puller.pull(*PATHS)
+    assert time.monotonic() - began < 5
+    puller.hub.faults.clear()
     assert_right(puller.pull(*PATHS))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Sandbox
-from faults.world import BODY, REPO, WEIGHTS, World
+from faults.world import BODY, REPO, WEIGHTS, Client, World
 
 from zoo.digests import sha256_anew
 from zoo.errors import IntegrityError, RecipeError
 from zoo.lock import Lock
 from zoo.recipe import File, Source
+from zoo.testing.loopback_hub import Fault
 
 
 @pytest.fixture
@@ -124,3 +127,21 @@ def test_a_lock_that_is_none_is_refused(tmp_path: Path, sources: object) -> None
     path.write_text(json.dumps({"schema": 1, "sources": sources}))
     with pytest.raises(RecipeError, match="cannot be read"):
         Lock(path).pin(SOURCE)
+
+
+def test_an_interrupted_pull_goes_on_where_it_was(world: World, sandbox: Sandbox) -> None:
+    world.hub.faults.append(Fault(BODY, rate=world.size))
+    client = Client("zoo")
+    process = client.start(world)
+    deadline = time.monotonic() + 30
+    while not any(path.stat().st_size > 20_000 for path in world.blobs()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = client.finish(process)
+    assert said.code == 130
+    assert "Traceback" not in said.err
+    world.hub.requests.clear()
+    assert world.right(client.pull(world))
+    (request,) = world.hub.seen(BODY)
+    assert request.range is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
@@ -170,7 +170,7 @@ class Repository:
         with ThreadPoolExecutor(min(AT_ONCE, len(queue))) as threads:
             running = [threads.submit(self._bring, transfer, remote) for remote in queue]
             try:
-                for one in running:
+                for one in as_completed(running):
                     try:
                         one.result()
                     except Exception as error:

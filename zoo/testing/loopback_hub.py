@@ -42,7 +42,8 @@ class Fault:
 
     match: str  # A regular expression, searched in `METHOD /path`.
     times: int = 1
-    status: int | None = None  # Answer this status in place of the file.
+    status: int | None = None  # Answer this status in place of the file ...
+    retry_after: int | None = None  # ... and ask to wait for so many seconds.
     page: bytes | None = None  # Answer this text in place of the file, as a login page would.
     cut_after: int | None = None  # Hang up after so many bytes of the body ...
     reset: bool = False  # ... with a TCP reset.
@@ -183,7 +184,10 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, path, self.headers.get("Range"), token is not None)
         fault = self.server.note(request)
         if fault and (fault.status or fault.page is not None):
-            self._answer(fault.status or 200, fault.page or b"", {"Content-Type": "text/html"})
+            headers = {"Content-Type": "text/html"}
+            if fault.retry_after is not None:
+                headers["Retry-After"] = str(fault.retry_after)
+            self._answer(fault.status or 200, fault.page or b"", headers)
         elif (said := self._by_xet(path, fault)) is not None:
             self._answer(206 if "Content-Range" in said[1] else 200, *said)
         elif (route := API_ROUTE.fullmatch(path) or FILE_ROUTE.fullmatch(path)) is None:
