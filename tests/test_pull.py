@@ -97,6 +97,26 @@ def test_a_source_that_rotted_is_mended_by_the_next_pull(world: World, sandbox: 
     assert (Path(said.stdout.strip()) / WEIGHTS).read_bytes() == world.content[WEIGHTS]
 
 
+def test_what_was_downloaded_can_go_too(world: World, sandbox: Sandbox) -> None:
+    assert sandbox.zoo("build", "large", "--build", "plain-loud", "-q").returncode == 0
+    snapshot = next(world.hf.rglob("snapshots/*"))
+    other = snapshot.with_name("f" * 40)  # another commit, of another program, with one same file
+    other.mkdir()
+    (other / "voice.txt").symlink_to((snapshot / "voice.txt").readlink())
+    kept = sandbox.zoo("rm", "large", "-y")
+    assert "outside the store and stays" in kept.stderr
+    assert len(world.blobs()) == 1
+    assert sandbox.zoo("pull", "large", "-q").returncode == 0
+    gone = sandbox.zoo("rm", "large", "-y", "--downloads")
+    assert gone.returncode == 0, gone.stderr
+    assert "freed in the Hub's cache" in gone.stderr
+    assert "stays" not in gone.stderr
+    assert world.blobs() == []
+    assert not snapshot.exists()
+    assert (other / "voice.txt").read_text() == "<1:{}>"
+    assert sandbox.zoo("pull", "large", "-q").returncode == 0
+
+
 SOURCE = Source(repo="a/b", branch="main")
 FILES = (File("x", 1, "1" * 64), File("y", 2, "2" * 64))
 
@@ -145,3 +165,17 @@ def test_an_interrupted_pull_goes_on_where_it_was(world: World, sandbox: Sandbox
     assert world.right(client.pull(world))
     (request,) = world.hub.seen(BODY)
     assert request.range is not None
+
+
+@pytest.mark.parametrize("first", ["zoo", "huggingface_hub"])
+def test_two_programs_fetch_a_file_once(world: World, sandbox: Sandbox, first: str) -> None:
+    """zoo and the Hub's own client respect each other's locks."""
+    second = "huggingface_hub" if first == "zoo" else "zoo"
+    world.hub.faults.append(Fault(BODY, rate=world.size / 3))
+    began = Client(first).start(world)
+    while not world.hub.seen(BODY):
+        time.sleep(0.01)
+    other = Client(second).pull(world)
+    assert world.right(other), other.err
+    assert world.right(Client(first).finish(began))
+    assert len(world.hub.seen(BODY)) == 1

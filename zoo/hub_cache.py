@@ -20,7 +20,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +175,28 @@ class Cache:
                 path.unlink()
                 path = target
             path.unlink(missing_ok=True)
+
+
+def forget(snapshot: Path, paths: Iterable[str]) -> int:
+    """Remove files of a snapshot, and their blobs where no other snapshot has them; bytes freed."""
+    folder = snapshot.parent.parent
+    freed = 0
+    for path in paths:
+        pointer = snapshot / path
+        blob = pointer.resolve()
+        pointer.unlink(missing_ok=True)
+        if blob.parent != (folder / "blobs").resolve() or not blob.is_file():
+            continue
+        others = (p for p in folder.glob("snapshots/*/**/*") if p.is_symlink())
+        if all(other.resolve() != blob for other in others):
+            freed += blob.stat().st_blocks * 512
+            blob.unlink()
+    for left in sorted(snapshot.rglob("*"), reverse=True):
+        if left.is_dir() and not any(left.iterdir()):
+            left.rmdir()
+    if snapshot.is_dir() and not any(snapshot.iterdir()):
+        snapshot.rmdir()
+    return freed
 
 
 def unfinished(root: Path) -> list[Path]:

@@ -5,23 +5,30 @@ JSON: {dry_run, removed: [key], bytes}.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from zoo import api
+from zoo import api, sizes
 from zoo.cli import entries, options, output
 from zoo.cli.removal import remove
+from zoo.store import Store
 
 
 @click.command(name="rm")
 @click.argument("names", nargs=-1, required=True, metavar="REF_OR_KEY...")
+@click.option("--downloads", is_flag=True, help="Also their files in the Hub's cache.")
 @options.yes
 @options.dry_run
 @options.as_json
-def command(names: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool) -> int:
+def command(
+    names: tuple[str, ...], downloads: bool, yes: bool, dry_run: bool, as_json: bool
+) -> int:
     """Remove artifacts.
 
     By key, by reference (mistral:mini, with all its builds), or by reference and build
-    (mistral:mini/mlx-4bit).
+    (mistral:mini/mlx-4bit). Files in the Hub's cache are shared with other programs, and stay
+    unless --downloads says otherwise; a folder of yours always stays.
     """
     store = api.store()
     found = entries.everything(store)
@@ -36,6 +43,24 @@ def command(names: tuple[str, ...], yes: bool, dry_run: bool, as_json: bool) -> 
     }
     code = remove(store, [e.folder for e in going], yes=yes, dry_run=dry_run, as_json=as_json)
     if code == 0:
+        if downloads and not dry_run:
+            outside -= _forget(store, going)
         for path in sorted(outside):
             output.note(f"{path} is outside the store and stays")
     return code
+
+
+def _forget(store: Store, gone: list[entries.Entry]) -> set[Path]:
+    """Remove what was downloaded for artifacts that are gone, but none that another one uses."""
+    from zoo.hub_cache import cached_repo, forget
+
+    used = {e.artifact.path for e in entries.everything(store) if e.artifact}
+    forgotten = set()
+    for entry in gone:
+        artifact = entry.artifact
+        if artifact is None or artifact.path in used or not cached_repo(artifact.path):
+            continue
+        freed = forget(artifact.path, [file.path for file in artifact.manifest.files])
+        output.note(f"{sizes.human(freed)} freed in the Hub's cache")
+        forgotten.add(artifact.path)
+    return forgotten
