@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO
 
 from zoo import provenance, room, tar
 from zoo.artifacts import KEY, Artifact, Manifest, read_manifest
-from zoo.digests import blocks
+from zoo.digests import blocks, unique
 from zoo.errors import IntegrityError, NotFound, UsageError
 from zoo.lock import Lock
 from zoo.progress import Progress
@@ -67,7 +66,7 @@ def export(artifacts: list[Artifact], lock: Lock, dest: Path, progress: Progress
         raise UsageError(f"{dest} exists already", "choose another name, or remove it")
     total = sum(artifact.manifest.size for artifact in artifacts)
     room.require(dest.absolute().parent, {"the export": total}, f"'{dest}'", "free some space")
-    draft = dest.absolute().parent / f".{dest.name}.{uuid.uuid4().hex[:8]}"
+    draft = dest.absolute().parent / f".{dest.name}.{unique()}"
     try:
         if dest.suffix == ".tar":
             with draft.open("wb") as file:

@@ -25,6 +25,11 @@ _known: dict[Fingerprint, str] = {}
 _lock = threading.Lock()
 
 
+def unique() -> str:
+    """A few letters that nobody else makes up, for names of drafts."""
+    return os.urandom(6).hex()
+
+
 def fingerprint(path: Path) -> Fingerprint:
     """What changes when a file does: device, inode, size, and the times of data and of inode.
 

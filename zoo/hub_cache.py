@@ -19,7 +19,6 @@ import os
 import re
 import shutil
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import locks
-from zoo.digests import Digest, blocks, git_state, sha256
+from zoo.digests import Digest, blocks, git_state, sha256, unique
 from zoo.trust import confined
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -117,7 +116,7 @@ class Cache:
         if pointer.is_symlink() and os.readlink(pointer) == target:
             return
         pointer.parent.mkdir(parents=True, exist_ok=True)
-        draft = pointer.with_name(f".{uuid.uuid4().hex}")
+        draft = pointer.with_name(f".{unique()}")
         try:
             os.symlink(target, draft)
         except OSError:  # a file system without links has the file itself in the snapshot
@@ -257,7 +256,7 @@ def wrong_digest(
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex}")
+    draft = path.with_name(f".{unique()}")
     try:
         draft.write_text(text, encoding="utf-8")
         os.replace(draft, path)

@@ -18,10 +18,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -92,7 +90,7 @@ def holder(folder: Path) -> str | None:
 
 def this_process() -> str:
     """What tells this process from all others, on this machine and on those that share its disk."""
-    return f"{_host()}:{os.getpid()}:{_began(os.getpid())}:{socket.gethostname()}"
+    return f"{_host()}:{os.getpid()}:{_began(os.getpid())}:{os.uname().nodename}"
 
 
 def alive(identity: str) -> bool | None:
@@ -185,7 +183,7 @@ def sign(claim: Path) -> bool:
 
 
 def _release(claim: Path) -> None:
-    draft = claim.parent / f".{uuid.uuid4().hex}"
+    draft = claim.parent / f".{os.urandom(6).hex()}"
     try:
         os.symlink(FREE, draft)
         os.replace(draft, claim)
@@ -238,7 +236,7 @@ def _beat(claim: Path) -> threading.Event:
 @cache
 def _host() -> str:
     """This machine, this start of it, and this process namespace, in a few letters."""
-    parts = [socket.gethostname()]
+    parts = [os.uname().nodename]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
         parts.append(os.readlink("/proc/self/ns/pid"))

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from zoo.artifacts import Artifact
-from zoo.hub_cache import cached_commit
 from zoo.recipe import File, Recipe, Source
 
 
 def fetched_files(recipe: Recipe, fetched: Artifact) -> list[tuple[Source, str | None, list[File]]]:
     """Each source of a download, the commit that it came from, and its files with their hashes."""
+    from zoo.hub_cache import cached_commit
+
     placed = fetched.path.is_relative_to(fetched.entry.resolve())
     tokenizer = recipe.tokenizer if placed else None
     apart = {file.path for file in tokenizer.files} if tokenizer else set()

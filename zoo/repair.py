@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import uuid
 from pathlib import Path
 
 from zoo.artifacts import Artifact
+from zoo.digests import unique
 from zoo.errors import IntegrityError, ZooError
 from zoo.hub_cache import COMMIT
 from zoo.progress import Progress
@@ -65,7 +65,7 @@ def _mend(artifact: Artifact, source: dict[str, str], bad: list[str], progress: 
         target = artifact.path / path
         if target.exists() and target.samefile(folder / path):
             continue
-        draft = target.with_name(f".{uuid.uuid4().hex}")
+        draft = target.with_name(f".{unique()}")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / path, draft)
         os.replace(draft, target)

@@ -21,7 +21,6 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -30,6 +29,7 @@ from typing import Any
 
 from zoo import locks
 from zoo.artifacts import Artifact, Manifest, Stored, describe_files, now, read_manifest
+from zoo.digests import unique
 from zoo.errors import IntegrityError, InUse
 from zoo.trust import confined
 
@@ -88,7 +88,7 @@ class Store:
     @contextmanager
     def workdir(self, key: str) -> Iterator[Path]:
         """An empty folder to write in, gone afterwards unless it was published."""
-        folder = self.work / f"{key}.{uuid.uuid4().hex[:8]}"
+        folder = self.work / f"{key}.{unique()}"
         try:
             (folder / "data").mkdir(parents=True)
             yield folder / "data"
@@ -153,7 +153,7 @@ class Store:
     def update(self, artifact: Artifact, **changes: Any) -> Artifact:
         """The artifact with some fields of its manifest changed, on disk too."""
         manifest = replace(artifact.manifest, **changes)
-        draft = artifact.entry / f".{uuid.uuid4().hex}"
+        draft = artifact.entry / f".{unique()}"
         try:
             _write_synced(draft, manifest.dump())
             os.replace(draft, artifact.entry / MANIFEST)
@@ -212,7 +212,7 @@ class Store:
 
     @contextmanager
     def _mark(self, key: str) -> Iterator[None]:
-        mark = self.locks / key / f"using.{uuid.uuid4().hex[:12]}"
+        mark = self.locks / key / f"using.{unique()}"
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)
             locks.sign(mark)
@@ -231,7 +231,7 @@ class Store:
         if entry.parent == self.work:
             return _delete(entry)
         self.work.mkdir(parents=True, exist_ok=True)
-        trash = self.work / f"{key}.{uuid.uuid4().hex[:8]}"
+        trash = self.work / f"{key}.{unique()}"
         os.rename(entry, trash)
         try:
             self._require_unused(key)  # Whoever marked it since then may have seen it in its place.
@@ -251,7 +251,7 @@ class Store:
     def _place(self, folder: Path, entry: Path) -> None:
         """Move a folder to its place; what was there goes to `work` first, and is deleted."""
         entry.parent.mkdir(parents=True, exist_ok=True)
-        trash = self.work / f"{entry.name}.{uuid.uuid4().hex[:8]}"
+        trash = self.work / f"{entry.name}.{unique()}"
         if entry.exists():
             self.work.mkdir(parents=True, exist_ok=True)
             os.rename(entry, trash)

@@ -6,12 +6,10 @@ entries and the manifest of a package all pass the same gate.
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import struct
 import unicodedata
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -132,6 +130,8 @@ def require_plain_numpy(path: Path) -> None:
     Raises:
         IntegrityError: it holds objects, or is no numpy file.
     """
+    import zipfile
+
     try:
         if path.suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
@@ -191,6 +191,8 @@ def _require_plain_header(file: BinaryIO, name: str) -> None:
     )
     if length > LONGEST_NPY_HEADER:
         raise ValueError(f"the header of '{name}' claims {length} bytes")
+    import ast
+
     header = ast.literal_eval(file.read(length).decode("latin-1"))
     if not isinstance(header, dict) or not isinstance(header.get("descr"), str | list):
         raise ValueError(f"the header of '{name}' has no description of its values")

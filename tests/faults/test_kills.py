@@ -111,17 +111,37 @@ def sweep(bench: Bench, points: dict[str, int]) -> dict[str, int]:
                 killed[phase] += 1
             else:
                 killed[phase] += bench.kill(args, kill_at=at)
+    killed["import"] = _kill_imports(bench, points["import"])
     return killed
 
 
+def _kill_imports(bench: Bench, count: int) -> int:
+    """Kill an import into an empty home; the next one completes."""
+    bench.restore()
+    archive = str(bench.world.folder / "export.tar")
+    assert bench.run("export", "large", "--to", archive)["code"] == 0
+    bench.saved = None
+    for at in spread(bench.count("import", archive), count):
+        bench.restore()
+        said = bench.run("import", archive, within=str(bench.world.folder), kill_at=at)
+        assert said["code"] == -9, said["err"]
+        bench.require_sound()
+        again = bench.run("import", archive)
+        assert again["code"] == 0, again["err"]
+        bench.require_sound()
+        assert len(list((bench.world.home / "artifacts").iterdir())) == 4
+        assert list((bench.world.home / "work").iterdir()) == []
+    return count
+
+
 def test_a_selection(bench: Bench) -> None:
-    killed = sweep(bench, {"pull": 3, "build": 12, "prune": 4, "rm": 4})
-    assert killed == {"pull": 3, "build": 12, "prune": 4, "rm": 4}
+    killed = sweep(bench, {"pull": 3, "build": 12, "prune": 4, "rm": 4, "import": 4})
+    assert killed == {"pull": 3, "build": 12, "prune": 4, "rm": 4, "import": 4}
 
 
 @pytest.mark.faults
 def test_200_points(bench: Bench, report: Callable[..., None]) -> None:
-    killed = sweep(bench, {"pull": 30, "build": 150, "prune": 30, "rm": 30})
+    killed = sweep(bench, {"pull": 30, "build": 150, "prune": 30, "rm": 30, "import": 30})
     told = ", ".join(f"{count} in {phase}" for phase, count in killed.items())
     report(f"SIGKILL at {sum(killed.values())} points: {told}; always sound, always completed")
     assert sum(killed.values()) >= 200
