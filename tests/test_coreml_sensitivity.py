@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from coreml_programs import mb, uniform, write
 
 import zoo
+from zoo.formats.coreml.allocation import exchange
 from zoo.formats.coreml.choice import choose_for_package
 from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.encoding import Scheme
@@ -17,7 +20,7 @@ from zoo.formats.coreml.execute import ReferenceProgram
 from zoo.formats.coreml.package import Package
 from zoo.formats.coreml.passes import Palettize, Passes
 from zoo.formats.coreml.rewrite import compress_package
-from zoo.formats.coreml.sensitivity import Candidate, approximation, measure
+from zoo.formats.coreml.sensitivity import Candidate, Trials, approximation, measure
 from zoo.progress import Progress
 
 GENERATOR = np.random.default_rng(5)
@@ -88,16 +91,21 @@ def test_more_bits_harm_less(opened):
     in_use = constants.of(constants.package.function()[1])
     schemes = {bits: Scheme("palette", bits) for bits in (1, 2, 4, 8)}
     told = []
-    found = measure(
-        {"stem": Candidate(in_use["stem"], schemes), "wide": Candidate(in_use["wide"], schemes, (1, 0))},
-        harm,
-        lambda done, total: told.append((done, total)),
-    )  # fmt: skip
+    candidates = {
+        "stem": Candidate(in_use["stem"], schemes),
+        "wide": Candidate(in_use["wide"], schemes, (1, 0)),
+    }
+    trials = Trials(candidates, harm, lambda done, total: told.append((done, total)))
+    trials.expected = 8
+    found = measure(trials)
     assert told == [(number, 8) for number in range(1, 9)]
     for harms in found.values():
         assert list(harms) == [1, 2, 4, 8]
         assert harms[1] > harms[2] > harms[4] > harms[8] > 0
-    assert harm() == 0, "every weight was put back"
+    assert trials.harm_of({}) == 0, "every weight is put back"
+    both = trials.harm_of({"stem": 2, "wide": 2})
+    assert both > max(found["stem"][2], found["wide"][2])
+    assert trials.harm_of({"wide": 2}) == found["wide"][2]
 
 
 def test_groups_are_of_output_channels(opened):
@@ -105,7 +113,7 @@ def test_groups_are_of_output_channels(opened):
     in_use = constants.of(constants.package.function()[1])
     candidate = Candidate(in_use["last"], {2: Scheme("palette", 2, 4)}, (1, 0))
     assert candidate.sizes == {2: 2 * 256 * 16 + 4 * 16 * 4}
-    candidate.store(2)
+    Trials({"last": candidate}, lambda: 0.0, lambda done, total: None).harm_of({"last": 2})
     columns = in_use["last"].numpy()
     assert len(np.unique(columns[:, :4])) <= 4
     assert len(np.unique(columns)) > 4
@@ -119,7 +127,7 @@ def test_a_budget_that_is_too_small_is_refused_before_any_trial(opened):
     def harm() -> float:
         raise AssertionError("a trial")
 
-    with pytest.raises(zoo.RecipeError, match="times the bits_per_weight asked for"):
+    with pytest.raises(zoo.RecipeError, match="and the bits_per_weight asked for leaves"):
         choose_for_package(constants, harm, Progress("optimize"), bits_per_weight=1.5)
 
 
@@ -134,3 +142,32 @@ def test_small_weights_and_other_constants_stay(package, opened, tmp_path):
     )
     assert ledger.entries["unet/last"].scheme == "float16"
     assert ledger.bits_per_weight <= 6
+
+
+def test_weights_exchange_bits_when_harms_do_not_add_up():
+    """Two weights that are only good together: each alone promises nothing."""
+    sizes = {name: {2: 200, 4: 400, 8: 800} for name in "abc"}
+
+    def harm_of(bits: Mapping[str, int]) -> float:
+        alone = {2: 1.0, 4: 0.4, 8: 0.2}
+        together = 4.0 * (bits["a"] < 4) * (bits["b"] < 4)
+        return sum(alone[bits[name]] for name in "abc") + together
+
+    first = {"a": 2, "b": 2, "c": 8}
+    tried = []
+    chosen, harm = exchange(
+        first, sizes, 1200, lambda bits: (tried.append(dict(bits)), harm_of(bits))[1], rounds=4
+    )
+    assert harm == harm_of(chosen) < harm_of(first) - 4
+    assert sum(sizes[name][bits] for name, bits in chosen.items()) <= 1200
+    assert all(a != b for a, b in pairwise(tried)), "nothing is tried twice in a row"
+    assert exchange(first, sizes, 1200, harm_of, rounds=0) == (first, harm_of(first))
+
+
+def test_exchanges_stay_within_the_budget_and_never_harm(opened):
+    constants, _, harm = opened
+    _, choice = choose_for_package(
+        constants, harm, Progress("optimize"), bits_per_weight=3.0, smallest=1000
+    )
+    assert choice.harm <= choice.harm_at_first
+    assert set(choice.figures) == {"harm", "harm_before_exchanges", "harm_if_harms_added_up"}

@@ -1,10 +1,10 @@
 """Choose the bits of each weight by what they cost the model, within a budget.
 
 Each weight is stored in each number of bits in turn, all others whole, and the harm is measured at
-the model's output. The bits are then spent where they take away most harm for each bit, which is
-the best choice as far as harms add up. How far they do is measured at the end, with all weights
-stored as chosen. The idea is that of mixed-bit palettes in
-https://github.com/apple/ml-stable-diffusion; the allocation is Shoham and Gersho's (1988).
+the model's output. The bits are then spent where they take away most harm for each bit. As harms do
+not add up, weights then exchange bits as long as the model gains with all of them stored as chosen.
+That each weight is tried alone is the idea of mixed-bit palettes in
+https://github.com/apple/ml-stable-diffusion.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.errors import RecipeError
+from zoo.formats.coreml.allocation import allocate, exchange
 from zoo.formats.coreml.encoding import Scheme, encode, stored_bits
 from zoo.formats.coreml.package import decompress
 
+ROUNDS = 3
+"""Of exchanges. Each costs two trials for each weight, and as many as gain something."""
+
 SMALL = 50_000_000
 """Weights below which a model runs quicker on one thread, on a machine with other work: 30 seconds
-in place of 190 for the miniature of Mistral, on two busy cores."""
+in place of 190 once, for the miniature of Mistral, on two busy cores."""
 
 Harm = Callable[[], float]
 """Measures how far the model, with its weights as they are now, strays; 0 when it does not."""
@@ -31,7 +34,7 @@ class Candidate:
     """A weight of a program that is ready to run, and how it could be stored.
 
     Attributes:
-        tensor: the PyTorch tensor that the program uses. It is changed and put back.
+        tensor: the PyTorch tensor that the program uses, which is changed.
         schemes: the schemes to try, by their bits; dense ones.
         axes: of the tensor's output channels and of its input channels.
     """
@@ -46,13 +49,72 @@ class Candidate:
         shape = tuple(self.tensor.movedim(self.axes, (0, 1)).shape)
         return {bits: stored_bits(scheme, shape) for bits, scheme in self.schemes.items()}
 
-    def store(self, bits: int) -> None:
-        """Change the tensor to what it would be when it is stored so."""
+
+class Trials:
+    """A program whose weights are stored in one way after another.
+
+    Args:
+        candidates: the weights, by name.
+        harm: runs the program, and judges what it gives.
+        progress: is told how many of how many trials are done.
+    """
+
+    def __init__(
+        self,
+        candidates: Mapping[str, Candidate],
+        harm: Harm,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        self.candidates, self.progress = candidates, progress
+        self.done = self.expected = 0
+        self._harm = harm
+        self._now: dict[str, int] = {}
+        self._whole = {name: candidate.tensor.clone() for name, candidate in candidates.items()}
+        self._kept: dict[tuple[str, int], Any] = {}
+        self._small = sum(whole.numel() for whole in self._whole.values()) < SMALL
+
+    def harm_of(self, bits: Mapping[str, int]) -> float:
+        """The harm of storing weights in these bits, all others whole; they are left like that."""
+        for name in self.candidates:
+            if bits.get(name) != self._now.get(name):
+                self._put(name, bits.get(name))
+        with self._threads():
+            found = self._harm()
+        self.done += 1
+        self.progress(self.done, max(self.done, self.expected))
+        return found
+
+    def _put(self, name: str, bits: int | None) -> None:
+        candidate = self.candidates[name]
+        if bits is None:
+            candidate.tensor.copy_(self._whole[name])
+            self._now.pop(name, None)
+            return
+        stored = self._kept.get((name, bits))
+        if stored is None:
+            stored = self._stored(name, candidate.schemes[bits])
+            if self._small:
+                self._kept[name, bits] = stored
+        candidate.tensor.movedim(candidate.axes, (0, 1)).copy_(stored)
+        self._now[name] = bits
+
+    def _stored(self, name: str, scheme: Scheme) -> Any:
         import torch
 
-        turned = self.tensor.movedim(self.axes, (0, 1))
-        stored = approximation(turned.float().numpy(), self.schemes[bits])
-        turned.copy_(torch.from_numpy(stored.astype("float32")))
+        turned = self._whole[name].movedim(self.candidates[name].axes, (0, 1))
+        return torch.from_numpy(approximation(turned.float().numpy(), scheme))
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """One thread for a small model: waiting for the others takes longer than what they do."""
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(1 if self._small else before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -63,17 +125,23 @@ class Choice:
         bits: of each weight.
         harms: for each weight and number of bits, the harm of storing that weight alone so.
         harm: of storing all weights as chosen.
+        harm_at_first: of the choice as it was before weights exchanged bits.
     """
 
     bits: dict[str, int]
     harms: dict[str, dict[int, float]]
     harm: float
+    harm_at_first: float
 
     @property
     def figures(self) -> dict[str, float]:
-        """The harm, and what it would be if harms added up."""
+        """The harm, what it was before exchanges, and what it would be if harms added up."""
         added = sum(self.harms[name][bits] for name, bits in self.bits.items())
-        return {"harm": self.harm, "harm_if_harms_added_up": added}
+        return {
+            "harm": self.harm,
+            "harm_before_exchanges": self.harm_at_first,
+            "harm_if_harms_added_up": added,
+        }
 
 
 def choose(
@@ -81,6 +149,7 @@ def choose(
     budget: int,
     harm: Harm,
     progress: Callable[[int, int], None],
+    rounds: int = ROUNDS,
 ) -> Choice:
     """The bits of each weight that harm the model least, within a budget.
 
@@ -91,49 +160,28 @@ def choose(
         budget: most bits that all of them may take on disk.
         harm: runs the program, and judges what it gives.
         progress: is told how many of how many trials are done.
+        rounds: of exchanges, at most.
 
     Raises:
         RecipeError: the smallest choices are more than the budget.
     """
     sizes = {name: candidate.sizes for name, candidate in candidates.items()}
     allocate({name: dict.fromkeys(some, 0.0) for name, some in sizes.items()}, sizes, budget)
-    harms = measure(candidates, harm, progress)
-    chosen = allocate(harms, sizes, budget)
-    for name, bits in chosen.items():
-        candidates[name].store(bits)
-    return Choice(chosen, harms, harm())
+    trials = Trials(candidates, harm, progress)
+    trials.expected = sum(map(len, sizes.values())) + rounds * 2 * len(sizes)
+    harms = measure(trials)
+    first = allocate(harms, sizes, budget)
+    at_first = trials.harm_of(first)
+    chosen, _ = exchange(first, sizes, budget, trials.harm_of, rounds)
+    return Choice(chosen, harms, trials.harm_of(chosen), at_first)
 
 
-def measure(
-    candidates: Mapping[str, Candidate], harm: Harm, progress: Callable[[int, int], None]
-) -> dict[str, dict[int, float]]:
+def measure(trials: Trials) -> dict[str, dict[int, float]]:
     """For each weight and number of bits, the harm of storing that weight alone so."""
-    total = sum(len(candidate.schemes) for candidate in candidates.values())
-    found: dict[str, dict[int, float]] = {name: {} for name in candidates}
-    done = 0
-    with _threads(sum(candidate.tensor.numel() for candidate in candidates.values())):
-        for name, candidate in candidates.items():
-            whole = candidate.tensor.clone()
-            for bits in candidate.schemes:
-                candidate.store(bits)
-                found[name][bits] = harm()
-                candidate.tensor.copy_(whole)
-                done += 1
-                progress(done, total)
-    return found
-
-
-@contextmanager
-def _threads(weights: int) -> Iterator[None]:
-    """One thread for a small model: waiting for the others takes longer than what they do."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if weights < SMALL else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return {
+        name: {bits: trials.harm_of({name: bits}) for bits in candidate.schemes}
+        for name, candidate in trials.candidates.items()
+    }
 
 
 def approximation(weight: Any, scheme: Scheme) -> Any:
@@ -144,39 +192,3 @@ def approximation(weight: Any, scheme: Scheme) -> Any:
     if "indices" in made:
         return decompress("constexpr_lut_to_dense", made)[0]
     return made[""]
-
-
-def allocate(
-    harms: Mapping[str, Mapping[int, float]],
-    sizes: Mapping[str, Mapping[int, int]],
-    budget: int,
-) -> dict[str, int]:
-    """The number of bits of each weight that harms least within the budget, if harms add up.
-
-    Args:
-        harms: for each weight and number of bits, the harm.
-        sizes: the same for the bits that the whole weight takes on disk.
-        budget: most bits that all may take.
-
-    Raises:
-        RecipeError: the smallest choices are more than the budget.
-    """
-    chosen = {name: min(choices, key=choices.__getitem__) for name, choices in sizes.items()}
-    spent = sum(sizes[name][bits] for name, bits in chosen.items())
-    if spent > budget:
-        weights = f"{spent / budget:.2f} times"
-        raise RecipeError(
-            f"the fewest bits that are allowed take {weights} the bits_per_weight asked for",
-            hint="allow more bits_per_weight, or fewer bits among 'choices'",
-        )
-    while steps := [
-        (gain / (sizes[name][bits] - sizes[name][now]), name, bits)
-        for name, now in chosen.items()
-        for bits in sizes[name]
-        if 0 < sizes[name][bits] - sizes[name][now] <= budget - spent
-        and (gain := harms[name][now] - harms[name][bits]) > 0
-    ]:
-        _, name, bits = max(steps)
-        spent += sizes[name][bits] - sizes[name][chosen[name]]
-        chosen[name] = bits
-    return chosen
