@@ -232,7 +232,7 @@ def test_a_listing_cannot_name_a_file_outside(
 
 
 def test_a_listing_cannot_name_two_files_that_are_one_elsewhere(puller: Puller) -> None:
-    puller.hub.extra_entries = [{"type": "file", "path": "Config.JSON", "size": 3, "oid": "a" * 40}]
+    puller.hub.extra_entries = [{"type": "file", "path": "CONFIG.json", "size": 3, "oid": "a" * 40}]
     with pytest.raises(IntegrityError, match="cannot tell apart"):
         puller.pull(branch="main")
 

@@ -7,6 +7,7 @@ that is understood.
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -24,10 +25,15 @@ class HubApi:
     """The Hub at `endpoint`, as this user sees the repository `repo`."""
 
     def __init__(self, endpoint: str, repo: str, progress: Progress) -> None:
+        self.endpoint, self.repo, self.progress = endpoint, repo, progress
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """What goes with every request: the token among it, which may have to be renewed first."""
         from huggingface_hub.utils import build_hf_headers
 
-        self.endpoint, self.repo, self.progress = endpoint, repo, progress
-        self.headers: dict[str, str] = build_hf_headers(library_name="zoo")
+        made: dict[str, str] = build_hf_headers(library_name="zoo")
+        return made
 
     def commit(self, branch: str) -> str:
         """The commit that a branch or tag has now.

@@ -73,7 +73,6 @@ class Repository:
             listing = self.cache.named_by_links(commit, paths)
         if listing is None or any(path not in listing for path in paths):
             listing = self._listing(commit)
-        trust.require_names(listing, str(self))
         for path in paths:
             if path not in listing:
                 raise NotFound(f"{self} has no file '{path}'", f"see {self.endpoint}/{self.repo}")
@@ -84,6 +83,7 @@ class Repository:
                 f"{self} has none of the files that are fetched by default",
                 f"these are {' '.join(SAFE_PATTERNS)}; list others in the recipe",
             )
+        trust.require_names(paths, str(self))
         for path in paths:
             trust.require_data(path, str(self))
         remotes = [listing[path] for path in sorted(paths)]
@@ -260,7 +260,7 @@ def cache_folder() -> Path:
     """Where the Hub's files are kept."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE)
+    return Path(constants.HF_HUB_CACHE).expanduser().resolve()
 
 
 def to_come(source: Source, size: int) -> int:
