@@ -23,7 +23,7 @@ def read(artifact: Artifact) -> dict[str, Any] | None:
     """The ledger of a build, or `None` when its format keeps none.
 
     Returns: {bits_per_weight, entries: {weight: {shape, scheme, bits}}, skipped: {weight: reason},
-    figures: {name: number}}.
+    figures: {name: number}, layers: {weight: bits}}; the last two where bits were chosen.
 
     Raises:
         IntegrityError: it is damaged.

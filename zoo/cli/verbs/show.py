@@ -9,7 +9,7 @@ memory_bytes, fits, default, installed, check, words, compression}],
 check: {inputs, limits, recorded} or null, run}.
 `bytes` of a source is an estimate while a file's size is null. `compression` is null but for the
 build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries: {weight:
-{shape, scheme, bits}}, skipped: {weight: reason}, figures}.
+{shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}.
 """
 
 from __future__ import annotations
