@@ -27,10 +27,10 @@ VERBS: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 class Member:
     """One of the crowd: a process that runs one command after another."""
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: World, number: int, no_flock: bool) -> None:
         scratch = world.folder / f"scratch{number}"
         scratch.mkdir()
-        self.world = world
+        self.world, self.no_flock = world, no_flock
         self.zygote = Zygote(scratch)
         self.choices = random.Random(number)
         self.done: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Member:
         for _ in range(rounds):
             name = self.choices.choice(list(VERBS))
             args, codes = VERBS[name]
-            said = self.zygote.run(*args, env=self.world.env)
+            said = self.zygote.run(*args, env=self.world.env, no_flock=self.no_flock)
             self.done[f"{name}: {said['code']}"] += 1
             if said["code"] not in codes or not self._right(name, said):
                 self.wrong.append(f"{name}: {said}")
@@ -54,8 +54,8 @@ class Member:
         return name != "load plain" or said["out"] == "<1:x>\n"
 
 
-def gather(world: World, members: int, rounds: int) -> list[Member]:
-    crowd = [Member(world, number) for number in range(members)]
+def gather(world: World, members: int, rounds: int, no_flock: bool = False) -> list[Member]:
+    crowd = [Member(world, number, no_flock) for number in range(members)]
     threads = [threading.Thread(target=one.work, args=(rounds,)) for one in crowd]
     for thread in threads:
         thread.start()
@@ -71,14 +71,20 @@ def gather(world: World, members: int, rounds: int) -> list[Member]:
     return crowd
 
 
-def test_a_small_crowd(small_world: World) -> None:
-    gather(small_world, 3, 8)
+@pytest.mark.parametrize("no_flock", [False, True])
+def test_a_small_crowd(small_world: World, no_flock: bool) -> None:
+    gather(small_world, 3, 8, no_flock)
 
 
 @pytest.mark.faults
-def test_eight_for_fifty_rounds(small_world: World, report: Callable[..., None]) -> None:
-    crowd = gather(small_world, 8, 50)
+@pytest.mark.parametrize("no_flock", [False, True])
+def test_eight_for_fifty_rounds(
+    small_world: World, report: Callable[..., None], no_flock: bool
+) -> None:
+    crowd = gather(small_world, 8, 50, no_flock)
     done = sum((one.done for one in crowd), Counter())
     told = ", ".join(f"{name} x {count}" for name, count in sorted(done.items()))
-    report(f"8 processes, 50 rounds each (verb: exit code): {told}; one download of each file")
+    where = "where flock does nothing" if no_flock else "where flock works"
+    report(f"8 processes, 50 rounds each, {where}: one download of each file, no wrong byte")
+    report(f"    (verb: exit code) {told}")
     assert done.total() == 400

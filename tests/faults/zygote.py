@@ -10,7 +10,8 @@ Besides the verbs of `zoo` there is `load REF BUILD`, which loads a model and ca
 A request: {"args": [...], "env": {...}, "kill_at": N, "kill_bytes": N, "within": path}. With
 `kill_at` the child kills itself by SIGKILL just before its Nth file operation below `within`; with
 `kill_bytes`, once so many bytes of a download were written. With `blind` the child believes that
-the disk has room for everything, and meets its end while it writes. An answer: {"code", "out", "err",
+the disk has room for everything, and meets its end while it writes; with `no_flock` every `flock`
+succeeds and locks nothing, as on some network file systems. An answer: {"code", "out", "err",
 "operations"}, where `code` is negative for a signal, as in `subprocess`.
 """
 
@@ -131,6 +132,10 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
     constants.HF_TOKEN_PATH = f"{env['HF_HOME']}/token"
     constants.HF_HUB_OFFLINE = env.get("HF_HUB_OFFLINE") == "1"
     transfer.PAUSES = (0.01, 0.01, 0.01)
+    if request.get("no_flock"):
+        import fcntl
+
+        fcntl.flock = lambda handle, operation: None  # type: ignore[assignment]
     if request.get("blind"):
         import collections
         import shutil
