@@ -107,6 +107,22 @@ def test_the_size_on_disk_is_the_size_predicted(built, family, build):
     )
 
 
+def test_show_tells_how_the_weights_of_a_build_are_stored(built):
+    name = "mistral:mini/coreml-mixed"
+    built.zoo("build", name)
+    builds = json.loads(built.zoo("show", name, "--json").stdout)["builds"]
+    told = {build["name"]: build["compression"] for build in builds}
+    ledger = told.pop("coreml-mixed")
+    assert set(told.values()) == {None}, "only of the build that is asked for"
+    assert ledger["bits_per_weight"] <= 4.5
+    assert set(ledger["layers"]) < set(ledger["entries"])
+    assert ledger["figures"]["harm"] <= ledger["figures"]["harm_before_exchanges"]
+    text = built.zoo("show", name).stdout
+    assert "palettes of 4 bits, groups of 16" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("bits per weight"))
+    assert line.split()[-1] == f"{ledger['bits_per_weight']:.2f}"
+
+
 @pytest.fixture(scope="module", params=FAMILIES)
 def family(request) -> str:
     return request.param
