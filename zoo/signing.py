@@ -1,4 +1,5 @@
-"""Signatures of artifacts, through the package `model-signing` (https://github.com/sigstore/model-transparency).
+"""Signatures of artifacts, through the package `model-signing`
+(https://github.com/sigstore/model-transparency).
 
 A signature is over the digests of all files, in the bundle format of Sigstore, and is kept beside
 the manifest. Keys are elliptic-curve keys in PEM files: nobody has to be asked over a network.
