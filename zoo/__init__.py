@@ -39,10 +39,11 @@ if TYPE_CHECKING:
         ZooError,
     )
     from zoo.hookspecs import hookimpl
-    from zoo.models import Model, Sampling, TextModel
+    from zoo.models import Hearing, Model, Sampling, SpeechModel, TextModel
     from zoo.plans import Plan
     from zoo.progress import Event, Progress
     from zoo.recipe import Build, Check, File, Optimization, Recipe, Source
+    from zoo.speech import Segment, Transcript, Word
     from zoo.store import Artifact, Store
 
 _HOME = {
@@ -54,10 +55,11 @@ _HOME = {
     "IntegrityError MissingExtra MissingPlugin NoRoom NotFound Offline PluginConflict "
     "PluginError RecipeError StepError UsageError ZooError",
     "zoo.hookspecs": "hookimpl",
-    "zoo.models": "Model Sampling TextModel",
+    "zoo.models": "Hearing Model Sampling SpeechModel TextModel",
     "zoo.plans": "Plan",
     "zoo.progress": "Event Progress",
     "zoo.recipe": "Build Check File Optimization Recipe Source",
+    "zoo.speech": "Segment Transcript Word",
     "zoo.store": "Artifact Store",
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names.split()}

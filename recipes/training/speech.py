@@ -142,8 +142,17 @@ def utterances(seed: int, held_out: bool = False) -> Iterator[Utterance]:
     while True:
         voice = rng.choice(ACCENTS) + rng.choice(HELD_OUT if held_out else SPEAKERS)
         said = synthesizer().say(sentence(rng), voice, rng.randint(120, 210), rng.randint(20, 80))
+        if said is not None and not held_out:
+            said = stretched(said, rng.uniform(0.85, 1.15))
         if said is not None and len(said.audio) / RATE <= LONGEST:
             yield said
+
+
+def stretched(said: Utterance, factor: float) -> Utterance:
+    """The same at another rate: with the formants of another throat, as if one more voice said it."""
+    audio = soxr.resample(said.audio, RATE, RATE * factor)
+    times = tuple((begin * factor, end * factor) for begin, end in said.times)
+    return Utterance(audio, said.words, times)
 
 
 def with_noise(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from zoo.errors import InputError
-from zoo.models import Model, TextModel
+from zoo.models import Model, SpeechModel, TextModel
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,26 @@ def text(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
     yield from cast(TextModel, model).stream(given.text, **options)
 
 
-RUNNERS: dict[type[Any], Runner] = {TextModel: text}
+def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+    """Speech to text: a line for each segment, or a document of them all."""
+    from io import BytesIO
+
+    from zoo.speech import Transcript
+
+    hearing = cast(SpeechModel, model)
+    sound = given.argument if given.argument is not None else BytesIO(given.piped)
+    form = options.pop("transcript", "text")
+    segments = hearing.stream(sound, **options)
+    if form == "text":
+        for number, segment in enumerate(segments):
+            yield ("\n" if number else "") + segment.text.strip()
+        return
+    said = tuple(segments)
+    transcript = Transcript("".join(s.text for s in said).strip(), said, hearing.language)
+    yield {"srt": transcript.to_srt, "vtt": transcript.to_vtt, "json": transcript.to_json}[form]()
+
+
+RUNNERS: dict[type[Any], Runner] = {TextModel: text, SpeechModel: speech}
 
 
 def runner_for(model: Model) -> Runner:

@@ -29,10 +29,25 @@ TEXT_OPTIONS = (
     click.option("--chat/--raw", default=None, help="A turn of a chat, or text to continue."),
 )
 
+SPEECH_OPTIONS = (
+    click.option(
+        "--transcript",
+        type=click.Choice(["text", "srt", "vtt", "json"]),
+        help="Speech: how to write it.",
+    ),
+    click.option("--language", help="Speech: its language, such as en; found when not given."),
+    click.option(
+        "--task", type=click.Choice(["transcribe", "translate"]), help="Speech: into English?"
+    ),
+    click.option("--prompt", help="Speech: a text that comes before, for names and spellings."),
+    click.option("--words", is_flag=True, default=None, help="Speech: when each word is said."),
+    click.option("--beams", type=click.IntRange(1, 32), help="Speech: texts followed at once."),
+)
+
 
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of text generation."""
-    for option in reversed(TEXT_OPTIONS):
+    """The options of text generation and of speech."""
+    for option in reversed(TEXT_OPTIONS + SPEECH_OPTIONS):
         command = option(command)
     return command
 
@@ -62,7 +77,7 @@ def command(
 ) -> None:
     """Run a model, making what is missing.
 
-    INPUT is the prompt; without one, or with -, it is read from stdin.
+    INPUT is the prompt, or the path of a sound; without one, or with -, it is read from stdin.
     """
     given = _given(input)
     wanted = {k: v for k, v in given_options.items() if v not in (None, ())}

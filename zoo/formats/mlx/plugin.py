@@ -39,10 +39,12 @@ class Quantize:
         return faults
 
 
-@hookimpl
-def optimize(
-    recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
-) -> Path:
+def read_quantize(recipe: Recipe, build: Build) -> Quantize:
+    """The options of the one pass that a build in this format can have.
+
+    Raises:
+        RecipeError: it asks for other passes, or gives a wrong option.
+    """
     if [step.kind for step in build.optimize] != ["quantize"]:
         kinds = ", ".join(f"'{step.kind}'" for step in build.optimize)
         raise RecipeError(f"'{recipe.ref}' asks mlx for {kinds}; it has one pass, 'quantize'")
@@ -50,6 +52,14 @@ def optimize(
     options: Quantize | None = schema.read(Quantize, build.optimize[0].options, problems)
     if options is None or problems.found:
         raise RecipeError(f"'{recipe.ref}' has a wrong pass 'quantize':", tuple(problems.found))
+    return options
+
+
+@hookimpl
+def optimize(
+    recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
+) -> Path:
+    options = read_quantize(recipe, build)
     from zoo.formats.mlx.quantize import quantize
 
     given = {f.name: getattr(options, f.name) for f in fields(options)}

@@ -1,0 +1,98 @@
+"""Whisper by PyTorch: the source itself, run by transformers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import zoo
+from zoo.formats.torch.text import best_device
+from zoo_whisper.model import WhisperModel
+
+
+class TorchWhisper(WhisperModel):
+    """A checkpoint folder in the Hugging Face layout."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        import torch
+        from transformers import WhisperForConditionalGeneration
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        self.device = best_device()
+        made = WhisperForConditionalGeneration.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+        self.module = made.to(self.device).eval()
+
+    def listen(self, samples: Any) -> _Window:
+        import torch
+
+        with torch.inference_mode():
+            features = torch.from_numpy(self.features(samples)).to(self.device)
+            return _Window(self, self.module.model.encoder(features).last_hidden_state)
+
+    def encoded(self, samples: Any) -> Any:
+        self.require_open()
+        return self.listen(samples).hidden[0].cpu().numpy()
+
+    def close(self) -> None:
+        super().close()
+        self.module = None
+
+
+class _Window:
+    def __init__(self, model: TorchWhisper, hidden: Any) -> None:
+        self.model, self.hidden = model, hidden
+
+    def begin(self) -> _Writing:
+        return _Writing(self, None)
+
+    def attention(self, tokens: Sequence[int]) -> Any:
+        import torch
+
+        module = self.model.module
+        before = module.config._attn_implementation
+        module.set_attn_implementation("eager")
+        try:
+            with torch.inference_mode():
+                found = module.model.decoder(
+                    input_ids=torch.tensor([list(tokens)], device=self.model.device),
+                    encoder_hidden_states=self.hidden,
+                    output_attentions=True,
+                ).cross_attentions
+        finally:
+            module.set_attn_implementation(before)
+        heads = [found[layer][0, head] for layer, head in self.model.config.heads]
+        return torch.stack(heads).cpu().numpy()
+
+
+class _Writing:
+    def __init__(self, window: _Window, cache: Any) -> None:
+        self.window, self.cache = window, cache
+
+    def go_on(self, tokens: Sequence[int]) -> Any:
+        import torch
+
+        module = self.window.model.module
+        with torch.inference_mode():
+            out = module.model.decoder(
+                input_ids=torch.tensor([list(tokens)], device=self.window.model.device),
+                encoder_hidden_states=self.window.hidden,
+                past_key_values=self.cache,
+                use_cache=True,
+            )
+            self.cache = out.past_key_values
+            return module.proj_out(out.last_hidden_state)[0].float().cpu().numpy()
+
+    def fork(self) -> Self:
+        return type(self)(self.window, copy.deepcopy(self.cache))
+
+
+@zoo.hookimpl
+def run(artifact: Path) -> zoo.SpeechModel:
+    return TorchWhisper(artifact)
