@@ -149,7 +149,7 @@ def utterances(seed: int, held_out: bool = False) -> Iterator[Utterance]:
 
 
 def stretched(said: Utterance, factor: float) -> Utterance:
-    """The same at another rate: with the formants of another throat, as if one more voice said it."""
+    """The same at another rate, with the formants of another throat: one more voice."""
     audio = soxr.resample(said.audio, RATE, RATE * factor)
     times = tuple((begin * factor, end * factor) for begin, end in said.times)
     return Utterance(audio, said.words, times)

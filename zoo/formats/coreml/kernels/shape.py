@@ -143,6 +143,8 @@ def pad(
 ) -> Tensor:
     """`pad` holds two numbers, before and after, for each of the last axes, first axis first."""
     pairs = [(pad or [])[start : start + 2] for start in range(0, len(pad or []), 2)]
+    while mode != "constant" and len(pairs) > 1 and not any(pairs[0]):
+        pairs = pairs[1:]  # PyTorch mirrors the last axes only, and not all of them
     amounts = [amount for pair in reversed(pairs) for amount in pair]
     value = float(constant_val) if constant_val is not None and mode == "constant" else None
     return torch_pad(x, amounts, PAD_MODES[mode], value)

@@ -1,0 +1,199 @@
+"""Whisper by Core ML: spectrogram, encoder and decoder, each a package.
+
+The decoder's own keys and values are a state; those of what was heard are computed once for a
+window, by the encoder's package, and given to each call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import zoo
+from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.coreml.execute import open_program
+from zoo.formats.coreml.streaming import Metadata
+from zoo.formats.coreml.text import causal_mask
+from zoo.formats.coreml.traced import Input, write_traced
+from zoo_whisper.config import WhisperConfig, read_whisper_config
+from zoo_whisper.model import WhisperModel
+
+SPECTROGRAM, ENCODER, DECODER = "spectrogram", "encoder", "decoder"
+PREFIX = "model."
+MOST = 32
+"""Tokens that go through the decoder at once."""
+
+
+class CoreMLWhisper(WhisperModel):
+    """A build of this module: three packages beside the checkpoint's config and tokenizer."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.spectrogram, self.encoder, self.decoder = (
+            open_program(folder / f"{name}.mlpackage") for name in (SPECTROGRAM, ENCODER, DECODER)
+        )
+
+    def features(self, samples: Any) -> Any:
+        return self.spectrogram.predict({"samples": samples[None]})["mel"]
+
+    def listen(self, samples: Any) -> _Window:
+        return _Window(self, self.encoder.predict({"mel": self.features(samples)}))
+
+    def encoded(self, samples: Any) -> Any:
+        import numpy as np
+
+        self.require_open()
+        return np.asarray(self.listen(samples).heard["hidden"][0], np.float32)
+
+    def close(self) -> None:
+        super().close()
+        del self.spectrogram, self.encoder, self.decoder
+
+
+class _Window:
+    def __init__(self, model: CoreMLWhisper, heard: Any) -> None:
+        self.model, self.heard = model, heard
+
+    def begin(self) -> _Writing:
+        return _Writing(self, self.model.decoder.make_state(), 0)
+
+    def attention(self, tokens: Sequence[int]) -> Any:
+        import numpy as np
+
+        writing = self.begin()
+        writing.go_on(tokens)
+        return np.concatenate(writing.looks, axis=2)[0]
+
+
+class _Writing:
+    def __init__(self, window: _Window, state: Any, length: int) -> None:
+        self.window, self.state, self.length = window, state, length
+        self.looks: list[Any] = []
+
+    def go_on(self, tokens: Sequence[int]) -> Any:
+        import numpy as np
+
+        found = []
+        self.looks = []
+        for start in range(0, len(tokens), MOST):
+            part = list(tokens[start : start + MOST])
+            self.length += len(part)
+            given = {
+                "tokens": np.array([part], np.int32),
+                "mask": causal_mask(len(part), self.length),
+                "keys": self.window.heard["keys"],
+                "values": self.window.heard["values"],
+            }
+            out = self.window.model.decoder.predict(given, self.state)
+            found.append(np.asarray(out["logits"][0], np.float32))
+            if "looks" in out:
+                self.looks.append(out["looks"])
+        return np.concatenate(found)
+
+    def fork(self) -> Self:
+        fresh = type(self)(self.window, self.window.model.decoder.make_state(), self.length)
+        if isinstance(self.state, dict):
+            fresh.state = {name: value.clone() for name, value in self.state.items()}
+        else:
+            for name in ("keyCache", "valueCache"):
+                fresh.state.write_state(name, self.state.read_state(name))
+        return fresh
+
+
+@zoo.hookimpl
+def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progress) -> Path:
+    import torch
+    from transformers import WhisperFeatureExtractor
+
+    from zoo_whisper.module import Decoder, Encoder, Memory, Spectrogram
+
+    config = read_whisper_config(source)
+    described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    encoder = Encoder(config, described["encoder_ffn_dim"])
+    decoder = Decoder(config, described["decoder_ffn_dim"])
+    _load(source, encoder, decoder)
+    about = Metadata(
+        description=recipe.title,
+        author=recipe.source.repo or "zoo",
+        license=recipe.license,
+        version=recipe.source.revision or "",
+        details={"zoo": version("zoo-ml")},
+    )
+    extractor = WhisperFeatureExtractor.from_pretrained(source, local_files_only=True)
+    write_traced(
+        Spectrogram(torch.from_numpy(extractor.mel_filters)),
+        {"samples": Input((1, config.window), "float32")},
+        [torch.zeros(1, config.window)],
+        ["mel"],
+        workdir / f"{SPECTROGRAM}.mlpackage",
+        metadata=about,
+        keep_float32=lambda operation: True,
+    )
+    progress.update(1, 3)
+    mel = 1, config.mels, 2 * config.frames
+    write_traced(
+        Memory(encoder, decoder),
+        {"mel": Input(mel, "float32")},
+        [torch.zeros(mel)],
+        ["hidden", "keys", "values"],
+        workdir / f"{ENCODER}.mlpackage",
+        metadata=about,
+    )
+    progress.update(2, 3)
+    _write_decoder(config, decoder, about, workdir / f"{DECODER}.mlpackage")
+    progress.update(3, 3)
+    for path in sorted(source.iterdir()):
+        if path.suffix in (".json", ".txt") and "index" not in path.name:
+            link_or_copy(path, workdir / path.name)
+    return workdir
+
+
+def _write_decoder(config: WhisperConfig, decoder: Any, about: Metadata, package: Path) -> None:
+    import torch
+
+    heads = config.decoder_heads
+    memory = config.decoder_layers, heads, config.frames, config.width // heads
+    write_traced(
+        decoder,
+        {
+            "tokens": Input((1, (1, MOST)), "int32"),
+            "mask": Input((1, 1, (1, MOST), (1, config.context))),
+            "keys": Input(memory),
+            "values": Input(memory),
+        },
+        [
+            torch.zeros((1, 3), dtype=torch.int32),
+            torch.zeros(1, 1, 3, 7),
+            *[torch.zeros(memory)] * 2,
+        ],
+        ["logits", "looks"] if config.heads else ["logits"],
+        package,
+        metadata=about,
+        states=["keyCache", "valueCache"],
+    )
+
+
+def _load(source: Path, encoder: Any, decoder: Any) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    weights = {
+        name.removeprefix(PREFIX): weight.float()
+        for path in sorted(source.glob("*.safetensors"))
+        for name, weight in load_file(path).items()
+        if name != "proj_out.weight"
+    }
+    both = torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder})
+    try:
+        both.load_state_dict(weights, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise zoo.IntegrityError(f"the weights in {source} do not fit: {reason}") from error
+
+
+@zoo.hookimpl
+def run(artifact: Path) -> zoo.SpeechModel:
+    return CoreMLWhisper(artifact)
