@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from zoo.check_speech import measure_speech
 from zoo.errors import RecipeError
 from zoo.recipe import Build, Recipe
 from zoo.schema import suggest
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 LONG, SHORT, POSITIONS = 768, 64, 1024
 
 HIGHER, LOWER = "at least", "at most"
-BETTER = {"top1": HIGHER, "kl": LOWER, "perplexity_ratio": LOWER}
+BETTER = {
+    "top1": HIGHER,
+    "kl": LOWER,
+    "perplexity_ratio": LOWER,
+    "encoder_psnr": HIGHER,
+    "token_agreement": HIGHER,
+    "wer": LOWER,
+}
 
 
 OF_THE_TEXT = {"perplexity", "source_perplexity", "perplexity_ratio", "positions"}
@@ -163,4 +171,7 @@ def _log_probabilities(logits: Any) -> Any:
 
 
 Measure = Callable[[list[Path], Callable[[], "Model"], Callable[[], "Model"]], dict[str, float]]
-MEASURES: dict[str, Measure] = {"text-generation": measure_text}
+MEASURES: dict[str, Measure] = {
+    "text-generation": measure_text,
+    "automatic-speech-recognition": measure_speech,
+}
