@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,7 +58,16 @@ def make_build(
     progress = Progress("convert", notes or Notes())
     converted = folder / "converted"
     converted.mkdir(parents=True)
-    plugin.convert(recipe, build, source, adapters or {}, converted, progress)
+    arguments = {
+        "recipe": recipe,
+        "build": build,
+        "source": source,
+        "adapters": adapters or {},
+        "workdir": converted,
+        "progress": progress,
+    }
+    wanted = signature(plugin.convert).parameters
+    plugin.convert(**{name: value for name, value in arguments.items() if name in wanted})
     if not passes:
         return converted
     optimized = folder / "optimized"

@@ -12,7 +12,7 @@ from cli.world import Said, put
 
 def test_list(zoo: Callable[..., Said], home: Path) -> None:
     put(home, "k1", build="mlx-4bit", format="mlx")
-    said = zoo("list", "tiny")
+    said = zoo("list", "user/tiny")
     assert said.code == 0
     header, one, huge = said.out.splitlines()
     for word in ("NAME", "TASK", "PARAMS", "SIZE", "MEMORY", "LICENSE", "FORMATS", "FITS"):
@@ -34,13 +34,13 @@ def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:
     assert {"user/tiny:one", "user/tiny:huge", "mistral:7b-instruct"} <= set(refs())
     assert refs("TINY", "--task", "image") == ["user/tiny:huge"]
     assert refs("--family", "stranger") == ["user/tiny:huge"]
-    assert refs("tiny", "--format", "mlx") == ["user/tiny:one"]
-    assert refs("tiny", "--fits") == ["user/tiny:one"]
+    assert refs("user/tiny", "--format", "mlx") == ["user/tiny:one"]
+    assert refs("user/tiny", "--fits") == ["user/tiny:one"]
     assert refs("--installed") == ["user/tiny:one"]
     limited = zoo("list", "--limit", "1", "--json").json
     assert len(limited["models"]) == 1
     assert limited["total"] > 1
-    model = zoo("list", "tiny", "--json").json["models"][0]
+    model = zoo("list", "user/tiny", "--json").json["models"][0]
     assert set(model) == {
         "ref", "name", "title", "summary", "task", "family", "license", "gated", "pinned",
         "parameters", "download_bytes", "memory_bytes", "formats", "fits",
