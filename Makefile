@@ -49,6 +49,7 @@ bench: setup
 	$(BIN)/python benchmarks/quantization.py
 	$(BIN)/python benchmarks/coreml_conversion.py
 	$(BIN)/python benchmarks/coreml_executor.py
+	$(BIN)/python benchmarks/speech.py
 
 schema: setup
 	$(BIN)/python -c "import json; from zoo.recipe import recipe_schema; print(json.dumps(recipe_schema(), indent=1))" > docs/recipe.schema.json

@@ -69,7 +69,7 @@ def test_three_minutes_have_every_word_once_and_in_time(mini):
 
 
 def test_words_have_times_within_their_segment(mini):
-    audio, said = sound("01", "02")
+    audio, _ = sound("01", "02")
     found = mini.transcribe(audio, sample_rate=RATE, words=True)
     for segment in found.segments:
         assert "".join(word.text for word in segment.words) == segment.text

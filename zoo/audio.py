@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 BLOCK = 1 << 20
 """Frames that are read from a file at once."""
 
-OTHER_KINDS = (".m4a", ".mp4", ".aac", ".webm", ".mov")
-"""Endings of files that libsndfile cannot read."""
+OTHER_KINDS = (".m4a", ".mp4", ".aac", ".webm", ".mov", ".opus")
+"""Endings of files that PyAV reads, which brings FFmpeg's decoders; libsndfile cannot."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ def open_audio(sound: Any, *, rate: int, sample_rate: int | None = None) -> Audi
     is in memory at a time.
 
     Args:
-        sound: the path of a file (wav, flac, ogg, mp3 and whatever else libsndfile reads), an open
-            binary file, or samples: a NumPy array of floats within -1 and 1, or of integers, of
-            shape (samples,) or (samples, channels).
+        sound: the path of a file (wav, flac, ogg, mp3, m4a and whatever else libsndfile or PyAV
+            reads), an open binary file of what libsndfile reads, or samples: a NumPy array of
+            floats within -1 and 1, or of integers, of shape (samples,) or (samples, channels).
         rate: samples in a second that the model wants.
         sample_rate: that of the samples given as an array.
 
@@ -104,7 +104,12 @@ def _of_file(sound: Any, rate: int) -> Audio:
     try:
         file = soundfile.SoundFile(str(sound) if isinstance(sound, Path) else sound)
     except (soundfile.LibsndfileError, TypeError, RuntimeError) as error:
-        raise InputError(f"{name} is no sound that can be read: {error}", _hint(sound)) from error
+        if _other_kind(sound):
+            return _of_film(sound, rate)
+        raise InputError(
+            f"{name} is no sound that can be read: {error}",
+            "zoo reads wav, flac, ogg, mp3 and m4a",
+        ) from error
     if not file.frames:
         raise InputError(f"{name} is empty: it has no samples")
 
@@ -114,6 +119,41 @@ def _of_file(sound: Any, rate: int) -> Audio:
         return _resampled(pieces, file.samplerate, rate, name)
 
     return Audio(rate, file.frames / file.samplerate, name, read)
+
+
+def _of_film(sound: Any, rate: int) -> Audio:
+    """The sound of an MPEG-4 or another container, by PyAV (https://github.com/PyAV-Org/PyAV)."""
+    from importlib.util import find_spec
+
+    if find_spec("av") is None:
+        raise MissingExtra(f"'{sound}' is read by av, which is not installed", "pip install av")
+    import av
+
+    try:
+        with av.open(str(sound)) as container:
+            if not container.streams.audio:
+                raise InputError(f"'{sound}' has no sound")
+            length = container.duration
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"'{sound}' is no sound that can be read: {error}") from error
+
+    def read() -> Iterator[Any]:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
+        try:
+            with av.open(str(sound)) as container:
+                for frame in container.decode(audio=0):
+                    for part in resampler.resample(frame):
+                        yield part.to_ndarray()[0]
+                for part in resampler.resample(None):
+                    yield part.to_ndarray()[0]
+        except av.FFmpegError as error:
+            raise InputError(f"'{sound}' is damaged: {error}") from error
+
+    return Audio(rate, length / av.time_base if length else None, f"'{sound}'", read)
+
+
+def _other_kind(sound: Any) -> bool:
+    return isinstance(sound, str | Path) and Path(sound).suffix.lower() in OTHER_KINDS
 
 
 def _resampled(pieces: Iterator[Any], source: int, rate: int, name: str) -> Iterator[Any]:
@@ -129,12 +169,6 @@ def _resampled(pieces: Iterator[Any], source: int, rate: int, name: str) -> Iter
         yield mono if stream is None else stream.resample_chunk(mono)
     if stream is not None:
         yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-
-
-def _hint(sound: Any) -> str:
-    if isinstance(sound, str | Path) and Path(sound).suffix.lower() in OTHER_KINDS:
-        return f"turn it into a wav first: ffmpeg -i {sound} talk.wav"
-    return "zoo reads wav, flac, ogg and mp3"
 
 
 def _require_packages() -> None:
