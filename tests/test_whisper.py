@@ -60,7 +60,7 @@ def test_a_held_out_voice_is_understood(mini, clip):
 def test_three_minutes_have_every_word_once_and_in_time(mini):
     audio, said = sound(*(list(SAID) * 18)[:64])
     assert len(audio) / RATE > 180
-    found = mini.transcribe(audio, sample_rate=RATE)
+    found = mini.transcribe(audio, sample_rate=RATE, previous=False)
     wanted = " ".join(text for _, text in said).split()
     assert word_errors(found.text.split(), wanted) == 0
     starts = [segment.start for segment in found.segments]
@@ -228,6 +228,16 @@ def test_ten_hours_take_the_memory_of_a_window():
         windows.skip(29 * RATE)
     assert count == 10 * 3600 * RATE
     assert most <= 31 * RATE
+
+
+def test_the_options_of_a_recipe_hold_unless_others_are_given(sandbox, tmp_path):
+    audio, said = sound(*(list(SAID) * 4))
+    soundfile.write(tmp_path / "long.wav", audio, RATE)
+    done = sandbox.zoo("run", "whisper:mini", str(tmp_path / "long.wav"), "--quiet")
+    assert done.stdout.split() == " ".join(text for _, text in said).split()
+    code = "import zoo; m = zoo.load('whisper:mini'); print(dict(m.defaults), m.stream(b'', lag=1))"
+    wrong = sandbox.python(code)
+    assert "speech has no option 'lag'" in wrong.stderr
 
 
 def test_the_command_line_writes_every_form(sandbox):

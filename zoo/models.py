@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InputError, NotFound
@@ -30,6 +30,8 @@ class Model(ABC):
     closed = False
     adapters: Sequence[str] = ()
     adapter: str | None = None
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    """Options that the recipe gives when the caller does not."""
 
     @abstractmethod
     def __call__(self, *args: Any, **options: Any) -> Any:
@@ -173,7 +175,7 @@ class TextModel(Model):
         if self.chat_by_default if chat is None else chat:
             return self.stream_chat(prompt, **options)
         _require_text(prompt)
-        return self._write(self.encode(prompt), Sampling.of(options))
+        return self._write(self.encode(prompt), Sampling.of({**self.defaults, **options}))
 
     def chat(self, messages: Messages, **options: Any) -> str:
         """The assistant's next turn.
@@ -195,7 +197,9 @@ class TextModel(Model):
         if not messages:
             raise InputError("the chat has no messages")
         self.require_open()
-        return self._write(self.tokenizer.render(messages), Sampling.of(options))
+        return self._write(
+            self.tokenizer.render(messages), Sampling.of({**self.defaults, **options})
+        )
 
     def encode(self, text: str) -> list[int]:
         """The token ids of `text`, with the special tokens that the model wants before it."""
@@ -355,5 +359,5 @@ class SpeechModel(Model):
         from zoo.audio import open_audio
 
         self.require_open()
-        hearing = Hearing.of(options)
+        hearing = Hearing.of({**self.defaults, **options})
         return self.hear(open_audio(sound, rate=self.rate, sample_rate=sample_rate), hearing)

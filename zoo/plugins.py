@@ -87,7 +87,7 @@ class Family:
         model = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
         if not isinstance(model, Model):
             raise self._failure("run", recipe, f"returned {model!r}, which is not a zoo.Model")
-        model.ref = recipe.ref
+        model.ref, model.defaults = recipe.ref, recipe.defaults
         return model
 
     def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:

@@ -172,6 +172,9 @@ class Recipe:
     context: int | None = field(
         default=None, metadata={"doc": "longest input, in tokens", "minimum": 1}
     )
+    defaults: dict[str, Any] = field(
+        default_factory=dict, metadata={"doc": "options of a call, when the caller gives none"}
+    )
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
     ref: str = field(default="", metadata={"internal": True})
     home: Path = field(default=Path(), metadata={"internal": True}, compare=False)

@@ -155,6 +155,12 @@ def stretched(said: Utterance, factor: float) -> Utterance:
     return Utterance(audio, said.words, times)
 
 
+def narrowed(audio: np.ndarray, rate: float) -> np.ndarray:
+    """The audio without what a recording at `rate` samples a second could not hold: a telephone."""
+    back = soxr.resample(soxr.resample(audio, RATE, rate), rate, RATE)
+    return np.resize(np.pad(back, (0, max(0, len(audio) - len(back)))), len(audio))
+
+
 def with_noise(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The audio at another loudness, with noise 8 to 45 dB below it, white or falling."""
     noise = rng.normal(size=len(audio)).astype(np.float32)

@@ -14,11 +14,12 @@ import multiprocessing
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from speech import RATE, WORDS, Utterance, utterances, with_noise
+from speech import RATE, WORDS, Utterance, narrowed, utterances, with_noise
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn.functional import cross_entropy
 from transformers import (
@@ -30,6 +31,7 @@ from transformers import (
 )
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+CONTEXT = 128
 SECONDS, BATCH, WARM_UP = 6, 32, 200
 WINDOW = SECONDS * RATE
 TEXT_TOKENS = 400
@@ -90,7 +92,7 @@ def make_model(tokenizer: WhisperTokenizerFast) -> WhisperForConditionalGenerati
         encoder_ffn_dim=640,
         decoder_ffn_dim=640,
         max_source_positions=SECONDS * 50,
-        max_target_positions=128,
+        max_target_positions=CONTEXT,
         dropout=0.0,
         bos_token_id=end,
         eos_token_id=end,
@@ -153,7 +155,8 @@ class Batches:
         audio, segments = window(self.stream, self.rng)
         given = []
         if self.rng.random() < WITH_PREVIOUS:
-            given = [self.previous, *self.words(next(self.stream))]
+            before = (token for said in self.stream for token in self.words(said))
+            given = [self.previous, *islice(before, self.rng.randint(1, CONTEXT // 2 - 1))]
         tokens = [*given, self.start, *self.task]
         whole = all(end is not None for _, end, _ in segments)
         if not whole or self.rng.random() < WITH_TIMESTAMPS:
@@ -164,6 +167,8 @@ class Batches:
         else:
             tokens.append(self.plain)
             tokens += [token for *_, said in segments for token in self.words(said)]
+        if self.noise.random() < 0.3:
+            audio = narrowed(audio, self.noise.uniform(8_000, 12_000))
         return with_noise(audio, self.noise), [*tokens, self.end], len(given)
 
     def next(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

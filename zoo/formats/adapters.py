@@ -1,8 +1,9 @@
-"""LoRA adapters of language models, in the layouts of PEFT and of mlx-lm.
+"""LoRA adapters in the layouts of PEFT, of mlx-lm and of diffusers.
 
 An adapter adds `up @ down` to some matrices of a model, each product of a low rank
 (https://arxiv.org/abs/2106.09685). PEFT: https://huggingface.co/docs/peft/developer_guides/lora;
-mlx-lm: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md.
+mlx-lm: https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/LORA.md; diffusers:
+https://huggingface.co/docs/diffusers/tutorials/using_peft_for_inference.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.formats.tensors import Tensors
+from zoo.safetensors_header import read_header
 
 CONFIG = "adapter_config.json"
 PEFT_FILE, MLX_FILE = "adapter_model.safetensors", "adapters.safetensors"
+DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 PEFT_NAME = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<part>[AB])\.weight")
+DIFFUSERS_NAME = re.compile(
+    r"unet\.(?P<module>.+)\.lora(?:_|\.)(?P<part>[AB]|down|up)(?:\.default)?\.weight"
+)
 MLX_NAME = re.compile(r"(?P<module>.+)\.lora_(?P<part>[ab])")
 UNKNOWN_TO_PEFT = {
     "bias": "none",
@@ -71,13 +77,14 @@ def read_adapter(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
         match = pattern.fullmatch(tensor)
         if match is None:
             raise IntegrityError(f"'{tensor}' in {folder / name} is no part of a LoRA adapter")
-        parts.setdefault(f"{match['module']}.weight", {})[match["part"].lower()] = tensor
+        part = {"down": "a", "up": "b"}.get(match["part"], match["part"].lower())
+        parts.setdefault(f"{match['module']}.weight", {})[part] = tensor
     found = {}
     for weight, pair in parts.items():
         if pair.keys() != {"a", "b"}:
             raise IntegrityError(f"the adapter {folder} has but half of what it adds to '{weight}'")
         first, second = tensors.read(pair["a"]), tensors.read(pair["b"])
-        down, up = (first.T, second.T) if pattern is MLX_NAME else (first, second)
+        down, up = (first.T, second.T) if pattern is MLX_NAME else (_matrix(first), _matrix(second))
         _require_of_model(folder, weight, (up.shape[0], down.shape[1]), shapes)
         if up.shape[1] != down.shape[0]:
             raise IntegrityError(f"the parts for '{weight}' in {folder} are of different ranks")
@@ -87,7 +94,13 @@ def read_adapter(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
 
 def adapter_files(folder: Path) -> list[Path]:
     """The files of an adapter: its config and its weights."""
-    return [folder / CONFIG, folder / _layout(folder)[0]]
+    name, _ = _layout(folder)
+    return [path for path in (folder / CONFIG, folder / name) if path.exists()]
+
+
+def _matrix(array: Any) -> Any:
+    """Without the sides of a kernel of one pixel, as 1x1 convolutions have them."""
+    return array[..., 0, 0] if array.ndim == 4 and array.shape[2:] == (1, 1) else array
 
 
 def _require_of_model(
@@ -95,8 +108,8 @@ def _require_of_model(
 ) -> None:
     if weight not in shapes:
         why = f"it changes '{weight}', which this model does not have"
-    elif tuple(shapes[weight]) != shape:
-        why = f"it changes '{weight}' in the shape {shape}, and here it is {tuple(shapes[weight])}"
+    elif (here := _without_kernel(shapes[weight])) != shape:
+        why = f"it changes '{weight}' in the shape {shape}, and here it is {here}"
     else:
         return
     base = _read_config(folder).get("base_model_name_or_path") or _read_config(folder).get("model")
@@ -104,7 +117,13 @@ def _require_of_model(
     raise IntegrityError(f"the adapter {folder} is of another model: {why}", hint)
 
 
+def _without_kernel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[:2]) if tuple(shape[2:]) == (1, 1) else tuple(shape)
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG).exists() and _layout(folder)[0] == DIFFUSERS_FILE:
+        return _config_of_diffusers(folder / DIFFUSERS_FILE)
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -121,11 +140,26 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _config_of_diffusers(path: Path) -> dict[str, Any]:
+    """What diffusers writes into the metadata; in older files, that alpha is the rank."""
+    written = read_header(path).metadata.get("lora_adapter_metadata")
+    try:
+        found = json.loads(written) if written else {}
+        config = {key.removeprefix("unet."): value for key, value in found.items()}
+    except (AttributeError, ValueError) as error:
+        raise IntegrityError(f"the metadata of {path} cannot be read: {error}") from error
+    return config if "lora_alpha" in config else {**config, "lora_parameters": {"scale": 1.0}}
+
+
 def _layout(folder: Path) -> tuple[str, re.Pattern[str]]:
-    for name, pattern in ((PEFT_FILE, PEFT_NAME), (MLX_FILE, MLX_NAME)):
+    layouts = (PEFT_FILE, PEFT_NAME), (MLX_FILE, MLX_NAME), (DIFFUSERS_FILE, DIFFUSERS_NAME)
+    for name, pattern in layouts:
         if (folder / name).is_file():
             return name, pattern
-    raise IntegrityError(f"{folder} has neither {PEFT_FILE} (PEFT) nor {MLX_FILE} (mlx-lm)")
+    raise IntegrityError(
+        f"{folder} has neither {PEFT_FILE} (PEFT) nor {MLX_FILE} (mlx-lm) "
+        f"nor {DIFFUSERS_FILE} (diffusers)"
+    )
 
 
 def _scale(config: dict[str, Any], weight: str, rank: int) -> float:

@@ -12,7 +12,8 @@ class Branches:
     """The adapters of one module.
 
     Args:
-        module: has a `torch.nn.Linear` for every matrix that an adapter changes.
+        module: has a `torch.nn.Linear`, or a convolution of one pixel, for every matrix that an
+            adapter changes.
         adapters: for each, what it adds to the weight of which name.
     """
 
@@ -31,11 +32,16 @@ class Branches:
             layer.register_forward_hook(self._hook(weight))
 
     def _hook(self, weight: str) -> Any:
-        def add(_: Any, inputs: tuple[Any], output: Any) -> Any:
+        import torch
+
+        def add(layer: Any, inputs: tuple[Any], output: Any) -> Any:
             found = self._parts.get((self.active or "", weight))
             if found is None:
                 return output
             down, up = found
+            if isinstance(layer, torch.nn.Conv2d):
+                low = torch.einsum("rc,nchw->nrhw", down, inputs[0])
+                return output + torch.einsum("dr,nrhw->ndhw", up, low)
             return output + inputs[0] @ down.T @ up.T
 
         return add
