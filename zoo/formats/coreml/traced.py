@@ -26,8 +26,23 @@ from zoo.formats.coreml.streaming import (
     temporary_files_in,
 )
 
-Length = int | tuple[int, int]
-"""Of one axis: fixed, or from the first to the second."""
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """The length of an axis that several inputs have in common, chosen at run time.
+
+    Attributes:
+        least, most: its bounds.
+        usual: the length that Core ML prepares for; the Neural Engine runs no other.
+    """
+
+    least: int
+    most: int
+    usual: int
+
+
+Length = int | tuple[int, int] | Axis
+"""Of one axis: fixed, from the first to the second, or the same as wherever that axis is."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +50,8 @@ class Input:
     """An input of the program.
 
     Attributes:
-        shape: the length of each axis. Axes with the same bounds may still differ at run time.
+        shape: the length of each axis. Axes with the same bounds may still differ at run time,
+            unless they are one `Axis`.
         dtype: `float16`, `float32` or `int32`.
     """
 
@@ -53,8 +69,9 @@ def write_traced(
     metadata: Metadata,
     states: Sequence[str] = (),
     keep_float32: Callable[[Any], bool] = lambda operation: False,
+    system: str = "iOS18",
 ) -> None:
-    """Write `module` as the `.mlpackage` at `package`, for iOS 18, in float16.
+    """Write `module` as the `.mlpackage` at `package`, in float16.
 
     Args:
         module: a `torch.nn.Module` of float32 weights whose `forward` takes tensors by position.
@@ -66,6 +83,7 @@ def write_traced(
         metadata: what the package says about itself.
         states: the names of the buffers that become states.
         keep_float32: whether an operation of the MIL program is to be computed in float32.
+        system: the oldest that is to run it, by coremltools' name.
 
     Raises:
         StepError: PyTorch cannot trace the module, or coremltools cannot convert it.
@@ -81,12 +99,20 @@ def write_traced(
     import numpy as np
 
     buffers = dict(module.named_buffers())
+    axes = {
+        length: ct.RangeDim(length.least, length.most, length.usual)
+        for given in inputs.values()
+        for length in given.shape
+        if isinstance(length, Axis)
+    }
     with temporary_files_in(package.parent), _patched(), _without_output():
         try:
             model = ct.convert(
                 traced,
                 inputs=[
-                    ct.TensorType(name, shape=_shape(ct, given), dtype=getattr(np, given.dtype))
+                    ct.TensorType(
+                        name, shape=_shape(ct, given, axes), dtype=getattr(np, given.dtype)
+                    )
                     for name, given in inputs.items()
                 ],
                 outputs=[ct.TensorType(name) for name in outputs],
@@ -99,7 +125,7 @@ def write_traced(
                 compute_precision=ct.transform.FP16ComputePrecision(
                     op_selector=lambda operation: not keep_float32(operation)
                 ),
-                minimum_deployment_target=ct.target.iOS18,
+                minimum_deployment_target=ct.target[system],
                 skip_model_load=True,
             )
             model.save(str(package))
@@ -112,11 +138,13 @@ def write_traced(
     (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
 
 
-def _shape(ct: Any, given: Input) -> tuple[Any, ...]:
-    return tuple(
-        length if isinstance(length, int) else ct.RangeDim(length[0], length[1], length[0])
-        for length in given.shape
-    )
+def _shape(ct: Any, given: Input, axes: Mapping[Axis, Any]) -> tuple[Any, ...]:
+    def made(length: Length) -> Any:
+        if isinstance(length, Axis):
+            return axes[length]
+        return length if isinstance(length, int) else ct.RangeDim(*length, length[0])
+
+    return tuple(map(made, given.shape))
 
 
 @contextmanager

@@ -131,6 +131,20 @@ def gather(
     return x.index_select(axis, places.reshape(-1)).reshape(rest)
 
 
+def gather_nd(
+    x: Tensor, indices: Tensor, batch_dims: Int = 0, validate_indices: Flag = False
+) -> Tensor:
+    """The last axis of `indices` says where in as many of the first axes of `x`."""
+    if batch_dims:
+        raise ValueError("gather_nd with batch_dims")
+    places = indices.long()
+    found = [
+        torch.where(place < 0, place + x.shape[axis], place)
+        for axis, place in enumerate(places.unbind(-1))
+    ]
+    return x[tuple(found)]
+
+
 def gather_along_axis(
     x: Tensor, indices: Tensor, axis: Int = 0, validate_indices: Flag = False
 ) -> Tensor:
