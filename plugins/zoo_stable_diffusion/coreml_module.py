@@ -1,0 +1,139 @@
+"""The components as Core ML takes them: diffusers' own modules, their inputs by position.
+
+Names, shapes and layouts are those of https://github.com/apple/ml-stable-diffusion, so that a
+program written for its packages can use these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class TextEncoder(nn.Module):
+    """CLIP's text encoder: token ids (1, 77) to hidden states (1, 77, C) and the pooled one.
+
+    Args:
+        encoder: of transformers.
+        sized: whether it is of SDXL, which takes the last but one hidden states.
+    """
+
+    def __init__(self, encoder: nn.Module, sized: bool) -> None:
+        super().__init__()
+        self.encoder, self.sized = encoder, sized
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.encoder(input_ids.to(torch.int64), output_hidden_states=self.sized)
+        pooled = getattr(found, "text_embeds", None)
+        hidden = found.hidden_states[-2] if self.sized else found.last_hidden_state
+        return hidden, found.pooler_output if pooled is None else pooled
+
+
+class UNet(nn.Module):
+    """The U-Net: latents (B, 4, H, W), time (B,) and hidden states (B, C, 1, 77) to noise.
+
+    That of SDXL is given the pooled hidden state and the sizes (B, 6) too.
+    """
+
+    def __init__(self, unet: nn.Module) -> None:
+        super().__init__()
+        self.unet = with_flexible_norms(unet)
+
+    def forward(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        hidden: Tensor,
+        time_ids: Tensor | None = None,
+        text_embeds: Tensor | None = None,
+    ) -> Tensor:
+        told = hidden.squeeze(2).transpose(1, 2)
+        more = {"time_ids": time_ids, "text_embeds": text_embeds}
+        (found,) = self.unet(sample, timestep, told, added_cond_kwargs=more, return_dict=False)
+        noise: Tensor = found
+        return noise
+
+
+class Decoder(nn.Module):
+    """Latents (B, 4, H, W), not scaled, to pictures (B, 3, 8 H, 8 W)."""
+
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = with_flexible_norms(vae)
+        del self.vae.encoder, self.vae.quant_conv
+
+    def forward(self, z: Tensor) -> Tensor:
+        (picture,) = self.vae.decode(z, return_dict=False)
+        found: Tensor = picture
+        return found
+
+
+class Encoder(nn.Module):
+    """Pictures (B, 3, 8 H, 8 W) to mean and logarithm of the variance of latents (B, 8, H, W)."""
+
+    def __init__(self, vae: Any) -> None:
+        super().__init__()
+        self.vae = with_flexible_norms(vae)
+        del self.vae.decoder, self.vae.post_quant_conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.vae.encoder(x)
+        return found if self.vae.quant_conv is None else self.vae.quant_conv(found)
+
+
+class SafetyChecker(nn.Module):
+    """Pictures as CLIP sees them, (1, 3, 224, 224), to whether they show what they should not."""
+
+    def __init__(self, checker: Any) -> None:
+        super().__init__()
+        self.checker = checker
+
+    def forward(self, clip_input: Tensor, adjustment: Tensor) -> tuple[Tensor, Tensor]:
+        checker = self.checker
+        pooled = checker.vision_model(clip_input)[1]
+        seen = nn.functional.normalize(checker.visual_projection(pooled))
+        special = seen @ nn.functional.normalize(checker.special_care_embeds).T
+        over = (special - checker.special_care_embeds_weights > 0).any(1, keepdim=True)
+        careful = adjustment + 0.01 * over
+        concepts = seen @ nn.functional.normalize(checker.concept_embeds).T
+        scores = concepts - checker.concept_embeds_weights + careful
+        return (scores > 0).any(1), scores
+
+
+class GroupNorm(nn.Module):
+    """`nn.GroupNorm` for axes of any length: only the moments of channels are put into groups.
+
+    Channels of a group have as many values each, so the mean of their means is that of the group.
+    """
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.weight, self.bias = norm.weight, norm.bias
+        self.groups, self.eps = norm.num_groups, norm.eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        axes = list(range(2, x.dim()))
+        each = [-1, *(1 for _ in axes)]
+        apart = x - self._of_groups(x.mean(axes, keepdim=True))
+        spread = self._of_groups((apart * apart).mean(axes, keepdim=True))
+        scale = torch.rsqrt(spread + self.eps) * self.weight.reshape(each)
+        return apart * scale + self.bias.reshape(each)
+
+    def _of_groups(self, moments: Tensor) -> Tensor:
+        """(B, C, 1, ...) to the same, with the mean of its group in place of each."""
+        channels, ones = len(self.weight), [1] * (moments.dim() - 2)
+        inside = channels // self.groups
+        apart = moments.reshape(-1, self.groups, inside)
+        return apart.mean(2, keepdim=True).repeat(1, 1, inside).reshape(-1, channels, *ones)
+
+
+def with_flexible_norms(module: nn.Module) -> nn.Module:
+    """The module, its group norms replaced by those above."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.GroupNorm):
+            setattr(module, name, GroupNorm(child))
+        else:
+            with_flexible_norms(child)
+    return module
