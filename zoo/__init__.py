@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ZooError,
     )
     from zoo.hookspecs import hookimpl
+    from zoo.images import Drawing, ImageModel, Step
     from zoo.models import Hearing, Model, Sampling, SpeechModel, TextModel
     from zoo.plans import Plan
     from zoo.progress import Event, Progress
@@ -55,6 +56,7 @@ _HOME = {
     "IntegrityError MissingExtra MissingPlugin NoRoom NotFound Offline PluginConflict "
     "PluginError RecipeError StepError UsageError ZooError",
     "zoo.hookspecs": "hookimpl",
+    "zoo.images": "Drawing ImageModel Step",
     "zoo.models": "Hearing Model Sampling SpeechModel TextModel",
     "zoo.plans": "Plan",
     "zoo.progress": "Event Progress",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zoo
-from zoo import schema
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.traced import Axis, Input, write_traced
+from zoo.formats.options import read_options
 from zoo_stable_diffusion.config import DiffusionConfig, read_json, weights_of
 from zoo_stable_diffusion.model import BESIDE
 
@@ -65,12 +65,7 @@ def read_target(recipe: zoo.Recipe, build: zoo.Build) -> Target:
     Raises:
         RecipeError: an option or a system that is not known, or passes for a system without them.
     """
-    problems = schema.Problems()
-    options: DiffusionOptions | None = schema.read(DiffusionOptions, build.options, problems)
-    if options is None or problems.found:
-        raise zoo.RecipeError(
-            f"'{recipe.ref}' has wrong options for coreml:", tuple(problems.found)
-        )
+    options = read_options(DiffusionOptions, recipe, build)
     number = _ios(recipe, build.minimum_os or f"iOS{FUSED}")
     old = number < FUSED
     if old and options.attention == "fused":

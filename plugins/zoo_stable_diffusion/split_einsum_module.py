@@ -56,7 +56,7 @@ class SplitEinsum:
             values.split(size, 1),
             strict=True,
         ):
-            scores = torch.einsum("bchq,bkhc->bkhq", query, key) * attn.scale
-            mixed.append(torch.einsum("bkhq,bchk->bchq", scores.softmax(1), value))
+            scores = key.transpose(1, 2) @ query.transpose(1, 2) * attn.scale
+            mixed.append((value.transpose(1, 2) @ scores.softmax(2)).transpose(1, 2))
         found: Tensor = attn.to_out[0](torch.cat(mixed, 1))
         return found.squeeze(2).transpose(1, 2)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from zoo.errors import InputError
+from zoo.images import ImageModel
 from zoo.models import Model, SpeechModel, TextModel
 
 
@@ -59,7 +60,20 @@ def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]
     yield {"srt": transcript.to_srt, "vtt": transcript.to_vtt, "json": transcript.to_json}[form]()
 
 
-RUNNERS: dict[type[Any], Runner] = {TextModel: text, SpeechModel: speech}
+def image(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+    """Text to image: the path of the picture that was written."""
+    output = options.pop("output", None)
+    if output is None:
+        raise InputError("a picture needs a file to be written to", "give one with -o fox.png")
+    picture = cast(ImageModel, model).generate(given.text, **options)
+    try:
+        picture.save(output)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the picture cannot be written to {output}: {error}") from error
+    yield str(output)
+
+
+RUNNERS: dict[type[Any], Runner] = {TextModel: text, SpeechModel: speech, ImageModel: image}
 
 
 def runner_for(model: Model) -> Runner:

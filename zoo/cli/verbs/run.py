@@ -24,7 +24,7 @@ TEXT_OPTIONS = (
     click.option("--top-p", type=click.FloatRange(0, 1), help="Least probability mass kept."),
     click.option("--top-k", type=click.IntRange(0), help="Keep the K likeliest tokens."),
     click.option("--min-p", type=click.FloatRange(0, 1), help="Least share of the likeliest."),
-    click.option("--seed", type=int, help="Same seed, same text."),
+    click.option("--seed", type=int, help="Same seed, same answer."),
     click.option("--stop", multiple=True, help="Stop at this text. May be given several times."),
     click.option("--chat/--raw", default=None, help="A turn of a chat, or text to continue."),
 )
@@ -44,10 +44,23 @@ SPEECH_OPTIONS = (
     click.option("--beams", type=click.IntRange(1, 32), help="Speech: texts followed at once."),
 )
 
+IMAGE_OPTIONS = (
+    click.option("-o", "--output", help="Picture: the file to write, such as fox.png."),
+    click.option("--steps", type=click.IntRange(1, 1000), help="Picture: steps of denoising."),
+    click.option("--guidance", type=click.FloatRange(0), help="Picture: weight of the prompt."),
+    click.option("--negative", help="Picture: what it should be away from."),
+    click.option("--width", type=click.IntRange(1), help="Picture: in pixels."),
+    click.option("--height", type=click.IntRange(1), help="Picture: in pixels."),
+    click.option("--scheduler", help="Picture: the sampler, such as ddim or euler."),
+    click.option("--image", help="Picture: one to go on from."),
+    click.option("--mask", help="Picture: white where --image is drawn anew."),
+    click.option("--strength", type=click.FloatRange(0, 1), help="Picture: how much anew."),
+)
+
 
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of text generation and of speech."""
-    for option in reversed(TEXT_OPTIONS + SPEECH_OPTIONS):
+    """The options of text generation, of speech and of pictures."""
+    for option in reversed(TEXT_OPTIONS + SPEECH_OPTIONS + IMAGE_OPTIONS):
         command = option(command)
     return command
 

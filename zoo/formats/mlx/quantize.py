@@ -39,8 +39,8 @@ def quantize(
     parameters, config, kept = _lazy(source, bits, group_size, mode, mix)
     if kept:
         progress.note(f"not quantized, their width is no multiple of the group: {', '.join(kept)}")
-    with _no_cache():
-        stored = _write(parameters, target / WEIGHTS, progress)
+    with no_cache():
+        stored = write_tensors(parameters, target / WEIGHTS, progress)
     weights = _count(source)
     progress.note(f"{stored * 8 / weights:.2f} bits per weight")
     (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
@@ -71,7 +71,7 @@ def _lazy(
     return dict(tree_flatten(model.parameters())), config, kept
 
 
-def _write(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
+def write_tensors(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
     """Write the parameters as one safetensors file; the bytes of all tensors."""
     import mlx.core as mx
 
@@ -126,7 +126,7 @@ def _count(folder: Path) -> int:
 
 
 @contextmanager
-def _no_cache() -> Iterator[None]:
+def no_cache() -> Iterator[None]:
     """Let MLX give memory back at once."""
     import mlx.core as mx
 

@@ -1,0 +1,106 @@
+"""Stable Diffusion by PyTorch: the source itself, run by diffusers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import zoo
+from zoo.formats.torch.text import best_device
+from zoo_stable_diffusion.config import weights_of
+from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
+
+
+class TorchStableDiffusion(StableDiffusionModel):
+    """A pipeline's folder as diffusers saves it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        import torch
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from transformers import CLIPTextModel, CLIPTextModelWithProjection
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        self.device = best_device()
+
+        def load(kind: Any, component: str) -> Any:
+            variant = "fp16" if weights_of(folder, component).name.count(".") > 1 else None
+            options = {"variant": variant, "local_files_only": True, "use_safetensors": True}
+            made = kind.from_pretrained(folder / component, torch_dtype=torch.float32, **options)
+            return made.to(self.device).eval()
+
+        kinds = (CLIPTextModel, CLIPTextModelWithProjection)
+        self.encoders = [load(kinds[name[-1] == "2"], name) for name in self.config.encoders]
+        self.unet = load(UNet2DConditionModel, "unet")
+        self.vae = load(AutoencoderKL, "vae")
+
+    def text(self, ids: Sequence[Any]) -> Conditioning:
+        import numpy as np
+        import torch
+
+        with torch.inference_mode():
+            found = [
+                encoder(torch.from_numpy(rows).to(self.device), output_hidden_states=True)
+                for encoder, rows in zip(self.encoders, ids, strict=True)
+            ]
+        if not self.config.sized:
+            return Conditioning(found[0].last_hidden_state.cpu().numpy())
+        hidden = np.concatenate([one.hidden_states[-2].cpu().numpy() for one in found], 2)
+        return Conditioning(hidden, found[-1].text_embeds.cpu().numpy())
+
+    def noise(self, latents: Any, timestep: float, told: Conditioning, sizes: Any) -> Any:
+        import torch
+
+        def on(array: Any) -> Any:
+            return torch.from_numpy(array).to(self.device)
+
+        more = None
+        if sizes is not None:
+            more = {"text_embeds": on(told.pooled), "time_ids": on(sizes)}
+        with torch.inference_mode():
+            time = torch.tensor(timestep, device=self.device)
+            found = self.unet(on(latents), time, on(told.hidden), added_cond_kwargs=more)
+            return found.sample.cpu().numpy()
+
+    def picture(self, latents: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            given = torch.from_numpy(latents).to(self.device)
+            return self.vae.decode(given).sample.cpu().numpy()
+
+    def latents(self, pictures: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            given = torch.from_numpy(pictures).to(self.device)
+            return self.vae.encode(given).latent_dist.mean.cpu().numpy()
+
+    def add_adapters(self, folders: Mapping[str, Path]) -> Self:
+        """Have the LoRA styles in these folders to choose from; returns the model.
+
+        Raises:
+            IntegrityError: a style is damaged, or of another model.
+        """
+        from zoo.formats.adapters import read_adapters
+        from zoo.formats.torch.branches import Branches
+
+        shapes = {name: tuple(weight.shape) for name, weight in self.unet.named_parameters()}
+        self._branches = Branches(self.unet, read_adapters(folders, shapes))
+        self.adapters = tuple(folders)
+        return self
+
+    def switch(self, adapter: str | None) -> None:
+        self._branches.active = adapter
+
+    def close(self) -> None:
+        super().close()
+        del self.encoders, self.unet, self.vae
+
+
+@zoo.hookimpl
+def run(artifact: Path, adapters: Mapping[str, Path]) -> zoo.ImageModel:
+    return TorchStableDiffusion(artifact).add_adapters(adapters)

@@ -1,0 +1,60 @@
+"""Stable Diffusion's Core ML packages, run by the executor, beside diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import diffusion_checkpoint
+import numpy as np
+import pytest
+from coreml_builds import make_build
+
+import zoo
+import zoo_stable_diffusion.coreml
+from zoo.check_speech import psnr
+from zoo_stable_diffusion.coreml import CoreMLStableDiffusion
+from zoo_stable_diffusion.torch import TorchStableDiffusion
+
+PROMPT = "a red circle"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return diffusion_checkpoint.make(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture(scope="module")
+def theirs(folder) -> TorchStableDiffusion:
+    return TorchStableDiffusion(folder)
+
+
+@pytest.fixture(scope="module")
+def built(folder, tmp_path_factory) -> Path:
+    return make_build(zoo_stable_diffusion.coreml, folder, tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def ours(built) -> CoreMLStableDiffusion:
+    return CoreMLStableDiffusion(built)
+
+
+def test_each_component_is_that_of_diffusers_in_float16(ours, theirs):
+    wanted = theirs.parts(PROMPT)
+    for name, found in ours.parts(PROMPT).items():
+        assert found.shape == wanted[name].shape
+        assert psnr(found, wanted[name]) > 35, name
+
+
+def test_a_seed_draws_the_same_picture(ours, theirs):
+    options = {"seed": 3, "steps": 4, "negative": "a blue ring"}
+    one, other = (np.asarray(m.generate(PROMPT, **options), float) for m in (ours, theirs))
+    assert np.abs(one - other).max() <= 4
+
+
+def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
+    options = {"seed": 3, "steps": 2, "width": 128}
+    one, other = (np.asarray(m.generate(PROMPT, **options), float) for m in (ours, theirs))
+    assert one.shape == (64, 128, 3)
+    assert np.abs(one - other).mean() <= 2
+    with pytest.raises(zoo.InputError, match="multiples of 64 pixels, and the width is 72"):
+        ours.generate(PROMPT, width=72)
