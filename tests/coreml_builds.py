@@ -72,7 +72,8 @@ def make_build(
         return converted
     optimized = folder / "optimized"
     optimized.mkdir()
-    return optimize_hook(recipe, build, converted, optimized, progress)
+    hook = getattr(plugin, "optimize", optimize_hook)
+    return hook(recipe, build, converted, optimized, progress)
 
 
 def operations(package: Path, function: str | None = None) -> Counter[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import diffusion_checkpoint
 import numpy as np
 import pytest
-from coreml_builds import make_build
+from coreml_builds import make_build, operations
 
 import zoo
 import zoo_stable_diffusion.coreml
@@ -58,3 +58,25 @@ def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
     assert np.abs(one - other).mean() <= 2
     with pytest.raises(zoo.InputError, match="multiples of 64 pixels, and the width is 72"):
         ours.generate(PROMPT, width=72)
+
+
+def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
+    build = make_build(zoo_stable_diffusion.coreml, folder, tmp_path, attention="split-einsum")
+    assert operations(build / "unet.mlpackage")["scaled_dot_product_attention"] == 0
+    found = CoreMLStableDiffusion(build).parts(PROMPT)["unet"]
+    assert psnr(found, theirs.parts(PROMPT)["unet"]) > 35
+
+
+def test_passes_leave_the_autoencoder_alone(folder, theirs, tmp_path):
+    step = {"kind": "palettize", "bits": 6}
+    build = make_build(zoo_stable_diffusion.coreml, folder, tmp_path, step)
+    whole = tmp_path / "converted"
+
+    def size(home: Path, name: str) -> int:
+        return (home / f"{name}.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size
+
+    assert size(build, "unet") < 0.5 * size(whole, "unet")
+    assert size(build, "vae_decoder") == size(whole, "vae_decoder")
+    wanted, found = theirs.parts(PROMPT), CoreMLStableDiffusion(build).parts(PROMPT)
+    assert 20 < psnr(found["unet"], wanted["unet"]) < 60
+    assert psnr(found["vae_decoder"], wanted["vae_decoder"]) > 35

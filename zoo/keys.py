@@ -52,6 +52,7 @@ class Keys:
             "family": self.recipe.family,
             "format": self.build.format,
             "options": self.build.options,
+            "minimum_os": self.build.minimum_os,
             "plugin": str(plugin),
             "tools": plugin.requirements(),
         }
