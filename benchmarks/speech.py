@@ -34,11 +34,12 @@ def sound(seconds: float) -> np.ndarray:
 
 
 def transformers_way(folder: Path, audio: np.ndarray) -> float:
+    import torch
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
     from transformers.utils import logging
 
     logging.set_verbosity_error()
-    model = WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     extractor = WhisperFeatureExtractor.from_pretrained(folder)
     begin, window = time.perf_counter(), extractor.chunk_length * 16_000
     for start in range(0, len(audio), window):
