@@ -2,8 +2,9 @@
 
     python recipes/training/train_diffusion.py --out FOLDER --vae-minutes 6 --minutes 20
 
-writes a pipeline folder as diffusers saves it. Loss weights follow min-SNR
-(https://arxiv.org/abs/2303.09556), captions are dropped for classifier-free guidance
+writes a pipeline folder as diffusers saves it. The U-Net predicts the velocity, as that of Stable
+Diffusion 2.1 does (https://arxiv.org/abs/2202.00512), so that noisy times, which decide where a
+shape is, count as much as others; captions are dropped for classifier-free guidance
 (https://arxiv.org/abs/2207.12598).
 """
 
@@ -37,13 +38,15 @@ BATCH, RATE = 32, 1.5e-3
 DROPPED = 0.1
 """Share of captions that are left out."""
 
-GAMMA = 5.0
-"""Of min-SNR."""
+NOISY, NOISY_FROM = 0.5, 0.6
+"""Share of the times that are drawn from the noisy end, which begins there."""
 
-EARLY = 0.5
-"""Below 1, noisy times come more often: those that decide where a shape is."""
-
-NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+NOISE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+}
 
 
 def make_tokenizer(folder: Path) -> CLIPTokenizer:
@@ -179,14 +182,14 @@ class Examples:
 def diffusion_loss(
     unet: nn.Module, noise_schedule: DDPMScheduler, latents: torch.Tensor, hidden: torch.Tensor
 ) -> torch.Tensor:
-    """How far the U-Net is from the noise that was added."""
-    noise = torch.randn_like(latents)
-    times = torch.rand(len(latents)) ** EARLY * noise_schedule.config.num_train_timesteps
-    times = times.long()
+    """How far the U-Net is from the velocity of picture and noise."""
+    noise, count = torch.randn_like(latents), len(latents)
+    shares = torch.rand(count)
+    noisy = torch.rand(count) < NOISY
+    shares = torch.where(noisy, NOISY_FROM + (1 - NOISY_FROM) * shares, shares)
+    times = (shares * noise_schedule.config.num_train_timesteps).long()
     found = unet(noise_schedule.add_noise(latents, noise, times), times, hidden).sample
-    kept = noise_schedule.alphas_cumprod[times]
-    weights = torch.clamp(GAMMA * (1 - kept) / kept, max=1.0)
-    return ((found - noise).square().mean((1, 2, 3)) * weights).mean()
+    return mse_loss(found, noise_schedule.get_velocity(latents, noise, times))
 
 
 def train_unet(pipeline: StableDiffusionPipeline, minutes: float, rate: float, out: Path) -> None:
@@ -287,7 +290,11 @@ def main() -> None:
             tokenizer=tokenizer,
             unet=make_unet(),
             scheduler=PNDMScheduler(
-                **NOISE, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1
+                **NOISE,
+                skip_prk_steps=True,
+                set_alpha_to_one=False,
+                steps_offset=1,
+                timestep_spacing="trailing",
             ),
             safety_checker=None,
             feature_extractor=None,

@@ -39,7 +39,7 @@ TIMESTAMPS = 1501
 STEP = 0.02
 TASKS = ("<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>")
 NO_TIMESTAMPS = "<|notimestamps|>"
-WITH_TIMESTAMPS, SILENT, WITH_PREVIOUS = 0.6, 0.05, 0.2
+WITH_TIMESTAMPS, SILENT, WITH_PREVIOUS = 0.6, 0.05, 0.35
 HELD_OUT_SEED = 1_000_000_007
 
 
