@@ -13,7 +13,7 @@ from coreml_programs import ct, mb, types, uniform
 
 import zoo
 import zoo_mistral.coreml
-from zoo import checks
+from zoo.check_text import measure_text
 from zoo.formats.coreml.allocation import allocate
 from zoo.formats.coreml.encoding import Scheme, encode, keep_largest, parts, stored_bits
 from zoo.formats.coreml.ledger import LEDGER_FILE
@@ -257,7 +257,7 @@ def test_mixed_bits_harm_less_than_the_same_bits_everywhere(tmp_path):
     for number, passes in enumerate((mixed, uniform)):
         build = make_build(zoo_mistral.coreml, source, tmp_path / str(number), passes)
         ledgers.append(json.loads((build / LEDGER_FILE).read_text()))
-        figures = checks.measure_text(
+        figures = measure_text(
             [MINI.parent / "mini-check.txt"],
             lambda: TorchTextModel.load(source, context=None),
             lambda build=build: CoreMLTextModel.load(build),

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 import zoo
 import zoo_mistral.coreml
 from zoo import checks
+from zoo.check_text import measure_text
 from zoo.formats.coreml.execute import ReferenceProgram
 from zoo.formats.coreml.text import CoreMLTextModel, causal_mask
 from zoo.formats.torch.text import TorchTextModel
@@ -71,7 +72,7 @@ def plain(loud) -> Path:
 
 
 def judge(loud: Path, build) -> checks.Verdict:
-    figures = checks.measure_text(
+    figures = measure_text(
         [RECIPE / "mini-check.txt"], lambda: TorchTextModel.load(loud, context=200), build
     )
     return checks.judge(figures, LIMITS, {})

@@ -17,6 +17,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 import zoo
+from zoo_stable_diffusion import reader
 from zoo_stable_diffusion.schedulers import SCHEDULERS, make_scheduler
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 
@@ -204,10 +205,10 @@ def test_another_kind_of_pipeline_is_refused(folder, tmp_path):
 
 def test_the_reader_sees_what_is_drawn():
     rng, every = random.Random(4), pictures.prompts()
-    right = sum(pictures.shows(pictures.draw(prompt, rng), prompt) for prompt in every)
+    right = sum(reader.shows(pictures.draw(prompt, rng), prompt) for prompt in every)
     assert right >= 0.99 * len(every)
-    wrong = sum(pictures.shows(pictures.draw(every[0], rng), prompt) for prompt in every[1:])
+    wrong = sum(reader.shows(pictures.draw(every[0], rng), prompt) for prompt in every[1:])
     assert wrong < 0.05 * len(every)
-    assert pictures.read(np.full((64, 64, 3), 238, np.uint8)) is None
+    assert reader.read(np.full((64, 64, 3), 238, np.uint8)) is None
     trained = {text for _, text in islice(pictures.samples(9), 2000)}
     assert not trained & {prompt.text for prompt in pictures.held_out()}

@@ -11,7 +11,7 @@ from coreml_builds import make_build, operations
 
 import zoo
 import zoo_stable_diffusion.coreml
-from zoo.check_speech import psnr
+from zoo.metrics import psnr
 from zoo_stable_diffusion.coreml import CoreMLStableDiffusion
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 

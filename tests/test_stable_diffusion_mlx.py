@@ -10,7 +10,7 @@ import pytest
 from coreml_builds import make_build
 
 import zoo_stable_diffusion.mlx
-from zoo.check_speech import psnr
+from zoo.metrics import psnr
 from zoo_stable_diffusion.mlx import MLXStableDiffusion
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from zoo.metrics import psnr, word_errors
 
 if TYPE_CHECKING:
     from zoo.models import Model, SpeechModel
@@ -43,26 +45,6 @@ def measure_speech(
         "wer": errors / max(1, sum(len(text.split()) for text in said)),
         "clips": float(len(inputs)),
     }
-
-
-def psnr(found: Any, wanted: Any) -> float:
-    """Peak signal-to-noise ratio in decibels, at most 200."""
-    import numpy as np
-
-    noise = float(((np.float64(found) - np.float64(wanted)) ** 2).mean())
-    peak = float(np.abs(np.float64(wanted)).max())
-    return min(200.0, 10 * float(np.log10(peak**2 / max(noise, 1e-30))))
-
-
-def word_errors(found: Sequence[str], wanted: Sequence[str]) -> int:
-    """The fewest words to replace, add or remove (Levenshtein)."""
-    row = list(range(len(wanted) + 1))
-    for number, word in enumerate(found, 1):
-        before, row[0] = row[0], number
-        for place, other in enumerate(wanted, 1):
-            here = min(row[place] + 1, row[place - 1] + 1, before + (word != other))
-            before, row[place] = row[place], here
-    return row[-1]
 
 
 def _window(model: SpeechModel, path: Path) -> Any:

@@ -10,6 +10,7 @@ from zoo.errors import MissingExtra, MissingPlugin, PluginConflict
 from zoo.schema import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
+YARDSTICKS = "zoo.yardsticks"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,9 @@ def provider(group: str, name: str) -> Provider:
         MissingPlugin: nobody does.
         PluginConflict: several do; the message names each.
     """
-    kind = {CATALOGS: "catalog", FAMILIES: "family", FORMATS: "format"}[group]
+    kind = {CATALOGS: "catalog", FAMILIES: "family", FORMATS: "format", YARDSTICKS: "yardstick"}[
+        group
+    ]
     known = providers(group)
     claims = known.get(name, ())
     if not claims:

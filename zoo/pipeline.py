@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import checks, machine, origin, room, sizes
+from zoo.check_pictures import Yardstick
 from zoo.discovery import FAMILIES, provider
 from zoo.errors import CheckFailed, IntegrityError, PluginError, StepError, ZooError
 from zoo.keys import Keys, format_provider, of_adapter
@@ -297,10 +298,18 @@ class Pipeline:
             self.recipe,
             lambda: reference.run(self.pinned, Build(format=REFERENCE), source.path, adapters),
             lambda: family.run(self.pinned, self.build, path, adapters),
+            self._yardstick(),
         )
         verdict = checks.judge(metrics, limits, {**self._tools(REFERENCE), **self._tools()})
         self.listener(Event("check", "done", message=str(verdict)))
         return verdict
+
+    def _yardstick(self) -> Yardstick | None:
+        """The judge that the recipe's check names."""
+        from zoo.plugins import load_yardstick
+
+        named = self.recipe.check.yardstick if self.recipe.check else None
+        return load_yardstick(named) if named else None
 
     def _cannot_check(self, forced: bool) -> str:
         """Why no check can be made, or the empty string."""

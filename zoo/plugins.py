@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import pluggy
 
 from zoo import defaults, hookspecs, hub
 from zoo.costs import Cost
-from zoo.discovery import FAMILIES, FORMATS, Provider, family_formats, provider
+from zoo.discovery import FAMILIES, FORMATS, YARDSTICKS, Provider, family_formats, provider
 from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, UsageError, ZooError
 from zoo.schema import suggest
 
@@ -167,11 +167,35 @@ def _providers(family: str, format: str) -> list[Provider]:
         return [mine]
 
 
+def load_yardstick(name: str) -> Callable[[Any, str], bool]:
+    """The function that some plugin's entry point in `zoo.yardsticks` names.
+
+    Raises:
+        MissingPlugin, PluginConflict: nobody provides it, or several do.
+        MissingExtra, BrokenPlugin: it cannot be loaded, and why.
+    """
+    origin = provider(YARDSTICKS, name)
+    origin.require()
+    yardstick: Callable[[Any, str], bool] = _import(origin)
+    return yardstick
+
+
 def _load(origin: Provider) -> Any:
+    plugin = _import(origin)
+    if not any(hasattr(getattr(plugin, name, None), "zoo_impl") for name in dir(plugin)):
+        raise BrokenPlugin(
+            f"the plugin '{origin.name}' of {origin} has no hooks",
+            f"mark its functions with @zoo.hookimpl; the hooks are {', '.join(HOOKS)}",
+        )
+    return plugin
+
+
+def _import(origin: Provider) -> Any:
+    """What an entry point names."""
     module, _, attribute = origin.value.partition(":")
     try:
         loaded = importlib.import_module(module)
-        plugin = getattr(loaded, attribute) if attribute else loaded
+        return getattr(loaded, attribute) if attribute else loaded
     except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())
         raise BrokenPlugin(
@@ -179,12 +203,6 @@ def _load(origin: Provider) -> Any:
             f"{type(error).__name__}: {text}",
             f"report it to its maker, or remove it: pip uninstall {origin.distribution}",
         ) from error
-    if not any(hasattr(getattr(plugin, name, None), "zoo_impl") for name in dir(plugin)):
-        raise BrokenPlugin(
-            f"the plugin '{origin.name}' of {origin} has no hooks",
-            f"mark its functions with @zoo.hookimpl; the hooks are {', '.join(HOOKS)}",
-        )
-    return plugin
 
 
 def _explain(plugin: Any, origin: str, error: pluggy.PluginValidationError) -> str:

@@ -1,42 +1,23 @@
-"""Drawn pictures without end, what each shows in words, and a reader that tells it again.
+"""Drawn pictures without end, what each shows in words, and what the reader makes of them.
 
     python recipes/training/pictures.py --seed 1 --count 24 --out FOLDER
 
-writes pictures, each with its prompt and with what the reader makes of it.
+writes pictures, each with its prompt and with what `zoo_stable_diffusion.reader` sees in it.
 """
 
 import argparse
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from scipy import ndimage
 
-SIDE = 64
-COLOURS = {
-    "red": (220, 40, 40),
-    "green": (40, 170, 60),
-    "blue": (45, 80, 220),
-    "yellow": (240, 205, 40),
-    "purple": (150, 60, 190),
-    "orange": (245, 135, 30),
-}
-SHAPES = ("circle", "square", "triangle", "ring")
+from zoo_stable_diffusion.reader import COLOURS, PLACES, SHAPES, SIDE, Prompt, read
+
 SIZES = {"small": (8.0, 10.5), "large": (15.0, 18.0)}
 """From the middle of a shape to its edge, in pixels."""
-
-PLACES = {
-    "on the left": (-1, 0),
-    "on the right": (1, 0),
-    "at the top": (0, -1),
-    "at the bottom": (0, 1),
-    "in the middle": (0, 0),
-}
-"""Which way from the middle of the picture."""
 
 STYLES = ("outline", "night")
 GROUND, DARK = (238, 236, 230), (22, 24, 40)
@@ -45,22 +26,6 @@ HELD_OUT = 200
 
 FINE = 4
 """Pictures are drawn so many times larger."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a picture shows; without a size or a place, any will do."""
-
-    colour: str
-    shape: str
-    size: str = ""
-    place: str = ""
-
-    @property
-    def text(self) -> str:
-        """The words, such as "a small red circle on the left"."""
-        words = ("a", self.size, self.colour, self.shape, self.place)
-        return " ".join(word for word in words if word)
 
 
 def prompts() -> list[Prompt]:
@@ -112,57 +77,6 @@ def _offset(toward: int | None, room: float, rng: random.Random) -> float:
     if toward == 0:
         return rng.uniform(-3, 3)
     return toward * rng.uniform(min(9, room - 1), room)
-
-
-def read(picture: np.ndarray) -> Prompt | None:
-    """What an unstyled picture of shape (64, 64, 3) shows; `None` when it shows nothing.
-
-    The rules know of no model: what differs from the border is the shape; its mean colour, the
-    share of its box that it fills, a hole in it, its extent and its middle tell the rest. A shape
-    off the middle both ways is at the place that it is farther toward.
-    """
-    pixels = np.asarray(picture, np.float32)
-    border = np.concatenate([pixels[:2].reshape(-1, 3), pixels[-2:].reshape(-1, 3)])
-    ground = np.median(border, axis=0)
-    mask = np.linalg.norm(pixels - ground, axis=2) > 60
-    labels, count = ndimage.label(mask)
-    if not count:
-        return None
-    sizes = ndimage.sum(mask, labels, range(1, count + 1))
-    shape = labels == 1 + int(np.argmax(sizes))
-    if shape.sum() < 40:
-        return None
-    rows, columns = np.flatnonzero(shape.any(1)), np.flatnonzero(shape.any(0))
-    height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    whole = ndimage.binary_fill_holes(shape)
-    inner = ndimage.binary_erosion(shape)
-    seen = pixels[inner if inner.any() else shape].mean(0)
-    colour = min(COLOURS, key=lambda name: float(np.linalg.norm(seen - COLOURS[name])))
-    filled = whole.sum() / (height * width)
-    if whole.sum() > 1.06 * shape.sum():
-        kind = "ring"
-    else:
-        kind = "triangle" if filled < 0.65 else "circle" if filled < 0.87 else "square"
-    size = "small" if (height + width) / 2 < 25 else "large"
-    x = (columns[0] + columns[-1] + 1 - SIDE) / 2
-    y = (rows[0] + rows[-1] + 1 - SIDE) / 2
-    return Prompt(colour, kind, size, _place(x, y))
-
-
-def _place(x: float, y: float) -> str:
-    if max(abs(x), abs(y)) <= 5.5:
-        return "in the middle"
-    if abs(x) >= abs(y):
-        return "on the left" if x < 0 else "on the right"
-    return "at the top" if y < 0 else "at the bottom"
-
-
-def shows(picture: np.ndarray, prompt: Prompt) -> bool:
-    """Whether the reader finds in the picture all that the prompt asks for."""
-    found = read(picture)
-    if found is None or (found.colour, found.shape) != (prompt.colour, prompt.shape):
-        return False
-    return prompt.size in ("", found.size) and prompt.place in ("", found.place)
 
 
 def samples(seed: int, style: str = "") -> Iterator[tuple[np.ndarray, str]]:

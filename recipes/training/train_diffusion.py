@@ -27,10 +27,12 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
-from pictures import COLOURS, PLACES, SHAPES, SIDE, SIZES, STYLES, held_out, samples, shows
+from pictures import SIZES, STYLES, held_out, samples
 from torch import nn
 from torch.nn.functional import l1_loss, mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from zoo_stable_diffusion.reader import COLOURS, PLACES, SHAPES, SIDE, shows
 
 LENGTH = 77
 VAE_BATCH, VAE_RATE = 12, 2.5e-3

@@ -61,6 +61,6 @@ def optimizations(build: Build) -> str:
 
 def limits(figures: dict[str, float]) -> str:
     """Limits of a check in words: `top1 at least 0.97`."""
-    from zoo.checks import BETTER
+    from zoo.checks import better
 
-    return ", ".join(f"{name} {BETTER.get(name, '')} {value:g}" for name, value in figures.items())
+    return ", ".join(f"{name} {better(name) or ''} {value:g}" for name, value in figures.items())

@@ -10,7 +10,7 @@ from dataclasses import asdict
 import click
 
 from zoo import api
-from zoo.checks import BETTER, Verdict
+from zoo.checks import Verdict, better, holds
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
@@ -63,5 +63,4 @@ def _row(verdict: Verdict, name: str) -> tuple[object, ...]:
     value, limit = verdict.metrics[name], verdict.limits.get(plain)
     if limit is None:
         return name, f"{value:.4g}", "-", "-"
-    holds = value >= limit if BETTER[plain] == "at least" else value <= limit
-    return name, f"{value:.4g}", f"{BETTER[plain]} {limit:g}", holds
+    return name, f"{value:.4g}", f"{better(plain)} {limit:g}", holds(plain, value, limit)
