@@ -83,6 +83,26 @@ def test_attention_is_fused_and_the_package_describes_itself(block):
         ReferenceProgram(package).predict({"x": np.zeros((1, 8, 65), np.float32)})
 
 
+def test_a_number_stands_in_the_program_once(block):
+    _, package = block
+    _, program = Package(package).function()
+    values = [
+        operation.attributes["val"].SerializeToString(deterministic=True)
+        for operation in program.operations
+        if operation.type == "const"
+    ]
+    assert len(values) == len(set(values)) > 10
+    made = {output.name for operation in program.operations for output in operation.outputs}
+    read = {
+        binding.name
+        for operation in program.operations
+        for argument in operation.inputs.values()
+        for binding in argument.arguments
+        if binding.WhichOneof("binding") == "name"
+    }
+    assert read <= made | {"x"}
+
+
 def test_a_buffer_becomes_a_state(tmp_path):
     package = tmp_path / "m.mlpackage"
     given = {"row": Input((1, 8)), "place": Input(((1, 4),), "int32")}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import StepError
+from zoo.formats.coreml.literals import share_literals
 from zoo.formats.coreml.streaming import (
     MODEL_FILE,
     Metadata,
@@ -135,7 +136,11 @@ def write_traced(
                 f"coremltools cannot convert {type(module).__name__}: {text}"
             ) from error
     describe_model(model, metadata)
-    (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
+    spec = model.get_spec()
+    for function in spec.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            share_literals(block)
+    (package / MODEL_FILE).write_bytes(spec.SerializeToString())
 
 
 def _shape(ct: Any, given: Input, axes: Mapping[Axis, Any]) -> tuple[Any, ...]:

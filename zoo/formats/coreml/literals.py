@@ -1,0 +1,53 @@
+"""Constants that stand in a program itself, each once.
+
+coremltools writes the numbers that an operation is given, such as axes and strides, as constants of
+that operation alone. A U-Net has thousands of them, and but some dozens are different.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Names = dict[str, str]
+"""What a constant that is left out is called, and the one that serves in its place."""
+
+
+def share_literals(block: Any) -> None:
+    """Let the operations of a block share the constants that are equal.
+
+    Constants in `weight.bin`, and those that the block returns, stay as they are.
+    """
+    _share(block, {}, {})
+
+
+def _share(block: Any, known: dict[bytes, str], renamed: Names) -> None:
+    kept = []
+    for operation in block.operations:
+        for inner in operation.blocks:
+            _share(inner, dict(known), renamed)
+        if (name := _literal(operation)) is not None and name not in block.outputs:
+            value = operation.attributes["val"].SerializeToString(deterministic=True)
+            first = known.setdefault(value, name)
+            if first != name:
+                renamed[name] = first
+                continue
+        _rename(operation, renamed)
+        kept.append(operation)
+    copies = [type(operation).FromString(operation.SerializeToString()) for operation in kept]
+    del block.operations[:]
+    block.operations.extend(copies)
+
+
+def _literal(operation: Any) -> str | None:
+    """The name of a constant that stands in the program itself."""
+    if operation.type != "const":
+        return None
+    inside = operation.attributes["val"].WhichOneof("value") == "immediateValue"
+    return str(operation.outputs[0].name) if inside else None
+
+
+def _rename(operation: Any, renamed: Names) -> None:
+    for argument in operation.inputs.values():
+        for binding in argument.arguments:
+            if binding.WhichOneof("binding") == "name" and binding.name in renamed:
+                binding.name = renamed[binding.name]
