@@ -41,7 +41,8 @@ DROPPED = 0.1
 """Share of captions that are left out."""
 
 NOISY, NOISY_FROM = 0.5, 0.6
-"""Share of the times that are drawn from the noisy end, which begins there."""
+"""Share of the times that are drawn from the noisy end, where it is decided what is where, and
+where that end begins."""
 
 NOISE = {
     "beta_start": 0.00085,
@@ -182,19 +183,25 @@ class Examples:
 
 
 def diffusion_loss(
-    unet: nn.Module, noise_schedule: DDPMScheduler, latents: torch.Tensor, hidden: torch.Tensor
+    unet: nn.Module,
+    noise_schedule: DDPMScheduler,
+    latents: torch.Tensor,
+    hidden: torch.Tensor,
+    noisy: float = NOISY,
 ) -> torch.Tensor:
     """How far the U-Net is from the velocity of picture and noise."""
     noise, count = torch.randn_like(latents), len(latents)
     shares = torch.rand(count)
-    noisy = torch.rand(count) < NOISY
-    shares = torch.where(noisy, NOISY_FROM + (1 - NOISY_FROM) * shares, shares)
+    early = torch.rand(count) < noisy
+    shares = torch.where(early, NOISY_FROM + (1 - NOISY_FROM) * shares, shares)
     times = (shares * noise_schedule.config.num_train_timesteps).long()
     found = unet(noise_schedule.add_noise(latents, noise, times), times, hidden).sample
     return mse_loss(found, noise_schedule.get_velocity(latents, noise, times))
 
 
-def train_unet(pipeline: StableDiffusionPipeline, minutes: float, rate: float, out: Path) -> None:
+def train_unet(
+    pipeline: StableDiffusionPipeline, minutes: float, rate: float, noisy: float, out: Path
+) -> None:
     """Teach text encoder and U-Net together; the weights kept are a moving average."""
     unet, text = pipeline.unet.train(), pipeline.text_encoder.train()
     schedule = DDPMScheduler(**NOISE, clip_sample=False)
@@ -209,7 +216,7 @@ def train_unet(pipeline: StableDiffusionPipeline, minutes: float, rate: float, o
         latents, captions = examples.batch(BATCH)
         some, rows = torch.unique(captions, return_inverse=True)
         hidden = text(examples.ids[some]).last_hidden_state[rows]
-        loss = diffusion_loss(unet, schedule, latents, hidden)
+        loss = diffusion_loss(unet, schedule, latents, hidden, noisy)
         take_step(loss, optimizer, weights)
         with torch.no_grad():
             part = 1 - min(0.998, (step + 1) / (step + 10))
@@ -275,6 +282,7 @@ def main() -> None:
     parser.add_argument("--vae-minutes", type=float, default=6)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--noisy", type=float, default=NOISY, help="share of noisy times")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -307,7 +315,7 @@ def main() -> None:
         save(pipeline, options.out)
     for name in ("vae", "text_encoder", "unet"):
         print(f"{name}: {getattr(pipeline, name).num_parameters():,} parameters", flush=True)
-    train_unet(pipeline, options.minutes, options.rate, options.out)
+    train_unet(pipeline, options.minutes, options.rate, options.noisy, options.out)
     save(pipeline, options.out)
     print(f"{score(pipeline, 200):.1%} of 200 held-out prompts are drawn right")
 
