@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import zoo
+from zoo.formats.adapters import LowRank, read_adapters
 from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.coreml.branches import add_branches
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.traced import Axis, Input, write_traced
 from zoo.formats.options import read_options
+from zoo.formats.tensors import Tensors
 from zoo_stable_diffusion.config import DiffusionConfig, read_json, weights_of
 from zoo_stable_diffusion.model import BESIDE
 
@@ -58,6 +61,11 @@ class Target:
     system: str
     split: bool
 
+    @property
+    def old(self) -> bool:
+        """Whether it is for systems before iOS 18, which know no passes and no styles."""
+        return int(self.system.removeprefix("iOS")) < FUSED
+
 
 def read_target(recipe: zoo.Recipe, build: zoo.Build) -> Target:
     """What the build is made for, by its `minimum_os` and its options.
@@ -90,6 +98,25 @@ def _ios(recipe: zoo.Recipe, systems: str) -> int:
     )
 
 
+def read_styles(
+    recipe: zoo.Recipe, source: Path, adapters: Mapping[str, Path], target: Target
+) -> dict[str, dict[str, LowRank]]:
+    """What each LoRA style adds to which weight of the U-Net.
+
+    Raises:
+        RecipeError: there are styles, and the build is for a system that knows none.
+        IntegrityError: a style is damaged, or of another model.
+    """
+    if adapters and target.old:
+        raise zoo.RecipeError(
+            f"'{recipe.ref}' has the style '{min(adapters)}', and Core ML can choose one at run "
+            f"time since iOS {FUSED}",
+            hint=f'build for minimum_os = "iOS{FUSED}", or leave the styles out',
+        )
+    unet = Tensors(source / UNET, [weights_of(source, UNET)])
+    return read_adapters(adapters, unet.shapes)
+
+
 class Conversion:
     """The conversion of one pipeline.
 
@@ -99,6 +126,7 @@ class Conversion:
         source: its folder.
         workdir: where the packages go.
         target: what they are for.
+        styles: for each LoRA style, what it adds to which weight of the U-Net.
     """
 
     def __init__(
@@ -108,8 +136,10 @@ class Conversion:
         source: Path,
         workdir: Path,
         target: Target,
+        styles: Mapping[str, Mapping[str, LowRank]],
     ) -> None:
         self.config, self.source, self.workdir, self.target = config, source, workdir, target
+        self.styles = styles
         self.about = Metadata(
             description=f"{recipe.title}: {recipe.summary}",
             author=recipe.source.repo or "zoo",
@@ -181,6 +211,8 @@ class Conversion:
             inputs["text_embeds"] = Input((count, pooled), "float32")
             example += [torch.zeros(rows, 6), torch.zeros(rows, pooled)]
         self.write(UNet(unet), inputs, example, ["noise_pred"], UNET, self.wide_in_unet)
+        if self.styles:
+            add_branches(self.workdir / f"{UNET}{SUFFIX}", self.styles, "unet")
 
     def write_decoder(self) -> None:
         import torch

@@ -228,7 +228,7 @@ class _Rewriting:
         name, output = constant.outputs[0].name, constant.outputs[0]
         kind = next(kind for key, kind in KINDS.items() if key in values)
         if kind not in TWO_STEPS:
-            yield _operation(kind, name, values, [output])
+            yield make_operation(kind, name, values, [output])
             return
         mask = next(values[key] for key in ("data_mask", "indices_mask") if key in values)
         nonzero = next(values[key] for key in values if key.endswith("nonzero_data"))
@@ -236,9 +236,9 @@ class _Rewriting:
         between[0].type.CopyFrom(mask.type)
         between[1].type.CopyFrom(nonzero.type)
         between[1].type.tensorType.dataType = output.type.tensorType.dataType
-        yield _operation(kind, f"{name}_sparse", values, between)
+        yield make_operation(kind, f"{name}_sparse", values, between)
         names = {"mask": between[0].name, "nonzero_data": between[1].name}
-        yield _operation("constexpr_sparse_to_dense", name, names, [output])
+        yield make_operation("constexpr_sparse_to_dense", name, names, [output])
 
 
 KINDS = {
@@ -254,7 +254,7 @@ TWO_STEPS = (KINDS["data_mask"], KINDS["indices_mask"])
 """Operations that give a mask and the values where it is 1, and not yet the weight."""
 
 
-def _operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable[Any]) -> Any:
+def make_operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable[Any]) -> Any:
     """An operation of the protobuf; what it is given are values, or names of other results."""
     from coremltools.converters.mil.backend.mil import helper
     from coremltools.proto import MIL_pb2
@@ -268,6 +268,18 @@ def _operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable
     }
     attributes = {"name": helper.create_scalar_value(name)}
     return MIL_pb2.Operation(type=kind, inputs=inputs, attributes=attributes, outputs=outputs)
+
+
+def make_constant(name: str, value: Any) -> Any:
+    """The operation of the protobuf that a constant is."""
+    from coremltools.converters.mil.backend.mil import helper
+    from coremltools.proto import MIL_pb2
+
+    return MIL_pb2.Operation(
+        type="const",
+        attributes={"name": helper.create_scalar_value(name), "val": value},
+        outputs=[MIL_pb2.NamedValueType(name=name, type=value.type)],
+    )
 
 
 def encode_turned(array: Any, weight: Weight, scheme: Scheme) -> dict[str, Any]:
