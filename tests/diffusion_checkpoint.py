@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import PNDMScheduler, StableDiffusionPipeline
@@ -14,11 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "recipes" / "training"))
 import train_diffusion as training
 
 
-def make(folder: Path, unet: Any = None) -> Path:
-    """Write the pipeline below `folder`, with a U-Net of its own size or the given one.
-
-    Returns: the pipeline's own folder.
-    """
+def make(folder: Path) -> Path:
+    """Write the pipeline below `folder`; returns its own folder."""
     torch.manual_seed(0)
     (folder / "words").mkdir()
     tokenizer = training.make_tokenizer(folder / "words")
@@ -26,7 +22,7 @@ def make(folder: Path, unet: Any = None) -> Path:
         vae=training.make_vae(),
         text_encoder=training.make_text_encoder(tokenizer),
         tokenizer=tokenizer,
-        unet=unet or training.make_unet(),
+        unet=training.make_unet(),
         scheduler=PNDMScheduler(**training.NOISE, skip_prk_steps=True, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,

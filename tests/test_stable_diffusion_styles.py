@@ -1,4 +1,4 @@
-"""LoRA styles of Stable Diffusion as functions of one Core ML package, beside PyTorch's."""
+"""Styles of Stable Diffusion as functions of a Core ML package, and that package in two chunks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from coreml_builds import make_build, operations
 from coreml_programs import ct, mb
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -23,6 +23,7 @@ import zoo_stable_diffusion.coreml
 from zoo.check_speech import psnr
 from zoo.formats.adapters import LowRank, read_adapter
 from zoo.formats.coreml.branches import add_branches, is_branch
+from zoo.formats.coreml.chunks import chunk_paths, split_package
 from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.execute import Functions, ReferenceProgram
 from zoo.formats.coreml.package import Package
@@ -31,6 +32,7 @@ from zoo.formats.coreml.program import operations as operations_of
 from zoo.formats.coreml.streaming import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.tensors import Tensors
 from zoo.recipe import Build, Recipe, Source
+from zoo_stable_diffusion import coreml_components
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml import CoreMLStableDiffusion
 from zoo_stable_diffusion.coreml_components import Conversion, Target, read_styles
@@ -57,6 +59,18 @@ def make_unet() -> UNet2DConditionModel:
     )
 
 
+def make_vae() -> AutoencoderKL:
+    """Two levels in place of four: pictures of 16 x 16."""
+    torch.manual_seed(2)
+    return AutoencoderKL(
+        block_out_channels=(8, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+        sample_size=16,
+    )
+
+
 def write_style(folder: Path, unet: UNet2DConditionModel, targets: list[str], seed: int) -> Path:
     """A style of random numbers, written by diffusers and PEFT."""
     unet.add_adapter(LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=targets))
@@ -74,7 +88,10 @@ def write_style(folder: Path, unet: UNet2DConditionModel, targets: list[str], se
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return diffusion_checkpoint.make(tmp_path_factory.mktemp("pipeline"), make_unet())
+    made = diffusion_checkpoint.make(tmp_path_factory.mktemp("pipeline"))
+    make_unet().save_pretrained(made / "unet")
+    make_vae().save_pretrained(made / "vae")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -185,13 +202,14 @@ def test_what_a_call_costs_is_still_told(builds):
         assert weights > sum(p.numel() for p in make_unet().parameters())
 
 
-def test_split_attention_has_branches_of_convolutions(folder, styles, theirs, tmp_path):
-    recipe = Recipe(
+@pytest.fixture
+def recipe(folder) -> Recipe:
+    return Recipe(
         schema=1,
         family="stable-diffusion",
         title="Test",
         summary="for tests",
-        task="image-generation",
+        task="text-to-image",
         license="MIT",
         parameters=1,
         source=Source(folder=folder.name),
@@ -199,6 +217,9 @@ def test_split_attention_has_branches_of_convolutions(folder, styles, theirs, tm
         ref="test",
         home=folder.parent,
     )
+
+
+def test_split_attention_has_branches_of_convolutions(recipe, folder, styles, theirs, tmp_path):
     target = Target("iOS18", split=True)
     parts = read_styles(recipe, folder, styles, target)
     Conversion(recipe, read_diffusion_config(folder), folder, tmp_path, target, {}).write_unet()
@@ -243,6 +264,69 @@ def test_a_style_of_another_model_is_refused(folder, styles, tmp_path):
     save_file({**renamed, **with_text}, path)
     with pytest.raises(zoo.IntegrityError, match="zoo knows LoRA of the U-Net alone"):
         read_adapter(tmp_path / "deep", shapes)
+
+
+def in_chunks(build: Path, folder: Path) -> Path:
+    """A copy of a build, its U-Net split."""
+    shutil.copytree(build, folder)
+    split_package(unet_of(folder))
+    shutil.rmtree(unet_of(folder))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["whole", "palettes"])
+def test_two_chunks_draw_the_same_picture(builds, tmp_path, kind):
+    build = in_chunks(builds[kind], tmp_path / "build")
+    whole = (unet_of(builds[kind]) / WEIGHT_FILE).stat().st_size
+    halves = [(path / WEIGHT_FILE).stat().st_size for path in chunk_paths(unet_of(build))]
+    assert all(0.35 * whole < half < 0.65 * whole for half in halves)
+    assert sum(halves) < 1.01 * whole
+    with CoreMLStableDiffusion(builds[kind]) as one, CoreMLStableDiffusion(build) as two:
+        assert two.adapters == one.adapters
+        for name in ("night", None):
+            one.use(name)
+            two.use(name)
+            wide = {**DRAWING, "width": 32, "steps": 1}
+            for options in (DRAWING, wide):
+                same = [np.asarray(m.generate(PROMPT, **options), float) / 255 for m in (one, two)]
+                assert psnr(*same) > 45
+    told, of_whole = (
+        sum(o.parameters for o in cost(b, None).operations) for b in (build, builds[kind])
+    )
+    assert abs(told - of_whole) < 0.01 * of_whole
+
+
+def test_coremltools_takes_both_chunks(builds, tmp_path):
+    from coremltools.converters.mil.frontend.milproto.load import load
+
+    build = in_chunks(builds["whole"], tmp_path / "build")
+    for path in chunk_paths(unet_of(build)):
+        spec = ct.utils.load_spec(str(path))
+        program = load(spec, spec.specificationVersion, str((path / WEIGHT_FILE).parent))
+        assert set(program.functions) == {"main", *STYLES}
+        for described in spec.description.functions:
+            inputs = program.functions[described.name].inputs
+            assert list(inputs) == [feature.name for feature in described.input]
+            for feature in described.input:
+                ranges = feature.type.multiArrayType.shapeRange.sizeRanges
+                assert len(ranges) == len(inputs[feature.name].shape)
+                assert (ranges[0].lowerBound, ranges[0].upperBound) == (1, 2)
+
+
+def test_chunks_are_an_option_of_a_build(recipe, folder, builds, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        coreml_components,
+        "write_traced",
+        lambda *given, **more: shutil.copytree(unet_of(builds["whole"]), given[4]),
+    )
+    target = coreml_components.read_target(recipe, Build("coreml", options={"chunks": 2}))
+    Conversion(recipe, read_diffusion_config(folder), folder, tmp_path, target, {}).write_unet()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "unet_chunk1.mlpackage",
+        "unet_chunk2.mlpackage",
+    ]
+    with pytest.raises(zoo.RecipeError, match="chunks: must be one of 1, 2, not 3"):
+        coreml_components.read_target(recipe, Build("coreml", options={"chunks": 3}))
 
 
 W, X = programs.uniform(12, 8), programs.uniform(2, 3, 8)
@@ -303,3 +387,31 @@ def test_an_adapter_called_as_the_model_without_one_is_refused(tmp_path):
     package = written(tmp_path / "one.mlpackage", *LAYERS["linear"], X.shape)
     with pytest.raises(zoo.RecipeError, match="an adapter cannot be called 'main'"):
         add_branches(package, {"main": {"w": CHANGE}})
+
+
+def test_a_weight_that_both_chunks_read_is_in_both(tmp_path):
+    square = programs.uniform(16, 16) / 4
+
+    def twice(x):
+        weight = mb.const(val=square, name="w")
+        for number in range(4):
+            own = mb.linear(x=x, weight=square + number)
+            x = mb.tanh(x=mb.linear(x=own, weight=weight))
+        return x
+
+    package, x = tmp_path / "one.mlpackage", programs.uniform(2, 3, 16)
+    (wanted,) = programs.run(programs.write(package, twice, (2, 3, 16)), x)
+    first, second = map(ReferenceProgram, split_package(package))
+    (between,) = first.predict({"x": x}).items()
+    (found,) = second.predict(dict([between])).values()
+    assert np.abs(found - wanted).max() < 1e-5
+    for path in chunk_paths(package):
+        held = [o.outputs[0].name for o in operations_of(Package(path).function()[1])]
+        assert held.count("w") == 1
+        assert (path / WEIGHT_FILE).stat().st_size < 4 * square.nbytes
+
+
+def test_what_cannot_be_split_says_why(tmp_path):
+    package = programs.write(tmp_path / "one.mlpackage", lambda x: mb.linear(x=x, weight=W), (2, 8))
+    with pytest.raises(zoo.StepError, match="has no place near the half of its weights"):
+        split_package(package)

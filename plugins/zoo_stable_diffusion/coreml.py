@@ -13,9 +13,10 @@ from typing import Any
 
 import zoo
 from zoo.formats.coreml.branches import is_branch
+from zoo.formats.coreml.chain import open_functions
 from zoo.formats.coreml.components import compress_folder
 from zoo.formats.coreml.encoding import Scheme
-from zoo.formats.coreml.execute import Functions, Mode, Program, open_program
+from zoo.formats.coreml.execute import Mode, Program, open_program
 from zoo.formats.coreml.passes import Passes, read_passes
 from zoo.formats.coreml.weights import Role
 from zoo.images import Drawing, Step
@@ -49,7 +50,7 @@ class CoreMLStableDiffusion(StableDiffusionModel):
 
         self.encoders = [opened(name) for name in self.config.encoders]
         self.decoder, self.encoder = opened(DECODER), opened(ENCODER)
-        self._functions = Functions(folder / f"{UNET}{SUFFIX}", mode=mode)
+        self._functions = open_functions(folder / f"{UNET}{SUFFIX}", mode=mode)
         self.unet, self.adapters = self._functions.open(), tuple(self._functions.names[1:])
         levels = len(read_json(folder / UNET / "config.json")["block_out_channels"])
         self.multiple = self.config.factor * 2 ** (levels - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import zoo
 from zoo.formats.adapters import LowRank, read_adapters
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.branches import add_branches
+from zoo.formats.coreml.chunks import split_package
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.traced import Axis, Input, write_traced
 from zoo.formats.options import read_options
@@ -47,6 +49,9 @@ class DiffusionOptions:
             "by default fused where the system can"
         },
     )
+    chunks: Literal[1, 2] = field(
+        default=1, metadata={"doc": "packages that the U-Net is in; 2 for phones"}
+    )
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,12 @@ class Target:
     Attributes:
         system: the oldest, such as `iOS18`.
         split: whether attention is split into one product for each head.
+        chunks: how many packages the U-Net is in.
     """
 
     system: str
     split: bool
+    chunks: int = 1
 
     @property
     def old(self) -> bool:
@@ -84,7 +91,7 @@ def read_target(recipe: zoo.Recipe, build: zoo.Build) -> Target:
             hint=f'leave them out, or say minimum_os = "iOS{FUSED}"',
         )
     split = old or options.attention == "split-einsum"
-    return Target(f"iOS{min(number, FUSED)}", split)
+    return Target(f"iOS{min(number, FUSED)}", split, options.chunks)
 
 
 def _ios(recipe: zoo.Recipe, systems: str) -> int:
@@ -211,8 +218,12 @@ class Conversion:
             inputs["text_embeds"] = Input((count, pooled), "float32")
             example += [torch.zeros(rows, 6), torch.zeros(rows, pooled)]
         self.write(UNet(unet), inputs, example, ["noise_pred"], UNET, self.wide_in_unet)
+        package = self.workdir / f"{UNET}{SUFFIX}"
         if self.styles:
-            add_branches(self.workdir / f"{UNET}{SUFFIX}", self.styles, "unet")
+            add_branches(package, self.styles, "unet")
+        if self.target.chunks == 2:
+            split_package(package)
+            shutil.rmtree(package)
 
     def write_decoder(self) -> None:
         import torch

@@ -136,7 +136,7 @@ class _Rewriting:
     def run(self) -> Ledger:
         model = self.package.model.relative_to(self.package.path.resolve())
         folder = (self.out / model).parent
-        _copy_the_rest(self.package, self.out, model)
+        copy_the_rest(self.package, self.out, model)
         self.blobs = Blobs(folder / WEIGHTS, folder)
         schemes = {origin: self._scheme(weight) for origin, weight in self.weights.items()}
         for _, block in blocks(self.package):
@@ -179,7 +179,7 @@ class _Rewriting:
             if origin is not None and schemes.get(origin, Scheme()) != Scheme():
                 made += self._restored(operation, self._compressed(origin, schemes[origin]))
                 continue
-            for each in _values(operation):
+            for each in values_of(operation):
                 self._copy(each)
             made.append(operation)
         copies = [type(operation).FromString(operation.SerializeToString()) for operation in made]
@@ -317,7 +317,7 @@ def stored_types(weight: Weight, scheme: Scheme) -> dict[str, str]:
     }
 
 
-def _values(operation: Any) -> Iterator[Any]:
+def values_of(operation: Any) -> Iterator[Any]:
     """All constants that an operation holds itself."""
     yield from operation.attributes.values()
     for argument in operation.inputs.values():
@@ -342,7 +342,7 @@ def _require_ios18(package: Package) -> None:
         )
 
 
-def _copy_the_rest(package: Package, out: Path, model: Path) -> None:
+def copy_the_rest(package: Package, out: Path, model: Path) -> None:
     """Copy the package without its program and its constants.
 
     Raises:
