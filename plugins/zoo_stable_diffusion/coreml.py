@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from zoo.formats.coreml.branches import is_branch
+from zoo.formats.coreml.chain import open_functions
 from zoo.formats.coreml.components import compress_folder
 from zoo.formats.coreml.encoding import Scheme
 from zoo.formats.coreml.execute import Mode, Program, open_program
@@ -26,6 +28,7 @@ from zoo_stable_diffusion.coreml_components import (
     SUFFIX,
     UNET,
     Conversion,
+    read_styles,
     read_target,
 )
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
@@ -47,7 +50,8 @@ class CoreMLStableDiffusion(StableDiffusionModel):
 
         self.encoders = [opened(name) for name in self.config.encoders]
         self.decoder, self.encoder = opened(DECODER), opened(ENCODER)
-        self.unet = opened(UNET)
+        self._functions = open_functions(folder / f"{UNET}{SUFFIX}", mode=mode)
+        self.unet, self.adapters = self._functions.open(), tuple(self._functions.names[1:])
         levels = len(read_json(folder / UNET / "config.json")["block_out_channels"])
         self.multiple = self.config.factor * 2 ** (levels - 1)
 
@@ -100,9 +104,12 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         found = _joined([self.encoder.predict({"x": row[None]}) for row in pictures], "latent")
         return found[:, : self.config.channels]
 
+    def switch(self, adapter: str | None) -> None:
+        self.unet = self._functions.open(adapter)
+
     def close(self) -> None:
         super().close()
-        del self.encoders, self.decoder, self.encoder, self.unet
+        del self.encoders, self.decoder, self.encoder, self.unet, self._functions
 
 
 def _parts(count: int) -> list[tuple[int, int]]:
@@ -117,12 +124,18 @@ def _joined(found: Sequence[Mapping[str, Any]], name: str) -> Any:
 
 @zoo.hookimpl
 def convert(
-    recipe: zoo.Recipe, build: zoo.Build, source: Path, workdir: Path, progress: zoo.Progress
+    recipe: zoo.Recipe,
+    build: zoo.Build,
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    progress: zoo.Progress,
 ) -> Path:
     target, config = read_target(recipe, build), read_diffusion_config(source)
     if build.optimize:
         read_passes(recipe, build)
-    Conversion(recipe, config, source, workdir, target).run(progress)
+    styles = read_styles(recipe, source, adapters, target)
+    Conversion(recipe, config, source, workdir, target, styles).run(progress)
     return workdir
 
 
@@ -136,13 +149,16 @@ def optimize(
 
 
 class WithoutVAE(Passes):
-    """Passes that leave the autoencoder as it is: what it loses is seen in every picture."""
+    """Passes that leave the autoencoder as it is: what it loses is seen in every picture.
+
+    Styles are left too: what they add is small, and learned beside weights that are not compressed.
+    """
 
     def __init__(self, passes: Passes) -> None:
         super().__init__(passes.store, passes.prune, passes.mixed)
 
     def scheme(self, role: Role, name: str) -> Scheme:
-        if name.startswith((f"{DECODER}/", f"{ENCODER}/")):
+        if name.startswith((f"{DECODER}/", f"{ENCODER}/")) or is_branch(name):
             return Scheme()
         return super().scheme(role, name)
 

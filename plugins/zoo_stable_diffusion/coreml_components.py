@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import zoo
+from zoo.formats.adapters import LowRank, read_adapters
 from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.coreml.branches import add_branches
+from zoo.formats.coreml.chunks import split_package
 from zoo.formats.coreml.streaming import Metadata
 from zoo.formats.coreml.traced import Axis, Input, write_traced
 from zoo.formats.options import read_options
+from zoo.formats.tensors import Tensors
 from zoo_stable_diffusion.config import DiffusionConfig, read_json, weights_of
 from zoo_stable_diffusion.model import BESIDE
 
@@ -44,6 +49,9 @@ class DiffusionOptions:
             "by default fused where the system can"
         },
     )
+    chunks: Literal[1, 2] = field(
+        default=1, metadata={"doc": "packages that the U-Net is in; 2 for phones"}
+    )
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,17 @@ class Target:
     Attributes:
         system: the oldest, such as `iOS18`.
         split: whether attention is split into one product for each head.
+        chunks: how many packages the U-Net is in.
     """
 
     system: str
     split: bool
+    chunks: int = 1
+
+    @property
+    def old(self) -> bool:
+        """Whether it is for systems before iOS 18, which know no passes and no styles."""
+        return int(self.system.removeprefix("iOS")) < FUSED
 
 
 def read_target(recipe: zoo.Recipe, build: zoo.Build) -> Target:
@@ -76,7 +91,7 @@ def read_target(recipe: zoo.Recipe, build: zoo.Build) -> Target:
             hint=f'leave them out, or say minimum_os = "iOS{FUSED}"',
         )
     split = old or options.attention == "split-einsum"
-    return Target(f"iOS{min(number, FUSED)}", split)
+    return Target(f"iOS{min(number, FUSED)}", split, options.chunks)
 
 
 def _ios(recipe: zoo.Recipe, systems: str) -> int:
@@ -90,6 +105,25 @@ def _ios(recipe: zoo.Recipe, systems: str) -> int:
     )
 
 
+def read_styles(
+    recipe: zoo.Recipe, source: Path, adapters: Mapping[str, Path], target: Target
+) -> dict[str, dict[str, LowRank]]:
+    """What each LoRA style adds to which weight of the U-Net.
+
+    Raises:
+        RecipeError: there are styles, and the build is for a system that knows none.
+        IntegrityError: a style is damaged, or of another model.
+    """
+    if adapters and target.old:
+        raise zoo.RecipeError(
+            f"'{recipe.ref}' has the style '{min(adapters)}', and Core ML can choose one at run "
+            f"time since iOS {FUSED}",
+            hint=f'build for minimum_os = "iOS{FUSED}", or leave the styles out',
+        )
+    unet = Tensors(source / UNET, [weights_of(source, UNET)])
+    return read_adapters(adapters, unet.shapes)
+
+
 class Conversion:
     """The conversion of one pipeline.
 
@@ -99,6 +133,7 @@ class Conversion:
         source: its folder.
         workdir: where the packages go.
         target: what they are for.
+        styles: for each LoRA style, what it adds to which weight of the U-Net.
     """
 
     def __init__(
@@ -108,8 +143,10 @@ class Conversion:
         source: Path,
         workdir: Path,
         target: Target,
+        styles: Mapping[str, Mapping[str, LowRank]],
     ) -> None:
         self.config, self.source, self.workdir, self.target = config, source, workdir, target
+        self.styles = styles
         self.about = Metadata(
             description=f"{recipe.title}: {recipe.summary}",
             author=recipe.source.repo or "zoo",
@@ -181,6 +218,12 @@ class Conversion:
             inputs["text_embeds"] = Input((count, pooled), "float32")
             example += [torch.zeros(rows, 6), torch.zeros(rows, pooled)]
         self.write(UNet(unet), inputs, example, ["noise_pred"], UNET, self.wide_in_unet)
+        package = self.workdir / f"{UNET}{SUFFIX}"
+        if self.styles:
+            add_branches(package, self.styles, "unet")
+        if self.target.chunks == 2:
+            split_package(package)
+            shutil.rmtree(package)
 
     def write_decoder(self) -> None:
         import torch

@@ -75,6 +75,12 @@ def read_adapter(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     parts: dict[str, dict[str, str]] = {}
     for tensor in tensors.shapes:
         match = pattern.fullmatch(tensor)
+        if match is None and tensor.startswith("text_encoder"):
+            raise IntegrityError(
+                f"the adapter {folder} changes the text encoder too ('{tensor}'), and zoo knows "
+                "LoRA of the U-Net alone",
+                "take one that was trained on the U-Net alone, or save its U-Net's part by itself",
+            )
         if match is None:
             raise IntegrityError(f"'{tensor}' in {folder / name} is no part of a LoRA adapter")
         part = {"down": "a", "up": "b"}.get(match["part"], match["part"].lower())

@@ -26,14 +26,15 @@ class Blobs:
     Args:
         path: the `weight.bin` to make.
         folder: that of the model file, from which the program names it.
+        append: whether to keep the constants that the file has already.
     """
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, *, append: bool = False) -> None:
         load_coremltools()
         from coremltools.libmilstoragepython import _BlobStorageWriter
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = _BlobStorageWriter(str(path))
+        self._writer = _BlobStorageWriter(str(path), truncate_file=not append)
         self._name = MODEL_PATH + path.relative_to(folder).as_posix()
 
     def add(self, array: Any, type_name: str) -> Any:

@@ -71,6 +71,10 @@ class Functions:
         self.names = self._package.functions
         """Their names, the default one first."""
 
+    def inputs(self, name: str | None = None) -> list[str]:
+        """The names of a function's inputs."""
+        return [feature.name for feature in self._package.function(name)[0].input]
+
     def open(self, name: str | None = None) -> Program:
         """A function ready to run, as `open_program` gives it."""
         if sys.platform == "darwin":

@@ -136,7 +136,7 @@ class _Rewriting:
     def run(self) -> Ledger:
         model = self.package.model.relative_to(self.package.path.resolve())
         folder = (self.out / model).parent
-        _copy_the_rest(self.package, self.out, model)
+        copy_the_rest(self.package, self.out, model)
         self.blobs = Blobs(folder / WEIGHTS, folder)
         schemes = {origin: self._scheme(weight) for origin, weight in self.weights.items()}
         for _, block in blocks(self.package):
@@ -179,7 +179,7 @@ class _Rewriting:
             if origin is not None and schemes.get(origin, Scheme()) != Scheme():
                 made += self._restored(operation, self._compressed(origin, schemes[origin]))
                 continue
-            for each in _values(operation):
+            for each in values_of(operation):
                 self._copy(each)
             made.append(operation)
         copies = [type(operation).FromString(operation.SerializeToString()) for operation in made]
@@ -228,7 +228,7 @@ class _Rewriting:
         name, output = constant.outputs[0].name, constant.outputs[0]
         kind = next(kind for key, kind in KINDS.items() if key in values)
         if kind not in TWO_STEPS:
-            yield _operation(kind, name, values, [output])
+            yield make_operation(kind, name, values, [output])
             return
         mask = next(values[key] for key in ("data_mask", "indices_mask") if key in values)
         nonzero = next(values[key] for key in values if key.endswith("nonzero_data"))
@@ -236,9 +236,9 @@ class _Rewriting:
         between[0].type.CopyFrom(mask.type)
         between[1].type.CopyFrom(nonzero.type)
         between[1].type.tensorType.dataType = output.type.tensorType.dataType
-        yield _operation(kind, f"{name}_sparse", values, between)
+        yield make_operation(kind, f"{name}_sparse", values, between)
         names = {"mask": between[0].name, "nonzero_data": between[1].name}
-        yield _operation("constexpr_sparse_to_dense", name, names, [output])
+        yield make_operation("constexpr_sparse_to_dense", name, names, [output])
 
 
 KINDS = {
@@ -254,7 +254,7 @@ TWO_STEPS = (KINDS["data_mask"], KINDS["indices_mask"])
 """Operations that give a mask and the values where it is 1, and not yet the weight."""
 
 
-def _operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable[Any]) -> Any:
+def make_operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable[Any]) -> Any:
     """An operation of the protobuf; what it is given are values, or names of other results."""
     from coremltools.converters.mil.backend.mil import helper
     from coremltools.proto import MIL_pb2
@@ -268,6 +268,18 @@ def _operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable
     }
     attributes = {"name": helper.create_scalar_value(name)}
     return MIL_pb2.Operation(type=kind, inputs=inputs, attributes=attributes, outputs=outputs)
+
+
+def make_constant(name: str, value: Any) -> Any:
+    """The operation of the protobuf that a constant is."""
+    from coremltools.converters.mil.backend.mil import helper
+    from coremltools.proto import MIL_pb2
+
+    return MIL_pb2.Operation(
+        type="const",
+        attributes={"name": helper.create_scalar_value(name), "val": value},
+        outputs=[MIL_pb2.NamedValueType(name=name, type=value.type)],
+    )
 
 
 def encode_turned(array: Any, weight: Weight, scheme: Scheme) -> dict[str, Any]:
@@ -305,7 +317,7 @@ def stored_types(weight: Weight, scheme: Scheme) -> dict[str, str]:
     }
 
 
-def _values(operation: Any) -> Iterator[Any]:
+def values_of(operation: Any) -> Iterator[Any]:
     """All constants that an operation holds itself."""
     yield from operation.attributes.values()
     for argument in operation.inputs.values():
@@ -330,7 +342,7 @@ def _require_ios18(package: Package) -> None:
         )
 
 
-def _copy_the_rest(package: Package, out: Path, model: Path) -> None:
+def copy_the_rest(package: Package, out: Path, model: Path) -> None:
     """Copy the package without its program and its constants.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -42,6 +43,7 @@ def kernels(modules: list[ModuleType]) -> dict[str, Callable[..., Any]]:
     return found
 
 
+@cache
 def wanted(kernel: Callable[..., Any]) -> dict[str, Callable[[Any], Any] | None]:
     """For each argument of a kernel, what turns a value into the form that it wants."""
     arguments = inspect.signature(kernel).parameters.values()
