@@ -13,10 +13,8 @@ from typing import Any
 
 import zoo
 from zoo.formats.coreml.components import compress_folder
-from zoo.formats.coreml.encoding import Scheme
 from zoo.formats.coreml.execute import Mode, Program, open_program
-from zoo.formats.coreml.passes import Passes, read_passes
-from zoo.formats.coreml.weights import Role
+from zoo.formats.coreml.passes import read_passes
 from zoo.images import Drawing, Step
 from zoo_stable_diffusion.config import read_diffusion_config, read_json
 from zoo_stable_diffusion.coreml_components import (
@@ -28,6 +26,7 @@ from zoo_stable_diffusion.coreml_components import (
     Conversion,
     read_target,
 )
+from zoo_stable_diffusion.coreml_passes import MixedDrawing, WithoutVAE, read_prompts
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 
 
@@ -121,7 +120,9 @@ def convert(
 ) -> Path:
     target, config = read_target(recipe, build), read_diffusion_config(source)
     if build.optimize:
-        read_passes(recipe, build)
+        passes = read_passes(recipe, build, MixedDrawing)
+        if isinstance(passes.mixed, MixedDrawing):
+            read_prompts(recipe, passes.mixed)
     Conversion(recipe, config, source, workdir, target).run(progress)
     return workdir
 
@@ -131,20 +132,14 @@ def optimize(
     recipe: zoo.Recipe, build: zoo.Build, converted: Path, workdir: Path, progress: zoo.Progress
 ) -> Path:
     read_target(recipe, build)
-    passes = WithoutVAE(read_passes(recipe, build))
-    return compress_folder(passes, converted, workdir, progress, f"'{recipe.ref}'")
+    passes, choice = read_passes(recipe, build, MixedDrawing), None
+    if isinstance(passes.mixed, MixedDrawing):
+        from zoo_stable_diffusion.coreml_mixed import choose_bits
 
-
-class WithoutVAE(Passes):
-    """Passes that leave the autoencoder as it is: what it loses is seen in every picture."""
-
-    def __init__(self, passes: Passes) -> None:
-        super().__init__(passes.store, passes.prune, passes.mixed)
-
-    def scheme(self, role: Role, name: str) -> Scheme:
-        if name.startswith((f"{DECODER}/", f"{ENCODER}/")):
-            return Scheme()
-        return super().scheme(role, name)
+        passes, choice = choose_bits(recipe, passes.mixed, converted, progress)
+    return compress_folder(
+        WithoutVAE(passes), converted, workdir, progress, f"'{recipe.ref}'", choice
+    )
 
 
 @zoo.hookimpl
