@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from coreml_builds import make_build
 
+import zoo
 import zoo_stable_diffusion.mlx
 from zoo.metrics import psnr
 from zoo_stable_diffusion.mlx import MLXStableDiffusion
@@ -51,3 +52,10 @@ def test_a_quantized_build_is_near(folder, theirs, tmp_path, bits, least):
     found, wanted = MLXStableDiffusion(build).parts(PROMPT), theirs.parts(PROMPT)
     assert least < psnr(found["unet"], wanted["unet"]) < least + 40
     assert np.abs(found["vae_decoder"] - wanted["vae_decoder"]).max() < 1e-3
+
+
+def test_a_group_that_divides_no_layer_is_refused(tmp_path):
+    step = {"kind": "quantize", "bits": 4, "group_size": 128}
+    tiny = diffusion_checkpoint.make_tiny(tmp_path)
+    with pytest.raises(zoo.RecipeError, match="128 divides the width of no layer of 'test' in 'te"):
+        make_build(zoo_stable_diffusion.mlx, tiny, tmp_path / "build", step)

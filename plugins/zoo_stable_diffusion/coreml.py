@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.coreml.branches import is_branch
 from zoo.formats.coreml.chain import open_functions
 from zoo.formats.coreml.components import compress_folder
-from zoo.formats.coreml.encoding import Scheme
 from zoo.formats.coreml.execute import Mode, Program, open_program
-from zoo.formats.coreml.passes import Passes, read_passes
-from zoo.formats.coreml.weights import Role
+from zoo.formats.coreml.passes import read_passes
 from zoo.images import Drawing, Step
 from zoo_stable_diffusion.config import read_diffusion_config, read_json
 from zoo_stable_diffusion.coreml_components import (
@@ -31,6 +28,7 @@ from zoo_stable_diffusion.coreml_components import (
     read_styles,
     read_target,
 )
+from zoo_stable_diffusion.coreml_passes import MixedDrawing, WithoutVAE, read_prompts
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 
 
@@ -133,7 +131,9 @@ def convert(
 ) -> Path:
     target, config = read_target(recipe, build), read_diffusion_config(source)
     if build.optimize:
-        read_passes(recipe, build)
+        passes = read_passes(recipe, build, MixedDrawing)
+        if isinstance(passes.mixed, MixedDrawing):
+            read_prompts(recipe, passes.mixed)
     styles = read_styles(recipe, source, adapters, target)
     Conversion(recipe, config, source, workdir, target, styles).run(progress)
     return workdir
@@ -144,23 +144,14 @@ def optimize(
     recipe: zoo.Recipe, build: zoo.Build, converted: Path, workdir: Path, progress: zoo.Progress
 ) -> Path:
     read_target(recipe, build)
-    passes = WithoutVAE(read_passes(recipe, build))
-    return compress_folder(passes, converted, workdir, progress, f"'{recipe.ref}'")
+    passes, choice = read_passes(recipe, build, MixedDrawing), None
+    if isinstance(passes.mixed, MixedDrawing):
+        from zoo_stable_diffusion.coreml_mixed import choose_bits
 
-
-class WithoutVAE(Passes):
-    """Passes that leave the autoencoder as it is: what it loses is seen in every picture.
-
-    Styles are left too: what they add is small, and learned beside weights that are not compressed.
-    """
-
-    def __init__(self, passes: Passes) -> None:
-        super().__init__(passes.store, passes.prune, passes.mixed)
-
-    def scheme(self, role: Role, name: str) -> Scheme:
-        if name.startswith((f"{DECODER}/", f"{ENCODER}/")) or is_branch(name):
-            return Scheme()
-        return super().scheme(role, name)
+        passes, choice = choose_bits(recipe, passes.mixed, converted, progress)
+    return compress_folder(
+        WithoutVAE(passes), converted, workdir, progress, f"'{recipe.ref}'", choice
+    )
 
 
 @zoo.hookimpl

@@ -131,7 +131,8 @@ def optimize(
         left = _quantize(module, bits, group)
         if left is None:
             raise zoo.RecipeError(
-                f"no layer of '{recipe.ref}' in '{component}' is as wide as a group of {group}",
+                f"a group of {group} divides the width of no layer of '{recipe.ref}' in "
+                f"'{component}'",
                 hint="give a smaller group_size",
             )
         kept += [f"{component}.{name}" for name in left]

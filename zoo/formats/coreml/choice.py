@@ -9,7 +9,7 @@ from zoo.formats.coreml.encoding import FULL, Scheme
 from zoo.formats.coreml.passes import Palettize, Target
 from zoo.formats.coreml.program import Weight, weights_of, width
 from zoo.formats.coreml.rewrite import SMALLEST
-from zoo.formats.coreml.sensitivity import Candidate, Choice, Harm, choose
+from zoo.formats.coreml.sensitivity import ROUNDS, Candidate, Choice, Harm, choose
 from zoo.progress import Progress
 
 CHOICES = (2, 3, 4, 6, 8)
@@ -25,6 +25,7 @@ def choose_for_package(
     group_size: int | None = None,
     target: Target = "gpu",
     smallest: int = SMALLEST,
+    rounds: int = ROUNDS,
     part: str = "",
 ) -> tuple[Palettize, Choice]:
     """The palettes that harm a model least, within a budget.
@@ -51,6 +52,8 @@ def choose_for_package(
         choices: the numbers of bits to choose from.
         group_size, target: as for `Palettize`.
         smallest: weights with fewer entries stay as they are, as in `compress_package`.
+        rounds: of exchanges between weights, at most; 0 where the harm at a few inputs says no more
+            of all weights together than of each alone.
         part: as for `compress_package`.
 
     Returns: the pass with the option `layers`, for `Passes`, and what was measured. The constants
@@ -77,6 +80,7 @@ def choose_for_package(
         int(bits_per_weight * total) - rest,
         harm,
         lambda done, trials: progress.update(done, trials, "trials"),
+        rounds,
     )
     layers = {"*": FULL, **choice.bits}  # what is no candidate stays
     return Palettize(group_size=group_size, target=target, layers=layers), choice

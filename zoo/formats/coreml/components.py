@@ -9,13 +9,19 @@ from zoo.errors import RecipeError
 from zoo.formats.coreml.ledger import tell
 from zoo.formats.coreml.passes import Passes
 from zoo.formats.coreml.rewrite import compress_package, compress_packages
+from zoo.formats.coreml.sensitivity import Choice
 from zoo.progress import Progress
 
 SUFFIX = ".mlpackage"
 
 
 def compress_folder(
-    passes: Passes, converted: Path, workdir: Path, progress: Progress, named: str = "the model"
+    passes: Passes,
+    converted: Path,
+    workdir: Path,
+    progress: Progress,
+    named: str = "the model",
+    choice: Choice | None = None,
 ) -> Path:
     """Compress every package of a converted model, and copy what else it has.
 
@@ -28,13 +34,14 @@ def compress_folder(
         workdir: where to write.
         progress: is told the bytes, the bits per weight and what was skipped.
         named: the recipe, for messages.
+        choice: what a family measured when it chose the passes' bits itself, with
+            `choose_for_package`; the ledger keeps it.
 
     Returns: `workdir`. The ledger is among its files.
 
     Raises:
-        RecipeError: the pass is `mixed`, which is for families that call `choose_for_package`
-            themselves; there is no package, one is for a system before iOS 18, or a pattern in
-            `layers` matches nothing.
+        RecipeError: the pass is `mixed`, whose bits the family has not chosen; there is no
+            package, one is for a system before iOS 18, or a pattern in `layers` matches nothing.
         IntegrityError: a package is damaged.
     """
     if passes.mixed is not None:
@@ -53,6 +60,8 @@ def compress_folder(
     else:
         parts = {part_name(path, converted): (path, out) for path, out in targets.items()}
         ledger = compress_packages(parts, passes, progress=progress)
+    if choice is not None and passes.store is not None:
+        ledger.figures, ledger.layers = choice.figures, passes.store.layers
     ledger.write(workdir)
     tell(ledger, progress)
     return workdir

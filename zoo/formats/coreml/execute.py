@@ -92,6 +92,8 @@ class ReferenceProgram:
         function: its name; `None` for the default one.
         mode: `fp16` rounds as Core ML's float16 does, `fp32` does not round.
         constants: those of the package, when another function of it is open already.
+        bounded: whether a flexible axis ends where the package says; what is computed of more rows
+            than Core ML is to prepare for is the same for each.
 
     Raises:
         IntegrityError: the package is damaged, or has an operation that is not known.
@@ -106,12 +108,13 @@ class ReferenceProgram:
         function: str | None = None,
         mode: Mode = "fp16",
         constants: Constants | None = None,
+        bounded: bool = True,
     ) -> None:
         _require_torch()
         from zoo.formats.coreml.steps import compile_block
 
         constants = constants or Constants(Package(path))
-        self.name = path.name
+        self.name, self._bounded = path.name, bounded
         self._interface, block = constants.package.function(function)
         self._steps = compile_block(constants, block, rounds=mode == "fp16")
         self._inputs = {feature.name: feature.type for feature in self._interface.input}
@@ -158,7 +161,7 @@ class ReferenceProgram:
         if unknown := inputs.keys() - self._inputs.keys():
             raise InputError(f"{self.name} has no input '{min(unknown)}'")
         for key, value in inputs.items():
-            allowed = _allowed_shape(self._inputs[key].multiArrayType)
+            allowed = _allowed_shape(self._inputs[key].multiArrayType, self._bounded)
             sizes = zip(value.shape, allowed, strict=False)
             if len(allowed) != value.ndim or not all(a <= size <= b for size, (a, b) in sizes):
                 wanted = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in allowed)
@@ -167,13 +170,14 @@ class ReferenceProgram:
                 )
 
 
-def _allowed_shape(array: Any) -> list[tuple[float, float]]:
+def _allowed_shape(array: Any, bounded: bool) -> list[tuple[float, float]]:
     """The least and the greatest length of each axis."""
     if not array.shapeRange.sizeRanges:
         return [(int(size), int(size)) for size in array.shape]
+    ranges = [(int(r.lowerBound), int(r.upperBound)) for r in array.shapeRange.sizeRanges]
     return [
-        (int(r.lowerBound), int(r.upperBound) if r.upperBound >= 0 else float("inf"))
-        for r in array.shapeRange.sizeRanges
+        (least, most if most >= 0 and (bounded or most == least) else float("inf"))
+        for least, most in ranges
     ]
 
 

@@ -20,7 +20,7 @@ from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.coreml.decoder import write_decoder
 from zoo.formats.coreml.ledger import LEDGER_FILE, tell
-from zoo.formats.coreml.passes import Passes, read_passes
+from zoo.formats.coreml.passes import MixedText, Passes, read_passes
 from zoo.formats.coreml.sensitivity import Choice
 from zoo.formats.coreml.spec import SPEC_FILE, DecoderOptions, DecoderSpec, read_spec
 from zoo.formats.coreml.streaming import Metadata
@@ -86,7 +86,7 @@ def compress_decoder(
     laid = (converted / ADAPTERS).glob("*")
     adapters = {folder.name: folder for folder in sorted(laid)}
     choice: Choice | None = None
-    if passes.mixed is not None:
+    if isinstance(passes.mixed, MixedText):
         from zoo.formats.coreml.mixed import choose_bits
 
         passes, choice = choose_bits(recipe, spec, converted, passes.mixed, workdir, progress)

@@ -14,7 +14,7 @@ from zoo.formats.coreml.decoder import write_decoder
 from zoo.formats.coreml.encoding import FULL, Scheme, plain_name
 from zoo.formats.coreml.execute import ReferenceProgram
 from zoo.formats.coreml.package import Package
-from zoo.formats.coreml.passes import Mixed, Palettize, Passes
+from zoo.formats.coreml.passes import Mixed, MixedText, Palettize, Passes
 from zoo.formats.coreml.sensitivity import Candidate, Choice, choose
 from zoo.formats.coreml.spec import DecoderSpec
 from zoo.formats.coreml.streaming import Metadata
@@ -33,7 +33,7 @@ def choose_bits(
     recipe: Recipe,
     spec: DecoderSpec,
     source: Path,
-    options: Mixed,
+    options: MixedText,
     workdir: Path,
     progress: Progress,
 ) -> tuple[Passes, Choice]:

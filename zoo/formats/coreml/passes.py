@@ -144,14 +144,15 @@ class Prune:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Palettes whose bits are chosen for each weight, by the harm measured on a text."""
+    """Palettes whose bits are chosen for each weight, by the harm that its family measures."""
 
     bits_per_weight: float = field(metadata={"doc": "most bits of each weight, on average"})
-    calibration: str = field(metadata={"doc": "a text beside the recipe, other than the check's"})
+    calibration: str = field(
+        metadata={"doc": "a file beside the recipe to measure on, other than the check's"}
+    )
     choices: tuple[int, ...] = field(
         default=(2, 3, 4, 6, 8), metadata={"doc": "the numbers of bits to choose from"}
     )
-    tokens: int = field(default=512, metadata={"doc": "tokens of the text to read", "minimum": 16})
     group_size: int | None = field(default=None, metadata={"doc": "as for palettize"})
     target: Target = field(default="gpu", metadata={"doc": "as for palettize"})
 
@@ -162,6 +163,13 @@ class Mixed:
             yield "bits_per_weight", f"must be above 0 and at most 16, not {self.bits_per_weight}"
         if not confined(self.calibration):
             yield "calibration", f"must stay beside the recipe, not '{self.calibration}'"
+
+
+@dataclass(frozen=True)
+class MixedText(Mixed):
+    """As language models measure it: on a text."""
+
+    tokens: int = field(default=512, metadata={"doc": "tokens of the text to read", "minimum": 16})
 
 
 class Passes:
@@ -196,19 +204,23 @@ KINDS: dict[str, type[Any]] = {
     "prune": Prune,
     "quantize": Quantize,
     "palettize": Palettize,
-    "mixed": Mixed,
+    "mixed": MixedText,
 }
 ORDERS = [*([kind] for kind in KINDS), ["prune", "quantize"], ["prune", "palettize"]]
 
 
-def read_passes(recipe: Recipe, build: Build) -> Passes:
+def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) -> Passes:
     """The passes that the build asks for: at most one that prunes, then one that stores.
+
+    Args:
+        mixed: the options of the pass `mixed` in this family.
 
     Raises:
         RecipeError: a pass that does not exist, wrong options, or an order that cannot be.
     """
     kinds = [step.kind for step in build.optimize]
-    found = [_read(recipe, step.kind, step.options) for step in build.optimize]
+    known = {**KINDS, "mixed": mixed}
+    found = [_read(recipe, step.kind, step.options, known) for step in build.optimize]
     if kinds not in ORDERS:
         raise RecipeError(
             f"'{recipe.ref}' asks coreml for {', '.join(kinds)}: it can prune, then quantize or "
@@ -219,12 +231,14 @@ def read_passes(recipe: Recipe, build: Build) -> Passes:
     return Passes(store, by_kind.get("prune"), by_kind.get("mixed"))
 
 
-def _read(recipe: Recipe, kind: str, given: Mapping[str, Any]) -> Any:
-    if kind not in KINDS:
-        close = schema.suggest(kind, KINDS) or f"; it has {', '.join(KINDS)}"
+def _read(
+    recipe: Recipe, kind: str, given: Mapping[str, Any], known: Mapping[str, type[Any]]
+) -> Any:
+    if kind not in known:
+        close = schema.suggest(kind, known) or f"; it has {', '.join(known)}"
         raise RecipeError(f"'{recipe.ref}' asks coreml for '{kind}'{close}")
     problems = schema.Problems()
-    options = schema.read(KINDS[kind], given, problems)
+    options = schema.read(known[kind], given, problems)
     if options is None or problems.found:
         raise RecipeError(f"'{recipe.ref}' has a wrong pass '{kind}':", tuple(problems.found))
     return options

@@ -1,0 +1,134 @@
+"""The pass `mixed` of Stable Diffusion: bits chosen by the harm to what its U-Net finds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import diffusion_checkpoint
+import pytest
+from coreml_builds import make_build
+
+import zoo
+import zoo_stable_diffusion.coreml
+from zoo.formats.coreml.ledger import LEDGER_FILE
+from zoo.progress import Progress
+from zoo.recipe import Build, Optimization, Recipe, Source
+from zoo_stable_diffusion.coreml import CoreMLStableDiffusion, optimize
+
+PROMPTS = "a red circle\n\na small blue ring\n"
+MIXED = {"kind": "mixed", "calibration": "prompts.txt", "prompts": 1}
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory) -> Path:
+    """A converted pipeline, with its calibration beside it."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    source = diffusion_checkpoint.make_tiny(folder)
+    (folder / "prompts.txt").write_text(PROMPTS)
+    (folder / "empty.txt").write_text("\n \n")
+    build = make_build(zoo_stable_diffusion.coreml, source, folder / "build")
+    return shutil.move(build, folder / "converted")
+
+
+def compress(converted: Path, workdir: Path, **options: Any) -> Path:
+    """What the hook `optimize` makes of the converted pipeline with one pass."""
+    step = dict(options)
+    build = Build("coreml", (Optimization(step.pop("kind"), step),))
+    recipe = Recipe(
+        schema=1, family="stable-diffusion", title="Test", summary="for tests",
+        task="text-to-image", license="MIT", parameters=1, source=Source(folder="whole"),
+        build={"coreml": build}, defaults={"guidance": 3.0}, ref="test", home=converted.parent,
+    )  # fmt: skip
+    workdir.mkdir()
+    return optimize(recipe, build, converted, workdir, Progress("optimize"))
+
+
+def ledger(build: Path) -> dict[str, Any]:
+    return json.loads((build / LEDGER_FILE).read_text())
+
+
+def unet_bits(build: Path) -> float:
+    """Bits on disk for each weight of the U-Net."""
+    entries = [e for name, e in ledger(build)["entries"].items() if name.startswith("unet/")]
+    count = 0
+    for entry in entries:
+        size = 1
+        for length in entry["shape"]:
+            size *= length
+        count += size
+    return sum(entry["bits"] for entry in entries) / count
+
+
+@pytest.fixture(scope="module")
+def uniform(converted, tmp_path_factory) -> Path:
+    """4 bits everywhere, with their harm: the only choice."""
+    workdir = tmp_path_factory.mktemp("uniform") / "build"
+    return compress(converted, workdir, **MIXED, bits_per_weight=16, choices=[4], text_encoder=4)
+
+
+@pytest.fixture(scope="module")
+def mixed(converted, uniform, tmp_path_factory) -> Path:
+    """As many bits as that, chosen."""
+    workdir = tmp_path_factory.mktemp("mixed") / "build"
+    return compress(
+        converted, workdir, **MIXED, bits_per_weight=unet_bits(uniform), choices=[3, 4, 8]
+    )
+
+
+def test_the_choice_harms_less_than_the_same_bits_everywhere(mixed, uniform):
+    harms = [ledger(build)["figures"]["harm"] for build in (mixed, uniform)]
+    schemes = {e["scheme"] for n, e in ledger(mixed)["entries"].items() if n.startswith("unet/")}
+    assert unet_bits(uniform) - 0.2 < unet_bits(mixed) <= unet_bits(uniform)
+    assert 0 < harms[0] < harms[1]
+    assert len(schemes & {f"palettes of {bits} bits" for bits in (3, 4, 8)}) > 1
+
+
+def test_the_autoencoder_is_left_alone(converted, mixed):
+    weights = Path("Data/com.apple.CoreML/weights/weight.bin")
+    for name in ("vae_decoder.mlpackage", "vae_encoder.mlpackage"):
+        assert (mixed / name / weights).read_bytes() == (converted / name / weights).read_bytes()
+
+
+@pytest.mark.parametrize(("build", "bits"), [("mixed", 8), ("uniform", 4)])
+def test_the_text_encoder_has_bits_of_its_own_and_its_embeddings_no_fewer_than_8(
+    build, bits, request
+):
+    entries = ledger(request.getfixturevalue(build))["entries"]
+    schemes = {
+        name: entry["scheme"]
+        for name, entry in entries.items()
+        if name.startswith("text_encoder/") and "palettes" in entry["scheme"]
+    }
+    few = {name for name, scheme in schemes.items() if scheme == f"palettes of {bits} bits"}
+    assert any("mlp" in name for name in few)
+    tokens = next(name for name in schemes if "token_embedding" in name)
+    assert schemes[tokens] == "palettes of 8 bits"
+
+
+def test_the_choice_can_be_used_again(converted, mixed, tmp_path):
+    again = compress(
+        converted, tmp_path / "again", kind="palettize", layers=ledger(mixed)["layers"]
+    )
+    assert ledger(again)["entries"] == ledger(mixed)["entries"]
+    model = CoreMLStableDiffusion(again)
+    assert model.generate("a red circle", steps=1, seed=1).size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"calibration": "none.txt"}, "calibrates on .*none.txt, which is not there"),
+        ({"calibration": "empty.txt"}, "calibrates on .*empty.txt, which is empty"),
+        ({"bits_per_weight": 1.2}, "the fewest bits that are allowed take"),
+        ({"tokens": 100}, "tokens: unknown key"),
+        ({"text_encoder": 5}, "text_encoder: must be one of"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(converted, tmp_path, options, message):
+    given = {**MIXED, "bits_per_weight": 6.0, **options}
+    with pytest.raises(zoo.RecipeError) as caught:
+        compress(converted, tmp_path / "build", **given)
+    caught.match(message)
