@@ -7,7 +7,6 @@ noise comes from PyTorch's generator on the CPU, so that a seed gives the pictur
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,8 +129,7 @@ class StableDiffusionModel(zoo.ImageModel):
         count = len(prompts)
         guided = drawing.guidance > 1
         told, sizes = self.told(prompts, drawing.negative, guided, size)
-        first = secrets.randbits(32) if drawing.seed is None else drawing.seed
-        seeds = [torch.Generator().manual_seed(first + n) for n in range(count)]
+        seeds = [torch.Generator().manual_seed(drawing.seed + n) for n in range(count)]
         shape = 1, self.config.channels, *(side // self.config.factor for side in size)
         noise = torch.cat([torch.randn(shape, generator=seed) for seed in seeds])
         scheduler.set_timesteps(drawing.steps)
@@ -153,7 +151,7 @@ class StableDiffusionModel(zoo.ImageModel):
             if canvas:
                 following = times[number] if number < len(times) else None
                 latents = canvas.kept(scheduler, latents, following)
-            yield Step(number, len(times), partial(self._drawn, latents.clone()))
+            yield Step(number, len(times), partial(self._drawn, latents.clone()), drawing.seed)
 
     def _canvas(self, image: Any, mask: Any, noise: Any, drawing: Drawing) -> Canvas | None:
         if image is None:
