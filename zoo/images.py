@@ -34,6 +34,7 @@ class Drawing:
         height: in pixels, likewise.
         scheduler: the sampler, such as `ddim`; by default the source's own.
         strength: how much of a picture that is given is drawn anew, above 0 and at most 1.
+        safety: whether a picture that the model's safety checker flags, if it has one, is black.
     """
 
     negative: str = ""
@@ -44,6 +45,7 @@ class Drawing:
     height: int | None = None
     scheduler: str | None = None
     strength: float = 0.8
+    safety: bool = True
 
     def __post_init__(self) -> None:
         for name, good, meaning in (

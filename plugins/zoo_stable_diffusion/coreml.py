@@ -29,6 +29,7 @@ from zoo_stable_diffusion.coreml_components import (
     read_target,
 )
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
+from zoo_stable_diffusion.safety import CHECKER
 
 
 class CoreMLStableDiffusion(StableDiffusionModel):
@@ -48,6 +49,8 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         self.encoders = [opened(name) for name in self.config.encoders]
         self.decoder, self.encoder = opened(DECODER), opened(ENCODER)
         self.unet = opened(UNET)
+        self.checks = (folder / f"{CHECKER}{SUFFIX}").is_dir()
+        self.checker = opened(CHECKER) if self.checks else None
         levels = len(read_json(folder / UNET / "config.json")["block_out_channels"])
         self.multiple = self.config.factor * 2 ** (levels - 1)
 
@@ -100,9 +103,16 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         found = _joined([self.encoder.predict({"x": row[None]}) for row in pictures], "latent")
         return found[:, : self.config.channels]
 
+    def unsafe(self, seen: Any) -> Sequence[bool]:
+        import numpy as np
+
+        none = np.zeros(1, np.float32)
+        given = [{"clip_input": one[None], "adjustment": none} for one in seen]
+        return [bool(self.checker.predict(one)["has_nsfw_concepts"][0]) for one in given]
+
     def close(self) -> None:
         super().close()
-        del self.encoders, self.decoder, self.encoder, self.unet
+        del self.encoders, self.decoder, self.encoder, self.unet, self.checker
 
 
 def _parts(count: int) -> list[tuple[int, int]]:

@@ -16,8 +16,9 @@ from zoo.formats.coreml.traced import Axis, Input, write_traced
 from zoo.formats.options import read_options
 from zoo_stable_diffusion.config import DiffusionConfig, read_json, weights_of
 from zoo_stable_diffusion.model import BESIDE
+from zoo_stable_diffusion.safety import CHECKER
 
-UNET, DECODER, ENCODER, CHECKER = "unet", "vae_decoder", "vae_encoder", "safety_checker"
+UNET, DECODER, ENCODER = "unet", "vae_decoder", "vae_encoder"
 SUFFIX = ".mlpackage"
 
 TOKENS = 77
@@ -117,14 +118,13 @@ class Conversion:
             version=recipe.source.revision or "",
             details={"zoo": version("zoo-ml"), "attention": "split" if target.split else "fused"},
         )
-        self.index = read_json(source / "model_index.json")
         self.unet = read_json(source / UNET / "config.json")
 
     def run(self, progress: zoo.Progress) -> None:
         """Write every package. One component at a time is in memory."""
         steps: list[Callable[[], None]] = [self.write_decoder, self.write_encoder, self.write_unet]
         steps += [lambda name=name: self.write_text(name) for name in self.config.encoders]
-        if (self.index.get(CHECKER) or [None])[0]:
+        if self.config.checked:
             steps.append(self.write_checker)
         for done, step in enumerate(steps):
             progress.update(done, len(steps))

@@ -83,8 +83,15 @@ class Encoder(nn.Module):
         return found if self.vae.quant_conv is None else self.vae.quant_conv(found)
 
 
+FLAGGED = 0.0005
+"""The least score of a concept that is seen: diffusers rounds scores to three decimals."""
+
+
 class SafetyChecker(nn.Module):
-    """Pictures as CLIP sees them, (1, 3, 224, 224), to whether they show what they should not."""
+    """Pictures as CLIP sees them, (1, 3, 224, 224), to whether they show what they should not.
+
+    `adjustment` (1,) is added to every score: above 0, more is flagged.
+    """
 
     def __init__(self, checker: Any) -> None:
         super().__init__()
@@ -95,11 +102,11 @@ class SafetyChecker(nn.Module):
         pooled = checker.vision_model(clip_input)[1]
         seen = nn.functional.normalize(checker.visual_projection(pooled))
         special = seen @ nn.functional.normalize(checker.special_care_embeds).T
-        over = (special - checker.special_care_embeds_weights > 0).any(1, keepdim=True)
-        careful = adjustment + 0.01 * over
+        special = special - checker.special_care_embeds_weights + adjustment
+        careful = 0.01 * (special > FLAGGED).any(1, keepdim=True)
         concepts = seen @ nn.functional.normalize(checker.concept_embeds).T
-        scores = concepts - checker.concept_embeds_weights + careful
-        return (scores > 0).any(1), scores
+        scores = concepts - checker.concept_embeds_weights + adjustment + careful
+        return (scores > FLAGGED).any(1), scores
 
 
 class GroupNorm(nn.Module):

@@ -19,6 +19,7 @@ import zoo
 from zoo.images import Drawing, Step
 from zoo_stable_diffusion.canvas import Canvas, pixels_of, veil_of
 from zoo_stable_diffusion.config import read_diffusion_config
+from zoo_stable_diffusion.safety import Look
 from zoo_stable_diffusion.schedulers import make_scheduler
 
 BESIDE = ("scheduler", "tokenizer", "tokenizer_2")
@@ -55,10 +56,13 @@ class StableDiffusionModel(zoo.ImageModel):
         folder: a pipeline's folder, with its configs and tokenizers.
     """
 
+    checks = False
+    """Whether there is a safety checker, which `unsafe` asks."""
+
     def __init__(self, folder: Path) -> None:
         from transformers import CLIPTokenizer
 
-        self.config = read_diffusion_config(folder)
+        self.config, self.look = read_diffusion_config(folder), Look.read(folder)
         self.tokenizers = [
             CLIPTokenizer.from_pretrained(
                 folder / name.replace("text_encoder", "tokenizer"), local_files_only=True
@@ -89,6 +93,14 @@ class StableDiffusionModel(zoo.ImageModel):
     @abstractmethod
     def latents(self, pictures: Any) -> Any:
         """The unscaled latents of pictures of shape (n, 3, height, width) from -1 to 1."""
+
+    def unsafe(self, seen: Any) -> Sequence[bool]:
+        """Which pictures the safety checker flags.
+
+        Args:
+            seen: float32 (n, 3, side, side), as `Look.at` prepares them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no safety checker")
 
     def denoise(
         self, prompts: Sequence[str], drawing: Drawing, image: Any, mask: Any
@@ -151,7 +163,12 @@ class StableDiffusionModel(zoo.ImageModel):
             if canvas:
                 following = times[number] if number < len(times) else None
                 latents = canvas.kept(scheduler, latents, following)
-            yield Step(number, len(times), partial(self._drawn, latents.clone()), drawing.seed)
+            yield Step(
+                number,
+                len(times),
+                partial(self._drawn, latents.clone(), drawing.safety),
+                drawing.seed,
+            )
 
     def _canvas(self, image: Any, mask: Any, noise: Any, drawing: Drawing) -> Canvas | None:
         if image is None:
@@ -234,13 +251,29 @@ class StableDiffusionModel(zoo.ImageModel):
         found = torch.from_numpy(self.latents(pixels)) * self.config.scale
         return found.repeat(count, 1, 1, 1)
 
-    def _drawn(self, latents: Any) -> list[Any]:
+    def _drawn(self, latents: Any, safety: bool) -> list[Any]:
         from PIL import Image
 
         self.require_open()
         pictures = self.picture((latents / self.config.scale).numpy())
         whole = ((pictures / 2 + 0.5).clip(0, 1) * 255).round().astype("uint8")
-        return [Image.fromarray(picture) for picture in whole.transpose(0, 2, 3, 1)]
+        drawn = [Image.fromarray(picture) for picture in whole.transpose(0, 2, 3, 1)]
+        return self._covered(drawn) if safety and self.checks else drawn
+
+    def _covered(self, drawn: list[Any]) -> list[Any]:
+        """The pictures, black in place of those that the safety checker flags."""
+        from PIL import Image
+
+        flagged = self.unsafe(self.look.at(drawn))
+        if any(flagged):
+            count = f"{sum(flagged)} of {len(drawn)} pictures" if len(drawn) > 1 else "the picture"
+            warnings.warn(
+                f"the safety checker of '{self.ref}' flags {count}, which is black instead: "
+                "try another seed or prompt",
+                stacklevel=2,
+            )
+        pairs = zip(drawn, flagged, strict=True)
+        return [Image.new("RGB", one.size) if bad else one for one, bad in pairs]
 
 
 def _next(scheduler: Any, found: Any, time: Any, latents: Any, seeds: list[Any]) -> Any:

@@ -10,6 +10,7 @@ import zoo
 from zoo.formats.torch.text import best_device
 from zoo_stable_diffusion.config import weights_of
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
+from zoo_stable_diffusion.safety import CHECKER
 
 
 class TorchStableDiffusion(StableDiffusionModel):
@@ -36,6 +37,15 @@ class TorchStableDiffusion(StableDiffusionModel):
         self.encoders = [load(kinds[name[-1] == "2"], name) for name in self.config.encoders]
         self.unet = load(UNet2DConditionModel, "unet")
         self.vae = load(AutoencoderKL, "vae")
+        self.checker, self.checks = None, self.config.checked
+        if self.checks:
+            from diffusers.pipelines.stable_diffusion.safety_checker import (
+                StableDiffusionSafetyChecker,
+            )
+            from diffusers.utils import logging as diffusers_logging
+
+            diffusers_logging.set_verbosity_error()  # what it flags is told by this package
+            self.checker = load(StableDiffusionSafetyChecker, CHECKER)
 
     def text(self, ids: Sequence[Any]) -> Conditioning:
         import numpy as np
@@ -79,6 +89,14 @@ class TorchStableDiffusion(StableDiffusionModel):
             given = torch.from_numpy(pictures).to(self.device)
             return self.vae.encode(given).latent_dist.mean.cpu().numpy()
 
+    def unsafe(self, seen: Any) -> Sequence[bool]:
+        import numpy as np
+        import torch
+
+        given = torch.from_numpy(seen).to(self.device)
+        _, flagged = self.checker(clip_input=given, images=[np.zeros(1)] * len(seen))
+        return list(flagged)
+
     def add_adapters(self, folders: Mapping[str, Path]) -> Self:
         """Have the LoRA styles in these folders to choose from; returns the model.
 
@@ -99,6 +117,7 @@ class TorchStableDiffusion(StableDiffusionModel):
     def close(self) -> None:
         super().close()
         del self.encoders, self.unet, self.vae
+        self.checker = None
 
 
 @zoo.hookimpl

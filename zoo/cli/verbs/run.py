@@ -63,6 +63,7 @@ IMAGE_OPTIONS = (
     click.option("--image", help="Picture: one to go on from."),
     click.option("--mask", help="Picture: white where --image is drawn anew."),
     click.option("--strength", type=click.FloatRange(0, 1), help="Picture: how much anew."),
+    click.option("--safety/--no-safety", default=None, help="Picture: black where it is flagged."),
 )
 
 
