@@ -64,6 +64,11 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
     Raises:
         IntegrityError: a config is missing, damaged, or of a model that is not of this family.
     """
+    if not (folder / "model_index.json").is_file():
+        raise zoo.IntegrityError(
+            f"{folder} has no model_index.json, with which a pipeline of diffusers begins",
+            "give the whole folder that diffusers saves, not a component or a single file",
+        )
     index = read_json(folder / "model_index.json")
     kind = index.get("_class_name")
     if kind not in KINDS:
@@ -71,6 +76,9 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
             f"{folder / 'model_index.json'} is of a '{kind}', which is no Stable Diffusion",
             f"the family knows {', '.join(KINDS)}",
         )
+    for component in ("unet", "vae", "scheduler"):
+        if not (folder / component).is_dir():
+            raise zoo.IntegrityError(f"{folder} has no folder '{component}'", "fetch it again")
     unet = read_json(folder / "unet" / "config.json")
     vae = read_json(folder / "vae" / "config.json")
     schedule = read_json(folder / "scheduler" / "scheduler_config.json")

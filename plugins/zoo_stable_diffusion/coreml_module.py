@@ -95,17 +95,20 @@ class SafetyChecker(nn.Module):
 
     def __init__(self, checker: Any) -> None:
         super().__init__()
-        self.checker = checker
+        self.vision_model, self.projection = checker.vision_model, checker.visual_projection
+        normalize = nn.functional.normalize
+        self.concepts = nn.Parameter(normalize(checker.concept_embeds))
+        self.cares = nn.Parameter(normalize(checker.special_care_embeds))
+        self.concept_least = checker.concept_embeds_weights
+        self.care_least = checker.special_care_embeds_weights
 
     def forward(self, clip_input: Tensor, adjustment: Tensor) -> tuple[Tensor, Tensor]:
-        checker = self.checker
-        pooled = checker.vision_model(clip_input)[1]
-        seen = nn.functional.normalize(checker.visual_projection(pooled))
-        special = seen @ nn.functional.normalize(checker.special_care_embeds).T
-        special = special - checker.special_care_embeds_weights + adjustment
-        careful = 0.01 * (special > FLAGGED).any(1, keepdim=True)
-        concepts = seen @ nn.functional.normalize(checker.concept_embeds).T
-        scores = concepts - checker.concept_embeds_weights + adjustment + careful
+        seen = self.projection(self.vision_model(clip_input)[1])
+        seen = seen * torch.rsqrt((seen * seen).mean(1, keepdim=True)) / seen.shape[1] ** 0.5
+        cares = nn.functional.linear(seen, self.cares) - self.care_least + adjustment
+        careful = 0.01 * (cares > FLAGGED).any(1, keepdim=True)
+        concepts = nn.functional.linear(seen, self.concepts) - self.concept_least
+        scores = concepts + adjustment + careful
         return (scores > FLAGGED).any(1), scores
 
 

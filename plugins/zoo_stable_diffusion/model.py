@@ -19,6 +19,7 @@ import zoo
 from zoo.images import Drawing, Step
 from zoo_stable_diffusion.canvas import Canvas, pixels_of, veil_of
 from zoo_stable_diffusion.config import read_diffusion_config
+from zoo_stable_diffusion.loading import load_tokenizer
 from zoo_stable_diffusion.safety import Look
 from zoo_stable_diffusion.schedulers import make_scheduler
 
@@ -60,15 +61,9 @@ class StableDiffusionModel(zoo.ImageModel):
     """Whether there is a safety checker, which `unsafe` asks."""
 
     def __init__(self, folder: Path) -> None:
-        from transformers import CLIPTokenizer
-
         self.config, self.look = read_diffusion_config(folder), Look.read(folder)
-        self.tokenizers = [
-            CLIPTokenizer.from_pretrained(
-                folder / name.replace("text_encoder", "tokenizer"), local_files_only=True
-            )
-            for name in self.config.encoders
-        ]
+        make_scheduler(None, self.config.scheduler, self.config.schedule)  # a fault is said now
+        self.tokenizers = [load_tokenizer(folder, name) for name in self.config.encoders]
 
     @abstractmethod
     def text(self, ids: Sequence[Any]) -> Conditioning:

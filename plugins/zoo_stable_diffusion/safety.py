@@ -22,6 +22,9 @@ MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 
 
 SIDE, BICUBIC = 224, 3
 
+CONCEPTS, CARES = 17, 3
+"""That a picture is compared with: what is flagged, and what makes the checker stricter."""
+
 
 @dataclass(frozen=True)
 class Look:

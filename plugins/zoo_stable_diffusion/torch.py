@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats.torch.text import best_device
-from zoo_stable_diffusion.config import weights_of
+from zoo_stable_diffusion.loading import load_module
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 from zoo_stable_diffusion.safety import CHECKER
 
@@ -18,20 +18,13 @@ class TorchStableDiffusion(StableDiffusionModel):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        import torch
         from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextModel, CLIPTextModelWithProjection
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
         self.device = best_device()
 
         def load(kind: Any, component: str) -> Any:
-            variant = "fp16" if weights_of(folder, component).name.count(".") > 1 else None
-            options = {"variant": variant, "local_files_only": True, "use_safetensors": True}
-            made = kind.from_pretrained(folder / component, torch_dtype=torch.float32, **options)
-            return made.to(self.device).eval()
+            return load_module(kind, folder, component).to(self.device)
 
         kinds = (CLIPTextModel, CLIPTextModelWithProjection)
         self.encoders = [load(kinds[name[-1] == "2"], name) for name in self.config.encoders]
@@ -42,9 +35,7 @@ class TorchStableDiffusion(StableDiffusionModel):
             from diffusers.pipelines.stable_diffusion.safety_checker import (
                 StableDiffusionSafetyChecker,
             )
-            from diffusers.utils import logging as diffusers_logging
 
-            diffusers_logging.set_verbosity_error()  # what it flags is told by this package
             self.checker = load(StableDiffusionSafetyChecker, CHECKER)
 
     def text(self, ids: Sequence[Any]) -> Conditioning:

@@ -11,6 +11,7 @@ and a buffer that a module writes to in place becomes a state
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def write_traced(
     import torch
 
     ct = load_coremltools()
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what it fears is meant so
         try:
             traced = torch.jit.trace(module.eval(), tuple(example), check_trace=False)
         except RuntimeError as error:
