@@ -266,6 +266,7 @@ class Conversion:
             metadata=self.about,
             keep_float32=wide,
             system=self.target.system,
+            consume=True,
         )
 
     def load(self, kind: Any, component: str) -> Any:
