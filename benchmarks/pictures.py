@@ -105,7 +105,7 @@ def zoo_way(way: str, steps: int) -> list[float]:
 def measured(way: str, folder: Path, steps: int, env: dict[str, str]) -> dict[str, float]:
     """Seconds per step and peak MiB of a process of its own."""
     line = [sys.executable, __file__, str(folder), "--steps", str(steps), "--way", way]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, env=env)
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=env)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

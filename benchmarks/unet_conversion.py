@@ -119,7 +119,7 @@ def zoo_way(source: Path, folder: Path) -> None:
 def measured(way: str, source: Path, place: Path) -> dict[str, float]:
     """Seconds and MiB of a process of its own."""
     line = [sys.executable, __file__, "--way", way, str(source), str(place)]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

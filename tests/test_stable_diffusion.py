@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import islice
 from pathlib import Path
@@ -191,3 +192,22 @@ def test_the_reader_sees_what_is_drawn():
     assert reader.read(np.full((64, 64, 3), 238, np.uint8)) is None
     trained = {text for _, text in islice(pictures.samples(9), 2000)}
     assert not trained & {prompt.text for prompt in pictures.held_out()}
+
+
+def test_the_command_line_draws_with_a_folder_of_ones_own(sandbox, folder, model, tmp_path):
+    start = model.generate(PROMPT, seed=1, steps=2)
+    start.save(tmp_path / "start.png")
+    line = ["run", str(folder), AWAY, "--family", "stable-diffusion", "--format", "torch", "--json"]
+    line += ["-o", str(tmp_path / "fox.png"), "--count", "2", "--seed", "4", "--steps", "5"]
+    line += ["--image", str(tmp_path / "start.png"), "--strength", "0.6", "--preview", "2", "-q"]
+    done = sandbox.zoo(*line)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    paths = [tmp_path / f"fox-{number}.png" for number in (1, 2)]
+    told = json.loads(done.stdout)
+    assert (told["output"], told["seed"]) == ([str(path) for path in paths], 4)
+    options = {"seed": 4, "steps": 5, "image": start, "strength": 0.6}
+    wanted = model.generate_many([AWAY] * 2, **options)
+    for path, picture in zip(paths, wanted, strict=True):
+        with Image.open(path) as drawn:
+            assert apart(drawn, picture) == 0

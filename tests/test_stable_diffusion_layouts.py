@@ -16,8 +16,8 @@ from PIL import Image
 
 import zoo
 import zoo_stable_diffusion.coreml
-from zoo.check_speech import psnr
 from zoo.formats.coreml.package import Package
+from zoo.metrics import psnr
 from zoo_stable_diffusion.coreml import CoreMLStableDiffusion
 from zoo_stable_diffusion.mlx import MLXStableDiffusion
 from zoo_stable_diffusion.torch import TorchStableDiffusion
