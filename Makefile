@@ -50,6 +50,8 @@ bench: setup
 	$(BIN)/python benchmarks/coreml_conversion.py
 	$(BIN)/python benchmarks/coreml_executor.py
 	$(BIN)/python benchmarks/speech.py
+	$(BIN)/python benchmarks/pictures.py
+	$(BIN)/python benchmarks/unet_conversion.py --widths 64 128 256 256
 
 schema: setup
 	$(BIN)/python -c "import json; from zoo.recipe import recipe_schema; print(json.dumps(recipe_schema(), indent=1))" > docs/recipe.schema.json

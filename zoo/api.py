@@ -326,6 +326,7 @@ def _bring(
         license="LicenseRef-unknown",
         gated=False,
         chat=False,
+        defaults={},
         parameters=max(1, size // 2) if source.folder else like.parameters,
         context=(config or {}).get("max_position_embeddings"),
         source=source,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import InputError
@@ -33,6 +34,7 @@ class Drawing:
         height: in pixels, likewise.
         scheduler: the sampler, such as `ddim`; by default the source's own.
         strength: how much of a picture that is given is drawn anew, above 0 and at most 1.
+        safety: whether a picture that the model's safety checker flags, if it has one, is black.
     """
 
     negative: str = ""
@@ -43,6 +45,7 @@ class Drawing:
     height: int | None = None
     scheduler: str | None = None
     strength: float = 0.8
+    safety: bool = True
 
     def __post_init__(self) -> None:
         for name, good, meaning in (
@@ -76,11 +79,13 @@ class Step:
         number: from 1.
         total: how many there will be.
         pictures: draws the pictures as they are now, which takes a pass of the decoder.
+        seed: that of the first picture, also where none was asked for.
     """
 
     number: int
     total: int
     pictures: Callable[[], list[Image]]
+    seed: int
 
 
 class ImageModel(Model):
@@ -94,7 +99,7 @@ class ImageModel(Model):
 
         Args:
             prompts: at least one.
-            drawing: how.
+            drawing: how. It has a seed.
             image: a `PIL.Image` to go on from, or `None`.
             mask: a `PIL.Image`, white where `image` is drawn anew, or `None`.
         """
@@ -154,6 +159,8 @@ class ImageModel(Model):
         if mask is not None and image is None:
             raise InputError("a mask needs the image that it belongs to", "give image too")
         drawing = Drawing.of({**self.defaults, **options})
+        if drawing.seed is None:
+            drawing = replace(drawing, seed=secrets.randbits(32))
         shown = None if image is None else open_image(image, "image").convert("RGB")
         veil = None if mask is None else open_image(mask, "mask").convert("L")
         if shown is not None and veil is not None and shown.size != veil.size:

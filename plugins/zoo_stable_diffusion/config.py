@@ -40,6 +40,7 @@ class DiffusionConfig:
         scale: what latents are multiplied by before the U-Net.
         sized: whether the U-Net is told the size of the picture (SDXL).
         zero_empty: whether an empty negative prompt is zeros in place of its encoding.
+        checked: whether there is a safety checker.
         scheduler: the class in diffusers of the source's own sampler.
         schedule: its config.
     """
@@ -52,6 +53,7 @@ class DiffusionConfig:
     scale: float
     sized: bool
     zero_empty: bool
+    checked: bool
     scheduler: str
     schedule: dict[str, Any]
 
@@ -62,6 +64,11 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
     Raises:
         IntegrityError: a config is missing, damaged, or of a model that is not of this family.
     """
+    if not (folder / "model_index.json").is_file():
+        raise zoo.IntegrityError(
+            f"{folder} has no model_index.json, with which a pipeline of diffusers begins",
+            "give the whole folder that diffusers saves, not a component or a single file",
+        )
     index = read_json(folder / "model_index.json")
     kind = index.get("_class_name")
     if kind not in KINDS:
@@ -69,10 +76,13 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
             f"{folder / 'model_index.json'} is of a '{kind}', which is no Stable Diffusion",
             f"the family knows {', '.join(KINDS)}",
         )
+    for component in ("unet", "vae", "scheduler"):
+        if not (folder / component).is_dir():
+            raise zoo.IntegrityError(f"{folder} has no folder '{component}'", "fetch it again")
     unet = read_json(folder / "unet" / "config.json")
     vae = read_json(folder / "vae" / "config.json")
     schedule = read_json(folder / "scheduler" / "scheduler_config.json")
-    encoders = tuple(n for n in ("text_encoder", "text_encoder_2") if (index.get(n) or [None])[0])
+    encoders = tuple(n for n in ("text_encoder", "text_encoder_2") if _is_listed(index, n))
     if unet.get("time_cond_proj_dim") or unet.get("addition_embed_type") not in (None, "text_time"):
         raise zoo.IntegrityError(
             f"the U-Net in {folder} is given more than text, time and size, which zoo does not know"
@@ -89,11 +99,16 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
             scale=float(vae.get("scaling_factor", 0.18215)),
             sized=unet.get("addition_embed_type") == "text_time",
             zero_empty=bool(index.get("force_zeros_for_empty_prompt")),
+            checked=_is_listed(index, "safety_checker") and (folder / "safety_checker").is_dir(),
             scheduler=str(schedule["_class_name"]),
             schedule=schedule,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise zoo.IntegrityError(f"the configs in {folder} lack {error}") from error
+
+
+def _is_listed(index: dict[str, Any], component: str) -> bool:
+    return bool((index.get(component) or [None])[0])
 
 
 def read_json(path: Path) -> dict[str, Any]:

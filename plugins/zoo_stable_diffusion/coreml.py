@@ -30,6 +30,7 @@ from zoo_stable_diffusion.coreml_components import (
 )
 from zoo_stable_diffusion.coreml_passes import MixedDrawing, WithoutVAE, read_prompts
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
+from zoo_stable_diffusion.safety import CHECKER
 
 
 class CoreMLStableDiffusion(StableDiffusionModel):
@@ -50,6 +51,8 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         self.decoder, self.encoder = opened(DECODER), opened(ENCODER)
         self._functions = open_functions(folder / f"{UNET}{SUFFIX}", mode=mode)
         self.unet, self.adapters = self._functions.open(), tuple(self._functions.names[1:])
+        self.checks = (folder / f"{CHECKER}{SUFFIX}").is_dir()
+        self.checker = opened(CHECKER) if self.checks else None
         levels = len(read_json(folder / UNET / "config.json")["block_out_channels"])
         self.multiple = self.config.factor * 2 ** (levels - 1)
 
@@ -105,9 +108,16 @@ class CoreMLStableDiffusion(StableDiffusionModel):
     def switch(self, adapter: str | None) -> None:
         self.unet = self._functions.open(adapter)
 
+    def unsafe(self, seen: Any) -> Sequence[bool]:
+        import numpy as np
+
+        none = np.zeros(1, np.float32)
+        given = [{"clip_input": one[None], "adjustment": none} for one in seen]
+        return [bool(self.checker.predict(one)["has_nsfw_concepts"][0]) for one in given]
+
     def close(self) -> None:
         super().close()
-        del self.encoders, self.decoder, self.encoder, self.unet, self._functions
+        del self.encoders, self.decoder, self.encoder, self.unet, self.checker, self._functions
 
 
 def _parts(count: int) -> list[tuple[int, int]]:

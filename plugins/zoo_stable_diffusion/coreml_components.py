@@ -20,9 +20,12 @@ from zoo.formats.coreml.traced import Axis, Input, write_traced
 from zoo.formats.options import read_options
 from zoo.formats.tensors import Tensors
 from zoo_stable_diffusion.config import DiffusionConfig, read_json, weights_of
+from zoo_stable_diffusion.loading import load_module, load_tokenizer
 from zoo_stable_diffusion.model import BESIDE
+from zoo_stable_diffusion.safety import CARES, CHECKER, CONCEPTS
+from zoo_stable_diffusion.schedulers import make_scheduler
 
-UNET, DECODER, ENCODER, CHECKER = "unet", "vae_decoder", "vae_encoder", "safety_checker"
+UNET, DECODER, ENCODER = "unet", "vae_decoder", "vae_encoder"
 SUFFIX = ".mlpackage"
 
 TOKENS = 77
@@ -154,14 +157,23 @@ class Conversion:
             version=recipe.source.revision or "",
             details={"zoo": version("zoo-ml"), "attention": "split" if target.split else "fused"},
         )
-        self.index = read_json(source / "model_index.json")
         self.unet = read_json(source / UNET / "config.json")
 
     def run(self, progress: zoo.Progress) -> None:
-        """Write every package. One component at a time is in memory."""
+        """Write every package. One component at a time is in memory.
+
+        Raises:
+            IntegrityError: a component is missing, damaged or pickled.
+        """
+        parts = ["vae", UNET, *self.config.encoders, *([CHECKER] if self.config.checked else [])]
+        for name in parts:
+            weights_of(self.source, name)  # what is wrong is said now, not after minutes
+        for name in self.config.encoders:
+            load_tokenizer(self.source, name)
+        make_scheduler(None, self.config.scheduler, self.config.schedule)
         steps: list[Callable[[], None]] = [self.write_decoder, self.write_encoder, self.write_unet]
         steps += [lambda name=name: self.write_text(name) for name in self.config.encoders]
-        if (self.index.get(CHECKER) or [None])[0]:
+        if self.config.checked:
             steps.append(self.write_checker)
         for done, step in enumerate(steps):
             progress.update(done, len(steps))
@@ -275,6 +287,7 @@ class Conversion:
             [torch.zeros(1, 3, side, side), torch.zeros(1)],
             ["has_nsfw_concepts", "concept_scores"],
             CHECKER,
+            is_score,
         )
 
     def write(
@@ -296,24 +309,12 @@ class Conversion:
             metadata=self.about,
             keep_float32=wide,
             system=self.target.system,
+            consume=True,
         )
 
     def load(self, kind: Any, component: str) -> Any:
         """A component in float32."""
-        import torch
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        variant = "fp16" if weights_of(self.source, component).name.count(".") > 1 else None
-        made = kind.from_pretrained(
-            self.source / component,
-            variant=variant,
-            torch_dtype=torch.float32,
-            local_files_only=True,
-            use_safetensors=True,
-        )
-        return made.eval()
+        return load_module(kind, self.source, component)
 
     def sides(self, factor: int = 1) -> tuple[Axis, Axis]:
         """Height and width of a latent picture, times `factor`."""
@@ -358,6 +359,12 @@ def is_moment(operation: Any) -> bool:
     if operation.op_type in ("reshape", "tile", "rsqrt"):
         return operation.x.op is not None and is_moment(operation.x.op)
     return bool(operation.op_type == "reduce_mean")
+
+
+def is_score(operation: Any) -> bool:
+    """Whether an operation of MIL is of a safety checker's scores, which thousandths decide."""
+    shape = operation.outputs[0].shape or ()
+    return is_moment(operation) or (len(shape) == 2 and shape[1] in (CARES, CONCEPTS))
 
 
 def is_angle(operation: Any) -> bool:

@@ -83,23 +83,33 @@ class Encoder(nn.Module):
         return found if self.vae.quant_conv is None else self.vae.quant_conv(found)
 
 
+FLAGGED = 0.0005
+"""The least score of a concept that is seen: diffusers rounds scores to three decimals."""
+
+
 class SafetyChecker(nn.Module):
-    """Pictures as CLIP sees them, (1, 3, 224, 224), to whether they show what they should not."""
+    """Pictures as CLIP sees them, (1, 3, 224, 224), to whether they show what they should not.
+
+    `adjustment` (1,) is added to every score: above 0, more is flagged.
+    """
 
     def __init__(self, checker: Any) -> None:
         super().__init__()
-        self.checker = checker
+        self.vision_model, self.projection = checker.vision_model, checker.visual_projection
+        normalize = nn.functional.normalize
+        self.concepts = nn.Parameter(normalize(checker.concept_embeds))
+        self.cares = nn.Parameter(normalize(checker.special_care_embeds))
+        self.concept_least = checker.concept_embeds_weights
+        self.care_least = checker.special_care_embeds_weights
 
     def forward(self, clip_input: Tensor, adjustment: Tensor) -> tuple[Tensor, Tensor]:
-        checker = self.checker
-        pooled = checker.vision_model(clip_input)[1]
-        seen = nn.functional.normalize(checker.visual_projection(pooled))
-        special = seen @ nn.functional.normalize(checker.special_care_embeds).T
-        over = (special - checker.special_care_embeds_weights > 0).any(1, keepdim=True)
-        careful = adjustment + 0.01 * over
-        concepts = seen @ nn.functional.normalize(checker.concept_embeds).T
-        scores = concepts - checker.concept_embeds_weights + careful
-        return (scores > 0).any(1), scores
+        seen = self.projection(self.vision_model(clip_input)[1])
+        seen = seen * torch.rsqrt((seen * seen).mean(1, keepdim=True)) / seen.shape[1] ** 0.5
+        cares = nn.functional.linear(seen, self.cares) - self.care_least + adjustment
+        careful = 0.01 * (cares > FLAGGED).any(1, keepdim=True)
+        concepts = nn.functional.linear(seen, self.concepts) - self.concept_least
+        scores = concepts + adjustment + careful
+        return (scores > FLAGGED).any(1), scores
 
 
 class GroupNorm(nn.Module):

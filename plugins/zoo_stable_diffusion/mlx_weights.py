@@ -8,6 +8,7 @@ from typing import Any
 
 import zoo
 from zoo_stable_diffusion.config import read_json, weights_of
+from zoo_stable_diffusion.loading import listed
 
 BUILT = "weights.safetensors"
 """The weights of a component in a build: MLX's names and order of axes."""
@@ -95,16 +96,12 @@ def _require_fit(module: Any, found: dict[str, Any], path: Path) -> None:
     expected = dict(tree_flatten(module.parameters()))
     missing, extra = sorted(expected.keys() - found), sorted(found.keys() - expected.keys())
     if missing:
-        raise zoo.IntegrityError(f"{path} lacks {_first(missing)}, which its config tells of")
+        raise zoo.IntegrityError(f"{path} lacks {listed(missing)}, which its config tells of")
     if extra:
-        raise zoo.IntegrityError(f"{path} has {_first(extra)}, of which its config tells nothing")
+        raise zoo.IntegrityError(f"{path} has {listed(extra)}, of which its config tells nothing")
     for name, array in found.items():
         if array.shape != expected[name].shape:
             raise zoo.IntegrityError(
                 f"'{name}' in {path} has the shape {array.shape}, "
                 f"and by its config it is {expected[name].shape}"
             )
-
-
-def _first(names: list[str]) -> str:
-    return f"'{names[0]}'" + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -7,7 +7,6 @@ noise comes from PyTorch's generator on the CPU, so that a seed gives the pictur
 
 from __future__ import annotations
 
-import secrets
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ import zoo
 from zoo.images import Drawing, Step
 from zoo_stable_diffusion.canvas import Canvas, pixels_of, veil_of
 from zoo_stable_diffusion.config import read_diffusion_config
+from zoo_stable_diffusion.loading import load_tokenizer
+from zoo_stable_diffusion.safety import Look
 from zoo_stable_diffusion.schedulers import make_scheduler
 
 BESIDE = ("scheduler", "tokenizer", "tokenizer_2")
@@ -56,16 +57,13 @@ class StableDiffusionModel(zoo.ImageModel):
         folder: a pipeline's folder, with its configs and tokenizers.
     """
 
-    def __init__(self, folder: Path) -> None:
-        from transformers import CLIPTokenizer
+    checks = False
+    """Whether there is a safety checker, which `unsafe` asks."""
 
-        self.config = read_diffusion_config(folder)
-        self.tokenizers = [
-            CLIPTokenizer.from_pretrained(
-                folder / name.replace("text_encoder", "tokenizer"), local_files_only=True
-            )
-            for name in self.config.encoders
-        ]
+    def __init__(self, folder: Path) -> None:
+        self.config, self.look = read_diffusion_config(folder), Look.read(folder)
+        make_scheduler(None, self.config.scheduler, self.config.schedule)  # a fault is said now
+        self.tokenizers = [load_tokenizer(folder, name) for name in self.config.encoders]
 
     @abstractmethod
     def text(self, ids: Sequence[Any]) -> Conditioning:
@@ -90,6 +88,14 @@ class StableDiffusionModel(zoo.ImageModel):
     @abstractmethod
     def latents(self, pictures: Any) -> Any:
         """The unscaled latents of pictures of shape (n, 3, height, width) from -1 to 1."""
+
+    def unsafe(self, seen: Any) -> Sequence[bool]:
+        """Which pictures the safety checker flags.
+
+        Args:
+            seen: float32 (n, 3, side, side), as `Look.at` prepares them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no safety checker")
 
     def denoise(
         self, prompts: Sequence[str], drawing: Drawing, image: Any, mask: Any
@@ -130,8 +136,7 @@ class StableDiffusionModel(zoo.ImageModel):
         count = len(prompts)
         guided = drawing.guidance > 1
         told, sizes = self.told(prompts, drawing.negative, guided, size)
-        first = secrets.randbits(32) if drawing.seed is None else drawing.seed
-        seeds = [torch.Generator().manual_seed(first + n) for n in range(count)]
+        seeds = [torch.Generator().manual_seed(drawing.seed + n) for n in range(count)]
         shape = 1, self.config.channels, *(side // self.config.factor for side in size)
         noise = torch.cat([torch.randn(shape, generator=seed) for seed in seeds])
         scheduler.set_timesteps(drawing.steps)
@@ -153,7 +158,12 @@ class StableDiffusionModel(zoo.ImageModel):
             if canvas:
                 following = times[number] if number < len(times) else None
                 latents = canvas.kept(scheduler, latents, following)
-            yield Step(number, len(times), partial(self._drawn, latents.clone()))
+            yield Step(
+                number,
+                len(times),
+                partial(self._drawn, latents.clone(), drawing.safety),
+                drawing.seed,
+            )
 
     def _canvas(self, image: Any, mask: Any, noise: Any, drawing: Drawing) -> Canvas | None:
         if image is None:
@@ -236,13 +246,29 @@ class StableDiffusionModel(zoo.ImageModel):
         found = torch.from_numpy(self.latents(pixels)) * self.config.scale
         return found.repeat(count, 1, 1, 1)
 
-    def _drawn(self, latents: Any) -> list[Any]:
+    def _drawn(self, latents: Any, safety: bool) -> list[Any]:
         from PIL import Image
 
         self.require_open()
         pictures = self.picture((latents / self.config.scale).numpy())
         whole = ((pictures / 2 + 0.5).clip(0, 1) * 255).round().astype("uint8")
-        return [Image.fromarray(picture) for picture in whole.transpose(0, 2, 3, 1)]
+        drawn = [Image.fromarray(picture) for picture in whole.transpose(0, 2, 3, 1)]
+        return self._covered(drawn) if safety and self.checks else drawn
+
+    def _covered(self, drawn: list[Any]) -> list[Any]:
+        """The pictures, black in place of those that the safety checker flags."""
+        from PIL import Image
+
+        flagged = self.unsafe(self.look.at(drawn))
+        if any(flagged):
+            count = f"{sum(flagged)} of {len(drawn)} pictures" if len(drawn) > 1 else "the picture"
+            warnings.warn(
+                f"the safety checker of '{self.ref}' flags {count}, which is black instead: "
+                "try another seed or prompt",
+                stacklevel=2,
+            )
+        pairs = zip(drawn, flagged, strict=True)
+        return [Image.new("RGB", one.size) if bad else one for one, bad in pairs]
 
 
 def _next(scheduler: Any, found: Any, time: Any, latents: Any, seeds: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -37,8 +38,10 @@ def make_scheduler(name: str | None, own: str, config: dict[str, Any]) -> Any:
         IntegrityError: the source's own is not known to diffusers.
     """
     if name is not None and name not in SCHEDULERS:
+        close = get_close_matches(name, SCHEDULERS, n=1)
+        meant = f", did you mean '{close[0]}'?" if close else ""
         raise zoo.InputError(
-            f"there is no scheduler '{name}'",
+            f"there is no scheduler '{name}'{meant}",
             f"schedulers: {', '.join(SCHEDULERS)}",
         )
     kind, changes = SCHEDULERS[name] if name else (own, {})

@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats.torch.text import best_device
-from zoo_stable_diffusion.config import weights_of
+from zoo_stable_diffusion.loading import load_module
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
+from zoo_stable_diffusion.safety import CHECKER
 
 
 class TorchStableDiffusion(StableDiffusionModel):
@@ -17,25 +18,25 @@ class TorchStableDiffusion(StableDiffusionModel):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        import torch
         from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextModel, CLIPTextModelWithProjection
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
         self.device = best_device()
 
         def load(kind: Any, component: str) -> Any:
-            variant = "fp16" if weights_of(folder, component).name.count(".") > 1 else None
-            options = {"variant": variant, "local_files_only": True, "use_safetensors": True}
-            made = kind.from_pretrained(folder / component, torch_dtype=torch.float32, **options)
-            return made.to(self.device).eval()
+            return load_module(kind, folder, component).to(self.device)
 
         kinds = (CLIPTextModel, CLIPTextModelWithProjection)
         self.encoders = [load(kinds[name[-1] == "2"], name) for name in self.config.encoders]
         self.unet = load(UNet2DConditionModel, "unet")
         self.vae = load(AutoencoderKL, "vae")
+        self.checker, self.checks = None, self.config.checked
+        if self.checks:
+            from diffusers.pipelines.stable_diffusion.safety_checker import (
+                StableDiffusionSafetyChecker,
+            )
+
+            self.checker = load(StableDiffusionSafetyChecker, CHECKER)
 
     def text(self, ids: Sequence[Any]) -> Conditioning:
         import numpy as np
@@ -79,6 +80,14 @@ class TorchStableDiffusion(StableDiffusionModel):
             given = torch.from_numpy(pictures).to(self.device)
             return self.vae.encode(given).latent_dist.mean.cpu().numpy()
 
+    def unsafe(self, seen: Any) -> Sequence[bool]:
+        import numpy as np
+        import torch
+
+        given = torch.from_numpy(seen).to(self.device)
+        _, flagged = self.checker(clip_input=given, images=[np.zeros(1)] * len(seen))
+        return list(flagged)
+
     def add_adapters(self, folders: Mapping[str, Path]) -> Self:
         """Have the LoRA styles in these folders to choose from; returns the model.
 
@@ -99,6 +108,7 @@ class TorchStableDiffusion(StableDiffusionModel):
     def close(self) -> None:
         super().close()
         del self.encoders, self.unet, self.vae
+        self.checker = None
 
 
 @zoo.hookimpl

@@ -161,6 +161,7 @@ def _bars() -> Bars:
         TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),  # what goes to a file or a pipe is no drawing
     )
     bars.start()
     return bars

@@ -1,26 +1,32 @@
 """How each kind of model is run from the command line.
 
-A runner takes the loaded model, the input and the options given, yields pieces of text as they
-come, and leaves what `--json` prints besides. Add one to `RUNNERS` for each class of model.
+A runner takes the loaded model, the input and the options given, yields pieces as they come, text
+or bytes of a file, and returns what `--json` prints in place of the text, if it is not the text.
+Add one to `RUNNERS` for each class of model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 from zoo.errors import InputError
 from zoo.images import ImageModel
 from zoo.models import Model, SpeechModel, TextModel
+from zoo.progress import Listener, silent
 
 
 @dataclass(frozen=True)
 class Given:
-    """The input of `zoo run`: an argument, or what came through a pipe."""
+    """The input of `zoo run`: an argument, or what came through a pipe.
+
+    `listener` is told how far the model is.
+    """
 
     argument: str | None = None
     piped: bytes = b""
+    listener: Listener = silent
 
     @property
     def text(self) -> str:
@@ -33,7 +39,8 @@ class Given:
             raise InputError(f"the input is not UTF-8 text: {error}") from error
 
 
-Runner = Callable[[Model, Given, dict[str, Any]], Iterator[str]]
+Pieces = Generator[str | bytes, None, dict[str, Any] | None]
+Runner = Callable[[Model, Given, dict[str, Any]], Iterator[str] | Pieces]
 
 
 def text(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
@@ -60,17 +67,11 @@ def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]
     yield {"srt": transcript.to_srt, "vtt": transcript.to_vtt, "json": transcript.to_json}[form]()
 
 
-def image(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
-    """Text to image: the path of the picture that was written."""
-    output = options.pop("output", None)
-    if output is None:
-        raise InputError("a picture needs a file to be written to", "give one with -o fox.png")
-    picture = cast(ImageModel, model).generate(given.text, **options)
-    try:
-        picture.save(output)
-    except (OSError, ValueError) as error:
-        raise InputError(f"the picture cannot be written to {output}: {error}") from error
-    yield str(output)
+def image(model: Model, given: Given, options: dict[str, Any]) -> Pieces:
+    """Text to image: the paths of what was written, or the picture itself."""
+    from zoo.cli.pictures import draw
+
+    return (yield from draw(cast(ImageModel, model), given.text, options, given.listener))
 
 
 RUNNERS: dict[type[Any], Runner] = {TextModel: text, SpeechModel: speech, ImageModel: image}

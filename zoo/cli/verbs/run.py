@@ -1,19 +1,21 @@
 """`zoo run`: load a model and run it on an input, streaming what it says.
 
-JSON: {text, ref, build, format}.
+JSON: {text, ref, build, format}; of pictures {output: [paths], seed, ref, build, format}, where
+picture n of several is that of seed + n.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing
-from zoo.errors import InputError
+from zoo.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from zoo.cli.runners import Given
@@ -45,7 +47,13 @@ SPEECH_OPTIONS = (
 )
 
 IMAGE_OPTIONS = (
-    click.option("-o", "--output", help="Picture: the file to write, such as fox.png."),
+    click.option(
+        "-o", "--output", help="Picture: the file to write, such as fox.png; - for stdout."
+    ),
+    click.option(
+        "--count", type=click.IntRange(1, 64), help="Picture: so many, of seeds in a row."
+    ),
+    click.option("--preview", type=click.IntRange(1), help="Picture: write it every N steps."),
     click.option("--steps", type=click.IntRange(1, 1000), help="Picture: steps of denoising."),
     click.option("--guidance", type=click.FloatRange(0), help="Picture: weight of the prompt."),
     click.option("--negative", help="Picture: what it should be away from."),
@@ -55,6 +63,7 @@ IMAGE_OPTIONS = (
     click.option("--image", help="Picture: one to go on from."),
     click.option("--mask", help="Picture: white where --image is drawn anew."),
     click.option("--strength", type=click.FloatRange(0, 1), help="Picture: how much anew."),
+    click.option("--safety/--no-safety", default=None, help="Picture: black where it is flagged."),
 )
 
 
@@ -97,6 +106,8 @@ def command(
     from zoo import api
     from zoo.cli.runners import runner_for
 
+    if api.show(name, family=family).task == "text-to-image":
+        _check_pictures(wanted, as_json)
     with drawing(quiet) as listener:
         model = api.load(
             name,
@@ -109,16 +120,49 @@ def command(
             listener=listener,
         )
     with model:
-        pieces = runner_for(model)(model, given, wanted)
-        if as_json:
-            text = "".join(pieces)
-            where = {"ref": model.ref, "build": model.build, "format": model.format}
-            output.document({"text": text, **where})
-            return
-        for piece in pieces:
+        with drawing(quiet) as listener:
+            pieces = runner_for(model)(model, replace(given, listener=listener), wanted)
+            if not as_json:
+                _say(pieces)
+                return
+            facts = _facts(pieces)
+        where = {"ref": model.ref, "build": model.build, "format": model.format}
+        output.document({**facts, **where})
+
+
+def _say(pieces: Iterable[str | bytes]) -> None:
+    """Pieces to stdout as they come; a text ends with a line break, a file as it ends."""
+    is_text = True
+    for piece in pieces:
+        is_text = isinstance(piece, str)
+        if isinstance(piece, str):
             sys.stdout.write(piece)
-            sys.stdout.flush()
+        else:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+    if is_text:
         output.tell()
+
+
+def _facts(pieces: Iterable[str | bytes]) -> dict[str, Any]:
+    """What a runner returns, or else the text that it says."""
+    said: list[str | bytes] = []
+    rest = iter(pieces)
+    while True:
+        try:
+            said.append(next(rest))
+        except StopIteration as end:
+            text = "".join(piece for piece in said if isinstance(piece, str))
+            return {"text": text} if end.value is None else end.value
+
+
+def _check_pictures(wanted: dict[str, Any], as_json: bool) -> None:
+    """Refuse what cannot be drawn or written, before anything is fetched or loaded."""
+    from zoo.cli import pictures
+
+    if as_json and wanted.get("output") == pictures.STDOUT:
+        raise UsageError("stdout takes a picture or JSON, not both", "give -o fox.png")
+    pictures.check(wanted)
 
 
 def _given(argument: str | None) -> Given:

@@ -11,8 +11,9 @@ and a buffer that a module writes to in place becomes a state
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def write_traced(
     states: Sequence[str] = (),
     keep_float32: Callable[[Any], bool] = lambda operation: False,
     system: str = "iOS18",
+    consume: bool = False,
 ) -> None:
     """Write `module` as the `.mlpackage` at `package`, in float16.
 
@@ -85,6 +87,8 @@ def write_traced(
         states: the names of the buffers that become states.
         keep_float32: whether an operation of the MIL program is to be computed in float32.
         system: the oldest that is to run it, by coremltools' name.
+        consume: whether `module` may lose its weights, so that those in float32 are freed one by
+            one as those in float16 are made.
 
     Raises:
         StepError: PyTorch cannot trace the module, or coremltools cannot convert it.
@@ -92,7 +96,8 @@ def write_traced(
     import torch
 
     ct = load_coremltools()
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what it fears is meant so
         try:
             traced = torch.jit.trace(module.eval(), tuple(example), check_trace=False)
         except RuntimeError as error:
@@ -106,7 +111,8 @@ def write_traced(
         for length in given.shape
         if isinstance(length, Axis)
     }
-    with temporary_files_in(package.parent), _patched(), _without_output():
+    spent = _freeing(traced) if consume else nullcontext()
+    with temporary_files_in(package.parent), _patched(), spent, _without_output():
         try:
             model = ct.convert(
                 traced,
@@ -128,8 +134,8 @@ def write_traced(
                 ),
                 minimum_deployment_target=ct.target[system],
                 skip_model_load=True,
+                package_dir=str(package),
             )
-            model.save(str(package))
         except (NotImplementedError, RuntimeError, ValueError) as error:
             text = " ".join(str(error).split())
             raise StepError(
@@ -176,6 +182,50 @@ def _patched() -> Iterator[None]:
         yield
     finally:
         ops._cast = original
+
+
+LARGE = 4096
+"""Entries from which a weight is worth freeing."""
+
+
+@contextmanager
+def _freeing(traced: Any) -> Iterator[None]:
+    """Let coremltools' float32 weights go as soon as their float16 copies are made.
+
+    When the first one is made, the program has been built, and PyTorch's module serves no more. A
+    weight that another operation still reads as float32 stays.
+    """
+    import gc
+
+    import numpy as np
+    import torch
+    from coremltools.converters.mil.mil.passes.defs.quantization import FP16ComputePrecision
+
+    original = FP16ComputePrecision._check_underflow_to_zero
+    nothing = torch.empty(0)
+    held = [*traced.parameters()]
+
+    def check(self: Any, made: Any, variable: Any) -> None:
+        original(self, made, variable)
+        if held:
+            for weight in held:
+                weight.data = nothing
+            held.clear()
+            gc.collect()
+        constant = variable.op
+        if constant is None or constant.op_type != "const" or made.val is None:
+            return
+        if np.size(variable.val) < LARGE or len(set(variable.child_ops)) > 2:
+            return
+        placeholder = np.broadcast_to(np.float32(0), variable.shape)  # which takes no memory
+        for each in (variable, constant.val):
+            each._sym_val.val = placeholder
+
+    FP16ComputePrecision._check_underflow_to_zero = check
+    try:
+        yield
+    finally:
+        FP16ComputePrecision._check_underflow_to_zero = original
 
 
 @contextmanager
