@@ -1,7 +1,7 @@
 """How each kind of model is run from the command line.
 
-A runner takes the loaded model, the input and the options given, yields pieces of text as they
-come, and leaves what `--json` prints besides. Add one to `RUNNERS` for each class of model.
+A runner takes the loaded model, the input, the options given and who listens to its progress, and
+yields pieces of text as they come. Add one to `RUNNERS` for each class of model.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, cast
 from zoo.errors import InputError
 from zoo.images import ImageModel
 from zoo.models import Model, SpeechModel, TextModel
+from zoo.progress import Listener
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,19 @@ class Given:
             raise InputError(f"the input is not UTF-8 text: {error}") from error
 
 
-Runner = Callable[[Model, Given, dict[str, Any]], Iterator[str]]
+Runner = Callable[[Model, Given, dict[str, Any], Listener], Iterator[str]]
 
 
-def text(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+def text(
+    model: Model, given: Given, options: dict[str, Any], listener: Listener
+) -> Iterator[str]:
     """Text generation: the pieces of the continuation or answer."""
     yield from cast(TextModel, model).stream(given.text, **options)
 
 
-def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+def speech(
+    model: Model, given: Given, options: dict[str, Any], listener: Listener
+) -> Iterator[str]:
     """Speech to text: a line for each segment, or a document of them all."""
     from io import BytesIO
 
@@ -50,17 +55,22 @@ def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]
     hearing = cast(SpeechModel, model)
     sound = given.argument if given.argument is not None else BytesIO(given.piped)
     form = options.pop("transcript", "text")
-    segments = hearing.stream(sound, **options)
+    segments = hearing.stream(sound, listener=listener, **options)
     if form == "text":
-        for number, segment in enumerate(segments):
-            yield ("\n" if number else "") + segment.text.strip()
+        for segment in segments:
+            yield segment.text.strip() + "\n"
         return
     said = tuple(segments)
     transcript = Transcript("".join(s.text for s in said).strip(), said, hearing.language)
-    yield {"srt": transcript.to_srt, "vtt": transcript.to_vtt, "json": transcript.to_json}[form]()
+    if form == "json":
+        yield transcript.to_json() + "\n"
+    else:
+        yield transcript.to_srt() if form == "srt" else transcript.to_vtt()
 
 
-def image(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+def image(
+    model: Model, given: Given, options: dict[str, Any], listener: Listener
+) -> Iterator[str]:
     """Text to image: the path of the picture that was written."""
     output = options.pop("output", None)
     if output is None:
@@ -74,6 +84,9 @@ def image(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
 
 
 RUNNERS: dict[type[Any], Runner] = {TextModel: text, SpeechModel: speech, ImageModel: image}
+
+LINES = (SpeechModel,)
+"""Models whose runner yields whole lines, line breaks and all."""
 
 
 def runner_for(model: Model) -> Runner:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli import options, output
-from zoo.cli.drawing import drawing
+from zoo.cli.drawing import drawing, hidden
 from zoo.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def command(
     given = _given(input)
     wanted = {k: v for k, v in given_options.items() if v not in (None, ())}
     from zoo import api
-    from zoo.cli.runners import runner_for
+    from zoo.cli.runners import LINES, runner_for
 
     with drawing(quiet) as listener:
         model = api.load(
@@ -108,16 +108,20 @@ def command(
             force=force,
             listener=listener,
         )
-    with model:
-        pieces = runner_for(model)(model, given, wanted)
-        if as_json:
-            text = "".join(pieces)
-            where = {"ref": model.ref, "build": model.build, "format": model.format}
-            output.document({"text": text, **where})
-            return
-        for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+    said = []
+    with model, drawing(quiet) as listener:
+        for piece in runner_for(model)(model, given, wanted, listener):
+            said.append(piece)
+            if not as_json:
+                with hidden(listener):
+                    sys.stdout.write(piece)
+                    sys.stdout.flush()
+    lines = isinstance(model, LINES)
+    if as_json:
+        text = "".join(said)
+        where = {"ref": model.ref, "build": model.build, "format": model.format}
+        output.document({"text": text.removesuffix("\n") if lines else text, **where})
+    elif not lines:
         output.tell()
 
 
