@@ -282,11 +282,12 @@ class Hearing:
         for name, good, meaning in (
             ("task", self.task in ("transcribe", "translate"), "'transcribe' or 'translate'"),
             ("beams", 1 <= self.beams <= 32, "from 1 to 32"),
-            ("temperature", steps and all(0 <= t <= 2 for t in steps), "from 0 to 2"),
             ("no_speech", 0 <= self.no_speech <= 1, "from 0 to 1"),
         ):
             if not good:
                 raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
+        if not steps or not all(0 <= t <= 2 for t in steps):
+            raise InputError(f"temperature must be from 0 to 2, not {given!r}")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Hearing:

@@ -37,9 +37,7 @@ class Given:
 Runner = Callable[[Model, Given, dict[str, Any], Listener], Iterator[str]]
 
 
-def text(
-    model: Model, given: Given, options: dict[str, Any], listener: Listener
-) -> Iterator[str]:
+def text(model: Model, given: Given, options: dict[str, Any], listener: Listener) -> Iterator[str]:
     """Text generation: the pieces of the continuation or answer."""
     yield from cast(TextModel, model).stream(given.text, **options)
 
@@ -68,9 +66,7 @@ def speech(
         yield transcript.to_srt() if form == "srt" else transcript.to_vtt()
 
 
-def image(
-    model: Model, given: Given, options: dict[str, Any], listener: Listener
-) -> Iterator[str]:
+def image(model: Model, given: Given, options: dict[str, Any], listener: Listener) -> Iterator[str]:
     """Text to image: the path of the picture that was written."""
     output = options.pop("output", None)
     if output is None:
