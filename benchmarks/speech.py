@@ -5,8 +5,9 @@
 FOLDER is a Whisper checkpoint; `whisper:mini` when there is none, and with `--tiny` a random one of
 whisper-tiny's shape, which all ways give the same tokens (`speech_checkpoint.py`). `--peer-python`
 is the interpreter of an environment that has mlx-whisper, which takes windows of 30 seconds alone.
-Prints, for each way, the real-time factor (processing time over sound) and the peak memory of a
-process of its own, and both as ratios to the peers.
+Prints, for each way, the real-time factor (time that passed over sound) and the peak memory of a
+process of its own, and ratios to the peers: of the processor's time, which other work on the machine
+does not stretch, and of memory. Set OMP_NUM_THREADS=1 so that all have one thread.
 """
 
 import argparse
@@ -40,7 +41,24 @@ def sound(seconds: float) -> np.ndarray:
     return np.tile(once, int(seconds * RATE / len(once)) + 1)[: int(seconds * RATE)]
 
 
-def transformers_way(folder: Path, audio: np.ndarray) -> tuple[float, str]:
+class Watch:
+    """Seconds that passed, and those of the processor, which other work does not stretch."""
+
+    def __init__(self) -> None:
+        self.begin = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        wall, processor = (
+            now - then
+            for now, then in zip(
+                (time.perf_counter(), time.process_time()), self.begin, strict=True
+            )
+        )
+        return {"seconds": wall, "processor": processor, "mib": peak}
+
+
+def transformers_way(folder: Path, audio: np.ndarray) -> dict[str, Any]:
     import torch
     from tokenizers import Tokenizer
     from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -50,26 +68,27 @@ def transformers_way(folder: Path, audio: np.ndarray) -> tuple[float, str]:
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     extractor = WhisperFeatureExtractor.from_pretrained(folder)
     tokens: list[int] = []
-    begin, window = time.perf_counter(), extractor.chunk_length * RATE
+    watch, window = Watch(), extractor.chunk_length * RATE
     for start in range(0, len(audio), window):
         part = np.pad(audio[start : start + window], (0, max(0, start + window - len(audio))))
         features = extractor(part, sampling_rate=RATE, return_tensors="pt").input_features
         found = model.generate(features, return_timestamps=True, language="en", task="transcribe")
         tokens += found[0].tolist()
-    took = time.perf_counter() - begin
-    return took, _text(Tokenizer.from_file(str(folder / "tokenizer.json")), tokens)
+    figures = watch.read()
+    text = _text(Tokenizer.from_file(str(folder / "tokenizer.json")), tokens)
+    return {**figures, "text": text}
 
 
-def zoo_way(way: str, folder: Path, audio: np.ndarray) -> tuple[float, str]:
+def zoo_way(way: str, folder: Path, audio: np.ndarray) -> dict[str, Any]:
     import zoo
 
     name = str(folder) if folder != MINI else "whisper:mini"
     with zoo.load(name, format=way, check=False) as model:
-        begin = time.perf_counter()
+        watch = Watch()
         found = model.transcribe(
             audio, sample_rate=RATE, language="en", temperature=0, previous=False
         )
-        return time.perf_counter() - begin, found.text
+        return {**watch.read(), "text": found.text}
 
 
 def peer_way(folder: Path, audio: np.ndarray, python: Path) -> dict[str, Any]:
@@ -133,10 +152,10 @@ def report(found: dict[str, dict[str, Any]], seconds: float) -> None:
     """A line for each way."""
     peers = [name for name in ("transformers", "mlx-whisper") if name in found]
     print(f"{'':14}{'real-time factor':>18}{'peak MiB':>10}" + "".join(f"{p:>22}" for p in peers))
-    print(f"{'':42}" + f"{'time':>14}{'memory':>8}" * len(peers))
+    print(f"{'':42}" + f"{'processor':>14}{'memory':>8}" * len(peers))
     for way, one in found.items():
         ratios = "".join(
-            f"{one['seconds'] / found[p]['seconds']:14.2f}{one['mib'] / found[p]['mib']:8.2f}"
+            f"{one['processor'] / found[p]['processor']:14.2f}{one['mib'] / found[p]['mib']:8.2f}"
             for p in peers
         )
         print(f"{way:14}{one['seconds'] / seconds:18.4f}{one['mib']:10.0f}{ratios}")
@@ -156,14 +175,10 @@ def main() -> None:
     options = parser.parse_args()
     audio = sound(options.seconds)
     if options.way:
-        theirs = options.way == "transformers"
-        took, text = (
-            transformers_way(options.folder, audio)
-            if theirs
-            else zoo_way(options.way, options.folder, audio)
-        )
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": took, "mib": peak, "text": text}))
+        if options.way == "transformers":
+            print(json.dumps(transformers_way(options.folder, audio)))
+        else:
+            print(json.dumps(zoo_way(options.way, options.folder, audio)))
         return
     with tempfile.TemporaryDirectory() as room:
         folder = options.folder

@@ -112,16 +112,12 @@ def to_peer(source: Path, folder: Path) -> None:
     """Write a checkpoint in mlx-whisper's layout."""
     folder.mkdir(parents=True)
     config = json.loads((source / "config.json").read_text())
-    weights = {}
-    for path in sorted(source.glob("*.safetensors")):
-        for name, weight in load_file(path).items():
-            if name in ("proj_out.weight", "model.encoder.embed_positions.weight"):
-                continue
-            for theirs, ours in RENAMED:
-                name = name.replace(theirs, ours)
-            if ".conv" in name and name.endswith("weight"):
-                weight = np.ascontiguousarray(weight.transpose(0, 2, 1))
-            weights[name] = weight.astype(np.float32)
+    weights = {
+        _renamed(name): np.float32(weight.swapaxes(1, 2) if weight.ndim == 3 else weight).copy()
+        for path in sorted(source.glob("*.safetensors"))
+        for name, weight in load_file(path).items()
+        if name not in ("proj_out.weight", "model.encoder.embed_positions.weight")
+    }
     save_file(weights, folder / "weights.safetensors")
     dimensions = {
         "n_mels": config["num_mel_bins"],
@@ -136,3 +132,9 @@ def to_peer(source: Path, folder: Path) -> None:
         "n_text_layer": config["decoder_layers"],
     }
     (folder / "config.json").write_text(json.dumps(dimensions))
+
+
+def _renamed(name: str) -> str:
+    for theirs, ours in RENAMED:
+        name = name.replace(theirs, ours)
+    return name
