@@ -6,8 +6,8 @@ FOLDER is a Whisper checkpoint; `whisper:mini` when there is none, and with `--t
 whisper-tiny's shape, which all ways give the same tokens (`speech_checkpoint.py`). `--peer-python`
 is the interpreter of an environment that has mlx-whisper, which takes windows of 30 seconds alone.
 Prints, for each way, the real-time factor (time that passed over sound) and the peak memory of a
-process of its own, and ratios to the peers: of the processor's time, which other work on the machine
-does not stretch, and of memory. Set OMP_NUM_THREADS=1 so that all have one thread.
+process of its own, and ratios to the peers: of the processor's time, which other work does not
+stretch, and of memory. Set OMP_NUM_THREADS=1 so that all have one thread.
 """
 
 import argparse
@@ -45,17 +45,14 @@ class Watch:
     """Seconds that passed, and those of the processor, which other work does not stretch."""
 
     def __init__(self) -> None:
-        self.begin = time.perf_counter(), time.process_time()
+        self.begin, self.busy = time.perf_counter(), time.process_time()
 
     def read(self) -> dict[str, float]:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        wall, processor = (
-            now - then
-            for now, then in zip(
-                (time.perf_counter(), time.process_time()), self.begin, strict=True
-            )
-        )
-        return {"seconds": wall, "processor": processor, "mib": peak}
+        return {
+            "seconds": time.perf_counter() - self.begin,
+            "processor": time.process_time() - self.busy,
+            "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
 
 
 def transformers_way(folder: Path, audio: np.ndarray) -> dict[str, Any]:
