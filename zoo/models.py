@@ -318,7 +318,7 @@ class SpeechModel(Model):
     def hear(self, audio: Audio, hearing: Hearing, progress: Progress) -> Iterator[Segment]:
         """The segments in order, each as soon as it is known.
 
-        A sound longer than a window tells `progress` how many of its seconds are through.
+        A sound that fills a window tells `progress` how many of its seconds are through.
         """
 
     @abstractmethod

@@ -181,13 +181,13 @@ class _Windows:
             if block is None:
                 break
             self._held = np.concatenate([self._held, block])
-        self._long |= len(self._held) > self._window
+        self._long |= len(self._held) >= self._window
         return self._held[: self._window] if len(self._held) else None
 
     def skip(self, count: int) -> None:
         """Go on by so many samples, at least by one hundredth of a window.
 
-        Tells how far a sound is that is longer than a window.
+        Tells how far a sound is that fills a window.
         """
         count = max(count, self._window // 100)
         self.place += min(count, len(self._held))
