@@ -84,7 +84,7 @@ def test_a_long_file_is_read_in_blocks(tmp_path):
     ("name", "content", "words"),
     [
         ("text.wav", b"hello", "is no sound that can be read"),
-        ("empty.wav", b"", "is no sound that can be read"),
+        ("empty.wav", b"", "is empty: it has no bytes"),
         ("cut.wav", b"RIFF\x00\x00", "is no sound that can be read"),
         ("film.m4a", b"\x00\x00\x00\x20ftypM4A ", "is no sound that can be read"),
     ],
@@ -95,6 +95,35 @@ def test_what_is_no_sound_is_refused(tmp_path, name, content, words):
     with pytest.raises(zoo.InputError, match=words) as caught:
         open_audio(path, rate=RATE)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["flac", "mp3"])
+def test_a_damaged_file_is_named(tmp_path, kind):
+    path = tmp_path / f"noise.{kind}"
+    noise = np.random.default_rng(1).normal(0, 0.1, 3 * RATE).astype(np.float32)
+    soundfile.write(path, noise, RATE)
+    raw = bytearray(path.read_bytes())
+    half = len(raw) // 2
+    raw[half : half + 3000] = b"\x55" * 3000
+    path.write_bytes(raw)
+    with pytest.raises(zoo.InputError, match=f"noise.{kind}' is damaged"):
+        list(open_audio(path, rate=RATE).blocks())
+
+
+def test_what_is_there_of_a_cut_file_is_read(tmp_path):
+    path = tmp_path / "cut.mp3"
+    soundfile.write(path, tone(5), RATE)
+    path.write_bytes(path.read_bytes()[:5000])
+    found = heard(path)
+    assert 0 < len(found) < 4 * RATE
+    assert np.abs(found).max() < 0.6
+
+
+def test_a_folder_and_samples_far_too_large_are_refused(tmp_path):
+    with pytest.raises(zoo.InputError, match="is a folder"):
+        open_audio(tmp_path, rate=RATE)
+    with pytest.raises(zoo.InputError, match="far too large"):
+        heard(np.full(100, 1e30), sample_rate=RATE)
 
 
 def test_an_m4a_is_read(tmp_path):
@@ -115,6 +144,10 @@ def test_an_m4a_is_read(tmp_path):
     assert abs(len(found) / RATE - 2) < 0.1
     spectrum = np.abs(np.fft.rfft(found[: 2 * RATE - 4000]))
     assert abs(spectrum.argmax() * RATE / (2 * RATE - 4000) - 440) < 2
+    other = path.with_suffix(".wav")
+    other.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(heard(other), found)
+    np.testing.assert_array_equal(heard(io.BytesIO(path.read_bytes())), found)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(zoo.InputError, match=r"talk\.m4a"):
         list(open_audio(path, rate=RATE).blocks())

@@ -18,7 +18,9 @@ import zoo
 import zoo_whisper.coreml
 from zoo.audio import Audio
 from zoo.check_speech import psnr, word_errors
+from zoo.models import Hearing
 from zoo_whisper.coreml import CoreMLWhisper
+from zoo_whisper.decoding import Decoder
 from zoo_whisper.mlx import MLXWhisper
 from zoo_whisper.model import _Windows
 from zoo_whisper.torch import TorchWhisper
@@ -39,6 +41,13 @@ def load(format: str, source: Path, folder: Path) -> zoo.SpeechModel:
 @pytest.fixture(scope="module", params=FORMATS)
 def mini(request, tmp_path_factory) -> zoo.SpeechModel:
     return load(request.param, MINI, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def torch_mini() -> TorchWhisper:
+    model = TorchWhisper(MINI)
+    model.ref = "whisper:mini"
+    return model
 
 
 def sound(*names: str, gap: float = 0.6) -> tuple[np.ndarray, list[tuple[float, str]]]:
@@ -66,6 +75,18 @@ def test_three_minutes_have_every_word_once_and_in_time(mini):
     starts = [segment.start for segment in found.segments]
     for begin, _ in said:  # a clip has a quarter of a second of quiet before its first word
         assert min(abs(start - begin - 0.25) for start in starts) <= 0.5
+
+
+def test_progress_of_a_long_sound_is_told(torch_mini):
+    audio, _ = sound(*SAID)
+    told, seconds = [], round(len(audio) / RATE)
+    torch_mini.transcribe(audio, sample_rate=RATE, listener=told.append)
+    assert [event.done for event in told] == sorted({event.done for event in told})
+    assert {(event.step, event.total, event.unit) for event in told} == {("hear", seconds, "s")}
+    assert (len(told) >= 3, told[-1].done) == (True, seconds)
+    told.clear()
+    torch_mini.transcribe(CLIPS[0], listener=told.append)
+    assert told == []
 
 
 def test_words_have_times_within_their_segment(mini):
@@ -131,16 +152,15 @@ def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, 
     assert psnr(model.encoded(audio), hidden) > (45 if format == "coreml" else 90)
     found = model.logits(audio, given[0].tolist())
     np.testing.assert_allclose(found, logits, atol=tolerance * float(logits.abs().max()))
-    if format == "torch":
-        options = {} if english else {"language": "en", "task": "transcribe"}
+    decoder = Decoder(model.config, model.vocabulary, Hearing(temperature=0))
+    for language, task in (
+        [("en", "transcribe")] if english else [("de", "transcribe"), ("fr", "translate")]
+    ):
+        options = {} if english else {"language": language, "task": task}
         wanted = reference.generate(
             features, return_timestamps=True, max_new_tokens=24, do_sample=False, **options
         )[0].tolist()
-        from zoo.models import Hearing
-        from zoo_whisper.decoding import Decoder
-
-        decoder = Decoder(model.config, model.vocabulary, Hearing(temperature=0))
-        prompt = model.vocabulary.prompt("en", "transcribe")
+        prompt = model.vocabulary.prompt(language, task)
         text = decoder.text(model.listen(audio), prompt)
         first = _first_window([t for t in wanted if t not in prompt], model.vocabulary.zero)
         assert len(first) >= 3
@@ -172,13 +192,6 @@ def test_quantized_weights_stay_close(tmp_path):
     assert 25 < psnr(small.encoded(audio), plain.encoded(audio)) < 80
     size = (out / "model.safetensors").stat().st_size
     assert size < 0.4 * (source / "model.safetensors").stat().st_size
-
-
-@pytest.fixture(scope="module")
-def torch_mini() -> TorchWhisper:
-    model = TorchWhisper(MINI)
-    model.ref = "whisper:mini"
-    return model
 
 
 @pytest.mark.parametrize(
@@ -221,59 +234,17 @@ def test_ten_hours_take_the_memory_of_a_window():
         for _ in range(10 * 3600):
             yield np.zeros(RATE, np.float32)
 
-    windows = _Windows(Audio(RATE, None, "long", blocks), 30 * RATE)
+    told = []
+    audio = Audio(RATE, 36_000.0, "long", blocks)
+    windows = _Windows(audio, 30 * RATE, zoo.Progress("hear", told.append))
     most, count = 0, 0
     while (here := windows.here()) is not None:
         most, count = max(most, len(windows._held)), count + len(here[: 29 * RATE])
         windows.skip(29 * RATE)
     assert count == 10 * 3600 * RATE
     assert most <= 31 * RATE
-
-
-def test_the_options_of_a_recipe_hold_unless_others_are_given(sandbox, tmp_path):
-    audio, said = sound(*(list(SAID) * 4))
-    soundfile.write(tmp_path / "long.wav", audio, RATE)
-    done = sandbox.zoo("run", "whisper:mini", str(tmp_path / "long.wav"), "--quiet")
-    assert done.stdout.split() == " ".join(text for _, text in said).split()
-    code = "import zoo; m = zoo.load('whisper:mini'); print(dict(m.defaults), m.stream(b'', lag=1))"
-    wrong = sandbox.python(code)
-    assert "speech has no option 'lag'" in wrong.stderr
-
-
-def test_the_command_line_writes_every_form(sandbox):
-    clip = str(CLIPS[0])
-    for format in FORMATS:
-        done = sandbox.zoo("run", "whisper:mini", clip, "--format", format, "--quiet")
-        assert done.stdout.strip() == SAID["01"], done.stderr
-    raw = CLIPS[0].read_bytes()
-    import subprocess
-
-    from conftest import ZOO
-
-    piped = subprocess.run(
-        [ZOO, "run", "whisper:mini", "-", "--quiet", "--transcript", "srt"],
-        input=raw,
-        env=sandbox.env,
-        capture_output=True,
-        check=True,
-    )
-    assert piped.stdout.decode().startswith("1\n00:00:0")
-    vtt = sandbox.zoo("run", "whisper:mini", clip, "--quiet", "--transcript", "vtt").stdout
-    assert vtt.startswith("WEBVTT")
-    form = ("--transcript", "json", "--words")
-    data = json.loads(sandbox.zoo("run", "whisper:mini", clip, "--quiet", *form).stdout)
-    assert data["text"] == SAID["01"]
-    assert data["segments"][0]["words"][0]["text"].strip() == SAID["01"].split()[0]
-    wrong = sandbox.zoo("run", "whisper:mini", "none.wav", "--quiet")
-    assert (wrong.returncode, "there is no file 'none.wav'" in wrong.stderr) == (2, True)
-
-
-@pytest.mark.parametrize("build", ["coreml-fp16", "coreml-palettized", "mlx-4bit"])
-def test_builds_pass_their_check_and_a_damaged_one_fails(sandbox, build):
-    done = sandbox.zoo("check", f"whisper:mini/{build}", "--json")
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads(done.stdout)["metrics"]
-    assert metrics["clips"] == len(CLIPS)
+    assert [event.done for event in told[:3]] == [29, 58, 87]
+    assert (told[-1].done, told[-1].total, told[-1].unit) == (36_000, 36_000, "s")
 
 
 def test_a_damaged_model_breaks_the_limits(tmp_path):

@@ -9,6 +9,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo.errors import InputError, NotFound
+from zoo.progress import Listener, Progress, silent
 from zoo.schema import suggest
 
 if TYPE_CHECKING:
@@ -281,11 +282,12 @@ class Hearing:
         for name, good, meaning in (
             ("task", self.task in ("transcribe", "translate"), "'transcribe' or 'translate'"),
             ("beams", 1 <= self.beams <= 32, "from 1 to 32"),
-            ("temperature", steps and all(0 <= t <= 2 for t in steps), "from 0 to 2"),
             ("no_speech", 0 <= self.no_speech <= 1, "from 0 to 1"),
         ):
             if not good:
                 raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
+        if not steps or not all(0 <= t <= 2 for t in steps):
+            raise InputError(f"temperature must be from 0 to 2, not {given!r}")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Hearing:
@@ -313,8 +315,11 @@ class SpeechModel(Model):
     window: int
 
     @abstractmethod
-    def hear(self, audio: Audio, hearing: Hearing) -> Iterator[Segment]:
-        """The segments in order, each as soon as it is known."""
+    def hear(self, audio: Audio, hearing: Hearing, progress: Progress) -> Iterator[Segment]:
+        """The segments in order, each as soon as it is known.
+
+        A sound that fills a window tells `progress` how many of its seconds are through.
+        """
 
     @abstractmethod
     def encoded(self, samples: Any) -> Any:
@@ -332,13 +337,19 @@ class SpeechModel(Model):
         return self.transcribe(sound, **options)
 
     def transcribe(
-        self, sound: Any, *, sample_rate: int | None = None, **options: Any
+        self,
+        sound: Any,
+        *,
+        sample_rate: int | None = None,
+        listener: Listener = silent,
+        **options: Any,
     ) -> Transcript:
         """What is said in a sound of any length.
 
         Args:
             sound: a path, an open binary file, or an array of samples (see `zoo.audio`).
             sample_rate: that of an array.
+            listener: called with an `Event` after each window of a long sound; its unit is "s".
             options: those of `Hearing`.
 
         Raises:
@@ -346,18 +357,25 @@ class SpeechModel(Model):
         """
         from zoo.speech import Transcript
 
-        segments = tuple(self.stream(sound, sample_rate=sample_rate, **options))
+        heard = self.stream(sound, sample_rate=sample_rate, listener=listener, **options)
+        segments = tuple(heard)
         return Transcript("".join(s.text for s in segments).strip(), segments, self.language)
 
     language = ""
     """Of what was heard last."""
 
     def stream(
-        self, sound: Any, *, sample_rate: int | None = None, **options: Any
+        self,
+        sound: Any,
+        *,
+        sample_rate: int | None = None,
+        listener: Listener = silent,
+        **options: Any,
     ) -> Iterator[Segment]:
         """As `transcribe`, segment by segment. A fault of the input is raised at once."""
         from zoo.audio import open_audio
 
         self.require_open()
         hearing = Hearing.of({**self.defaults, **options})
-        return self.hear(open_audio(sound, rate=self.rate, sample_rate=sample_rate), hearing)
+        audio = open_audio(sound, rate=self.rate, sample_rate=sample_rate)
+        return self.hear(audio, hearing, Progress("hear", listener))

@@ -60,22 +60,24 @@ class WhisperModel(zoo.SpeechModel):
         self.require_open()
         return self.listen(samples).begin().go_on(tokens)
 
-    def hear(self, audio: Audio, hearing: Hearing) -> Iterator[Segment]:
+    def hear(self, audio: Audio, hearing: Hearing, progress: zoo.Progress) -> Iterator[Segment]:
         self.vocabulary.require_language(hearing.language, hearing.task)
         if hearing.words and not self.config.heads:
             raise zoo.InputError(
                 f"'{self.ref}' has no alignment heads, by which words are placed in time",
                 "ask without words, or take a source whose generation_config.json lists them",
             )
-        return self._segments(audio, hearing)
+        return self._segments(audio, hearing, progress)
 
-    def _segments(self, audio: Audio, hearing: Hearing) -> Iterator[Segment]:
+    def _segments(
+        self, audio: Audio, hearing: Hearing, progress: zoo.Progress
+    ) -> Iterator[Segment]:
         import numpy as np
 
         decoder = Decoder(self.config, self.vocabulary, hearing)
         before = self.vocabulary.encode(f" {hearing.prompt.strip()}") if hearing.prompt else []
         first, language = list(before), hearing.language
-        sound = _Windows(audio, self.window)
+        sound = _Windows(audio, self.window, progress)
         while (samples := sound.here()) is not None:
             padded = np.zeros(self.window, np.float32)
             padded[: len(samples)] = samples
@@ -163,11 +165,12 @@ def _cut(tokens: Sequence[int], zero: int, length: float) -> tuple[list[Part], f
 class _Windows:
     """A sound of any length, of which little more than a window is in memory."""
 
-    def __init__(self, audio: Audio, window: int) -> None:
+    def __init__(self, audio: Audio, window: int, progress: zoo.Progress) -> None:
         import numpy as np
 
         self.place, self._window, self._blocks = 0, window, audio.blocks()
         self._held = np.empty(0, np.float32)
+        self._audio, self._progress, self._long = audio, progress, False
 
     def here(self) -> Any:
         """The samples from here on, at most a window of them; `None` at the end."""
@@ -178,10 +181,19 @@ class _Windows:
             if block is None:
                 break
             self._held = np.concatenate([self._held, block])
+        self._long |= len(self._held) >= self._window
         return self._held[: self._window] if len(self._held) else None
 
     def skip(self, count: int) -> None:
-        """Go on by so many samples, at least by one hundredth of a window."""
+        """Go on by so many samples, at least by one hundredth of a window.
+
+        Tells how far a sound is that fills a window.
+        """
         count = max(count, self._window // 100)
         self.place += min(count, len(self._held))
         self._held = self._held[count:]
+        if self._long:
+            length = self._audio.seconds
+            through = round(self.place / self._audio.rate)
+            total = None if length is None else max(through, round(length))
+            self._progress.update(through, total, "s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -13,7 +14,11 @@ from zoo_whisper.model import WhisperModel
 
 
 class TorchWhisper(WhisperModel):
-    """A checkpoint folder in the Hugging Face layout."""
+    """A checkpoint folder in the Hugging Face layout.
+
+    Attributes:
+        memory: what this release of transformers calls the decoder's keys and values.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -28,6 +33,8 @@ class TorchWhisper(WhisperModel):
             folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
         )
         self.module = made.to(self.device).eval()
+        taken = inspect.signature(made.model.decoder.forward).parameters
+        self.memory = "cache" if "cache" in taken else "past_key_values"
 
     def listen(self, samples: Any) -> _Window:
         import torch
@@ -78,15 +85,16 @@ class _Writing:
     def go_on(self, tokens: Sequence[int]) -> Any:
         import torch
 
-        module = self.window.model.module
+        model = self.window.model
+        module = model.module
         with torch.inference_mode():
             out = module.model.decoder(
-                input_ids=torch.tensor([list(tokens)], device=self.window.model.device),
+                input_ids=torch.tensor([list(tokens)], device=model.device),
                 encoder_hidden_states=self.window.hidden,
-                past_key_values=self.cache,
                 use_cache=True,
+                **{model.memory: self.cache},
             )
-            self.cache = out.past_key_values
+            self.cache = out[model.memory]
             return module.proj_out(out.last_hidden_state)[0].float().cpu().numpy()
 
     def fork(self) -> Self:

@@ -38,6 +38,19 @@ def drawing(quiet: bool = False) -> Iterator[Listener]:
         yield Lines()
 
 
+@contextmanager
+def hidden(listener: Listener) -> Iterator[None]:
+    """The bars of `drawing` out of the way of what is written to stdout meanwhile.
+
+    What is written ends in a line break, for the bars come back where the cursor is.
+    """
+    if isinstance(listener, Terminal):
+        with listener.hidden():
+            yield
+    else:
+        yield
+
+
 def notes_only(event: Event) -> None:
     """The listener of `--quiet`."""
     if event.state == "note":
@@ -130,6 +143,18 @@ class Terminal:
         """Leave the bars as they are and give the terminal back."""
         if self.bars is not None:
             self.bars.stop()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Nothing is drawn until the block ends."""
+        if self.bars is None:
+            yield
+            return
+        self.bars.live.transient = True
+        self.bars.stop()
+        yield
+        self.bars.live.transient = False
+        self.bars.start()
 
     def _note(self, text: str) -> None:
         if self.bars is None:

@@ -141,7 +141,7 @@ def draw(
     listener(Event(STEP, "done"))
     output.write(pictures if output.paths else [])
     if output.paths:
-        yield "\n".join(map(str, output.paths))
+        yield "".join(f"{path}\n" for path in output.paths)
     else:
         yield output.encoded(pictures[0])
     return {"output": [str(path) for path in output.paths], "seed": last.seed}

@@ -1,8 +1,8 @@
 """How each kind of model is run from the command line.
 
-A runner takes the loaded model, the input and the options given, yields pieces as they come, text
-or bytes of a file, and returns what `--json` prints in place of the text, if it is not the text.
-Add one to `RUNNERS` for each class of model.
+A runner takes the loaded model, the input, the options given and a listener that is told how far it
+is. It yields pieces as they come, text or bytes of a file, and returns what `--json` prints in
+place of the text, if it is not the text. Add one to `RUNNERS` for each class of model.
 """
 
 from __future__ import annotations
@@ -14,19 +14,15 @@ from typing import Any, cast
 from zoo.errors import InputError
 from zoo.images import ImageModel
 from zoo.models import Model, SpeechModel, TextModel
-from zoo.progress import Listener, silent
+from zoo.progress import Listener
 
 
 @dataclass(frozen=True)
 class Given:
-    """The input of `zoo run`: an argument, or what came through a pipe.
-
-    `listener` is told how far the model is.
-    """
+    """The input of `zoo run`: an argument, or what came through a pipe."""
 
     argument: str | None = None
     piped: bytes = b""
-    listener: Listener = silent
 
     @property
     def text(self) -> str:
@@ -40,15 +36,17 @@ class Given:
 
 
 Pieces = Generator[str | bytes, None, dict[str, Any] | None]
-Runner = Callable[[Model, Given, dict[str, Any]], Iterator[str] | Pieces]
+Runner = Callable[[Model, Given, dict[str, Any], Listener], Iterator[str] | Pieces]
 
 
-def text(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+def text(model: Model, given: Given, options: dict[str, Any], listener: Listener) -> Iterator[str]:
     """Text generation: the pieces of the continuation or answer."""
     yield from cast(TextModel, model).stream(given.text, **options)
 
 
-def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]:
+def speech(
+    model: Model, given: Given, options: dict[str, Any], listener: Listener
+) -> Iterator[str]:
     """Speech to text: a line for each segment, or a document of them all."""
     from io import BytesIO
 
@@ -57,24 +55,30 @@ def speech(model: Model, given: Given, options: dict[str, Any]) -> Iterator[str]
     hearing = cast(SpeechModel, model)
     sound = given.argument if given.argument is not None else BytesIO(given.piped)
     form = options.pop("transcript", "text")
-    segments = hearing.stream(sound, **options)
+    segments = hearing.stream(sound, listener=listener, **options)
     if form == "text":
-        for number, segment in enumerate(segments):
-            yield ("\n" if number else "") + segment.text.strip()
+        for segment in segments:
+            yield segment.text.strip() + "\n"
         return
     said = tuple(segments)
     transcript = Transcript("".join(s.text for s in said).strip(), said, hearing.language)
-    yield {"srt": transcript.to_srt, "vtt": transcript.to_vtt, "json": transcript.to_json}[form]()
+    if form == "json":
+        yield transcript.to_json() + "\n"
+    else:
+        yield transcript.to_srt() if form == "srt" else transcript.to_vtt()
 
 
-def image(model: Model, given: Given, options: dict[str, Any]) -> Pieces:
+def image(model: Model, given: Given, options: dict[str, Any], listener: Listener) -> Pieces:
     """Text to image: the paths of what was written, or the picture itself."""
     from zoo.cli.pictures import draw
 
-    return (yield from draw(cast(ImageModel, model), given.text, options, given.listener))
+    return (yield from draw(cast(ImageModel, model), given.text, options, listener))
 
 
 RUNNERS: dict[type[Any], Runner] = {TextModel: text, SpeechModel: speech, ImageModel: image}
+
+LINES = (SpeechModel, ImageModel)
+"""Models whose runner yields whole lines, line breaks and all."""
 
 
 def runner_for(model: Model) -> Runner:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli import options, output
-from zoo.cli.drawing import drawing
+from zoo.cli.drawing import drawing, hidden
 from zoo.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def command(
     given = _given(input)
     wanted = {k: v for k, v in given_options.items() if v not in (None, ())}
     from zoo import api
-    from zoo.cli.runners import runner_for
+    from zoo.cli.runners import LINES, runner_for
 
     if api.show(name, family=family).task == "text-to-image":
         _check_pictures(wanted, as_json)
@@ -119,32 +118,30 @@ def command(
             force=force,
             listener=listener,
         )
-    with model:
-        with drawing(quiet) as listener:
-            pieces = runner_for(model)(model, replace(given, listener=listener), wanted)
-            if not as_json:
-                _say(pieces)
-                return
-            facts = _facts(pieces)
-        where = {"ref": model.ref, "build": model.build, "format": model.format}
-        output.document({**facts, **where})
-
-
-def _say(pieces: Iterable[str | bytes]) -> None:
-    """Pieces to stdout as they come; a text ends with a line break, a file as it ends."""
-    is_text = True
-    for piece in pieces:
-        is_text = isinstance(piece, str)
-        if isinstance(piece, str):
-            sys.stdout.write(piece)
-        else:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.flush()
-    if is_text:
+    lines = isinstance(model, LINES)
+    with model, drawing(quiet) as listener:
+        pieces = runner_for(model)(model, given, wanted, listener)
+        if as_json:
+            where = {"ref": model.ref, "build": model.build, "format": model.format}
+            output.document({**_facts(pieces, lines), **where})
+            return
+        for piece in pieces:
+            with hidden(listener):
+                _write(piece)
+    if not lines:
         output.tell()
 
 
-def _facts(pieces: Iterable[str | bytes]) -> dict[str, Any]:
+def _write(piece: str | bytes) -> None:
+    """A piece to stdout, at once: text, or bytes of a file."""
+    if isinstance(piece, str):
+        sys.stdout.write(piece)
+    else:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.flush()
+
+
+def _facts(pieces: Iterable[str | bytes], lines: bool) -> dict[str, Any]:
     """What a runner returns, or else the text that it says."""
     said: list[str | bytes] = []
     rest = iter(pieces)
@@ -153,7 +150,8 @@ def _facts(pieces: Iterable[str | bytes]) -> dict[str, Any]:
             said.append(next(rest))
         except StopIteration as end:
             text = "".join(piece for piece in said if isinstance(piece, str))
-            return {"text": text} if end.value is None else end.value
+            whole = {"text": text.removesuffix("\n") if lines else text}
+            return whole if end.value is None else end.value
 
 
 def _check_pictures(wanted: dict[str, Any], as_json: bool) -> None:
