@@ -1,4 +1,4 @@
-# make demo   set up, then let mistral:mini write through MLX and Core ML, both checked
+# make demo   set up, then let miniatures write, hear and draw through MLX and Core ML, checked
 # make test   set up, then lint, type-check and test everything
 # make faults the long fault tests, and a table of what was survived
 PYTHON ?= python3
@@ -23,6 +23,10 @@ demo: setup
 	$(BIN)/zoo build mistral:mini/coreml-int4
 	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60
 	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60 --adapter pirate
+	$(BIN)/zoo run whisper:mini/mlx-8bit recipes/whisper/clips/01.wav
+	$(BIN)/zoo build stable-diffusion:mini/coreml-6bit
+	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large blue ring on the left" --seed 1 -o ring.png
+	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large blue ring on the left" --seed 1 --adapter night -o night.png
 
 test: lint types layers unit
 

@@ -40,6 +40,9 @@ BATCH, RATE = 32, 1.5e-3
 DROPPED = 0.1
 """Share of captions that are left out."""
 
+GUIDANCE = 2
+"""Of the pictures that are scored: more makes circles of squares."""
+
 NOISY, NOISY_FROM = 0.5, 0.6
 """Share of the times that are drawn from the noisy end, where it is decided what is where, and
 where that end begins."""
@@ -265,7 +268,7 @@ def score(pipeline: StableDiffusionPipeline, count: int, steps: int = 20) -> flo
         seeds = [torch.Generator().manual_seed(start + n) for n in range(len(part))]
         texts = [prompt.text for prompt in part]
         drawn = pipeline(
-            texts, generator=seeds, num_inference_steps=steps, guidance_scale=4, output_type="np"
+            texts, generator=seeds, num_inference_steps=steps, guidance_scale=GUIDANCE, output_type="np"
         ).images
         right += sum(
             shows(picture * 255, prompt) for picture, prompt in zip(drawn, part, strict=True)

@@ -21,7 +21,7 @@ from train_diffusion import Examples, diffusion_loss, take_step
 
 RANK = 4
 BATCH, RATE = 24, 3e-3
-LAYERS = ("to_q", "to_k", "to_v", "to_out.0")
+LAYERS = ("to_q", "to_v", "to_out.0")
 
 
 def train_style(pipeline: StableDiffusionPipeline, style: str, minutes: float) -> int:
