@@ -24,7 +24,7 @@ from zoo_stable_diffusion.coreml_components import SUFFIX, UNET
 from zoo_stable_diffusion.coreml_passes import MixedDrawing, read_prompts
 
 STEPS, SEED = 8, 0
-"""Of the pictures that are drawn once, with the weights whole."""
+"""Of the pictures that are drawn once, with the weights whole: at most so many steps."""
 
 POINTS, NOISY = 4, 1.5
 """How often at least the U-Net is asked again, and the power by which the steps of that gather at
@@ -75,7 +75,8 @@ def choose_bits(
             "inpainting",
             hint="ask for 'palettize'",
         )
-    drawing = replace(Drawing.of({**recipe.defaults, "steps": STEPS}), seed=SEED)
+    drawing = Drawing.of(recipe.defaults)
+    drawing = replace(drawing, steps=min(drawing.steps, STEPS), seed=SEED)
     points = points_of(converted, prompts, drawing, progress)
     constants = Constants(Package(package))
     program = ReferenceProgram(package, constants=constants, mode="fp32", bounded=False)
