@@ -149,6 +149,20 @@ def test_a_unet_that_it_cannot_ask_is_refused(converted, tmp_path):
         compress(chunked, tmp_path / "other", **MIXED, bits_per_weight=6.0)
 
 
+@pytest.mark.parametrize(
+    ("calibration", "chunks", "message"),
+    [("none.txt", 1, "which is not there"), ("prompts.txt", 2, "its own is in chunks")],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_converted(
+    converted, tmp_path, calibration, chunks, message
+):
+    step = {**MIXED, "bits_per_weight": 6.0, "calibration": calibration}
+    source = converted.parent / "whole"
+    with pytest.raises(zoo.RecipeError, match=message):
+        make_build(zoo_stable_diffusion.coreml, source, tmp_path, step, chunks=chunks)
+    assert not [*tmp_path.rglob("*.mlpackage")]
+
+
 def test_many_rows_at_once_are_computed_as_few_are(converted):
     package = converted / "unet.mlpackage"
     rng = np.random.default_rng(0)
