@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import diffusion_checkpoint
+import numpy as np
 import pytest
 from coreml_builds import make_build
 
 import zoo
 import zoo_stable_diffusion.coreml
+from zoo.formats.coreml.execute import ReferenceProgram
 from zoo.formats.coreml.ledger import LEDGER_FILE
 from zoo.progress import Progress
 from zoo.recipe import Build, Optimization, Recipe, Source
@@ -132,3 +134,46 @@ def test_what_cannot_be_measured_is_refused(converted, tmp_path, options, messag
     with pytest.raises(zoo.RecipeError) as caught:
         compress(converted, tmp_path / "build", **given)
     caught.match(message)
+
+
+def test_a_unet_that_it_cannot_ask_is_refused(converted, tmp_path):
+    chunked = shutil.copytree(converted, tmp_path / "chunked" / "converted")
+    (tmp_path / "chunked" / "prompts.txt").write_text(PROMPTS)
+    (chunked / "unet.mlpackage").rename(chunked / "unet_chunk1.mlpackage")
+    with pytest.raises(zoo.RecipeError, match="measures a U-Net in one package, and its own is"):
+        compress(chunked, tmp_path / "one", **MIXED, bits_per_weight=6.0)
+    (chunked / "unet_chunk1.mlpackage").rename(chunked / "unet.mlpackage")
+    path = chunked / "unet" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"in_channels": 9}))
+    with pytest.raises(zoo.RecipeError, match="draws from prompts alone, and is made for inpaint"):
+        compress(chunked, tmp_path / "other", **MIXED, bits_per_weight=6.0)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "chunks", "message"),
+    [("none.txt", 1, "which is not there"), ("prompts.txt", 2, "its own is in chunks")],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_converted(
+    converted, tmp_path, calibration, chunks, message
+):
+    step = {**MIXED, "bits_per_weight": 6.0, "calibration": calibration}
+    source = converted.parent / "whole"
+    with pytest.raises(zoo.RecipeError, match=message):
+        make_build(zoo_stable_diffusion.coreml, source, tmp_path, step, chunks=chunks)
+    assert not [*tmp_path.rglob("*.mlpackage")]
+
+
+def test_many_rows_at_once_are_computed_as_few_are(converted):
+    package = converted / "unet.mlpackage"
+    rng = np.random.default_rng(0)
+    given = {
+        "sample": rng.normal(size=(4, 4, 8, 8)).astype(np.float32),
+        "timestep": np.array([900, 500, 100, 1], np.float32),
+        "encoder_hidden_states": rng.normal(size=(4, 16, 1, 77)).astype(np.float32),
+    }
+    with pytest.raises(zoo.InputError, match=r"of shape \(1 to 2"):
+        ReferenceProgram(package, mode="fp32").predict(given)
+    program = ReferenceProgram(package, mode="fp32", bounded=False)
+    pairs = [{name: rows[n : n + 2] for name, rows in given.items()} for n in (0, 2)]
+    few = np.concatenate([program.predict(pair)["noise_pred"] for pair in pairs])
+    assert np.abs(program.predict(given)["noise_pred"] - few).max() < 1e-5

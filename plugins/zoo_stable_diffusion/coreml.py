@@ -28,7 +28,12 @@ from zoo_stable_diffusion.coreml_components import (
     read_styles,
     read_target,
 )
-from zoo_stable_diffusion.coreml_passes import MixedDrawing, WithoutVAE, read_prompts
+from zoo_stable_diffusion.coreml_passes import (
+    MixedDrawing,
+    WithoutVAE,
+    read_prompts,
+    require_measurable,
+)
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 from zoo_stable_diffusion.safety import CHECKER
 
@@ -144,6 +149,7 @@ def convert(
         passes = read_passes(recipe, build, MixedDrawing)
         if isinstance(passes.mixed, MixedDrawing):
             read_prompts(recipe, passes.mixed)
+            require_measurable(recipe, config, whole=target.chunks == 1)
     styles = read_styles(recipe, source, adapters, target)
     Conversion(recipe, config, source, workdir, target, styles).run(progress)
     return workdir

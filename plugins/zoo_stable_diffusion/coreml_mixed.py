@@ -21,10 +21,10 @@ from zoo.images import Drawing
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml import CoreMLStableDiffusion
 from zoo_stable_diffusion.coreml_components import SUFFIX, UNET
-from zoo_stable_diffusion.coreml_passes import MixedDrawing, read_prompts
+from zoo_stable_diffusion.coreml_passes import MixedDrawing, read_prompts, require_measurable
 
 STEPS, SEED = 8, 0
-"""Of the pictures that are drawn once, with the weights whole."""
+"""Of the pictures that are drawn once, with the weights whole: at most so many steps."""
 
 POINTS, NOISY = 4, 1.5
 """How often at least the U-Net is asked again, and the power by which the steps of that gather at
@@ -62,20 +62,9 @@ def choose_bits(
     """
     prompts = read_prompts(recipe, options)
     package = converted / f"{UNET}{SUFFIX}"
-    if not package.is_dir():
-        raise zoo.RecipeError(
-            f"'{recipe.ref}' asks for 'mixed', which measures a U-Net in one package, and its own "
-            "is in chunks",
-            hint="ask for 'palettize', or for one package",
-        )
-    config = read_diffusion_config(converted)
-    if config.given > config.channels:
-        raise zoo.RecipeError(
-            f"'{recipe.ref}' asks for 'mixed', which draws from prompts alone, and is made for "
-            "inpainting",
-            hint="ask for 'palettize'",
-        )
-    drawing = replace(Drawing.of({**recipe.defaults, "steps": STEPS}), seed=SEED)
+    require_measurable(recipe, read_diffusion_config(converted), whole=package.is_dir())
+    drawing = Drawing.of(recipe.defaults)
+    drawing = replace(drawing, steps=min(drawing.steps, STEPS), seed=SEED)
     points = points_of(converted, prompts, drawing, progress)
     constants = Constants(Package(package))
     program = ReferenceProgram(package, constants=constants, mode="fp32", bounded=False)

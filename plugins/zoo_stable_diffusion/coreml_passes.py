@@ -10,6 +10,7 @@ from zoo.formats.coreml.branches import is_branch
 from zoo.formats.coreml.encoding import FULL, Scheme
 from zoo.formats.coreml.passes import PALETTE_BITS, Mixed, Passes
 from zoo.formats.coreml.weights import Role
+from zoo_stable_diffusion.config import DiffusionConfig
 from zoo_stable_diffusion.coreml_components import DECODER, ENCODER
 
 
@@ -50,6 +51,26 @@ def read_prompts(recipe: zoo.Recipe, options: MixedDrawing) -> list[str]:
             hint="write prompts into it, one a line",
         )
     return prompts[: options.prompts]
+
+
+def require_measurable(recipe: zoo.Recipe, config: DiffusionConfig, *, whole: bool) -> None:
+    """Refuse what `mixed` cannot ask: a U-Net in chunks, or one that is given more than prompts.
+
+    Raises:
+        RecipeError: with what to do instead.
+    """
+    if not whole:
+        raise zoo.RecipeError(
+            f"'{recipe.ref}' asks for 'mixed', which measures a U-Net in one package, and its own "
+            "is in chunks",
+            hint="ask for 'palettize', or for one package",
+        )
+    if config.given > config.channels:
+        raise zoo.RecipeError(
+            f"'{recipe.ref}' asks for 'mixed', which draws from prompts alone, and is made for "
+            "inpainting",
+            hint="ask for 'palettize'",
+        )
 
 
 class WithoutVAE(Passes):
