@@ -123,7 +123,9 @@ def command(
         pieces = runner_for(model)(model, given, wanted, listener)
         if as_json:
             where = {"ref": model.ref, "build": model.build, "format": model.format}
-            output.document({**_facts(pieces, lines), **where})
+            facts = _facts(pieces, lines)
+            with hidden(listener):
+                output.document({**facts, **where})
             return
         for piece in pieces:
             with hidden(listener):
