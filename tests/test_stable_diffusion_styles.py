@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from math import prod
 from pathlib import Path
 
 import coreml_programs as programs
@@ -20,22 +21,26 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 import zoo_stable_diffusion.coreml
-from zoo.check_speech import psnr
-from zoo.formats.adapters import LowRank, read_adapter
+from zoo.formats.adapters import LowRank, read_adapter, read_adapters
 from zoo.formats.coreml.branches import add_branches, is_branch
 from zoo.formats.coreml.chunks import chunk_paths, split_package
 from zoo.formats.coreml.constants import Constants
 from zoo.formats.coreml.execute import Functions, ReferenceProgram
-from zoo.formats.coreml.package import Package
+from zoo.formats.coreml.package import Package, stored_bytes
 from zoo.formats.coreml.plugin import cost
+from zoo.formats.coreml.program import blob, shape_of, type_name
 from zoo.formats.coreml.program import operations as operations_of
-from zoo.formats.coreml.streaming import MODEL_FILE, WEIGHT_FILE
+from zoo.formats.coreml.rewrite import values_of
+from zoo.formats.coreml.streaming import MODEL_FILE, WEIGHT_FILE, Metadata
+from zoo.formats.coreml.traced import Input, write_traced
 from zoo.formats.tensors import Tensors
+from zoo.metrics import psnr
 from zoo.recipe import Build, Recipe, Source
 from zoo_stable_diffusion import coreml_components
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml import CoreMLStableDiffusion
 from zoo_stable_diffusion.coreml_components import Conversion, Target, read_styles
+from zoo_stable_diffusion.split_einsum_module import split_attention
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 
 PROMPT, RANK = "a red circle", 8
@@ -155,6 +160,13 @@ def test_functions_share_every_weight_of_the_base(builds):
         assert all(tensors[name] is base[name] for name in matrices)
         assert any(map(is_branch, tensors.keys() - base.keys()))
     assert not any(map(is_branch, base))
+    stored = {
+        origin: stored_bytes(type_name(value), prod(shape_of(value)))
+        for operation in operations_of(package.function()[1])
+        for value in values_of(operation)
+        if (origin := blob(value))
+    }
+    assert (package.path / WEIGHT_FILE).stat().st_size < 1.25 * sum(stored.values())
 
 
 def test_palettes_leave_the_branches_as_they_are(builds, theirs):
@@ -219,33 +231,46 @@ def recipe(folder) -> Recipe:
     )
 
 
-def test_split_attention_has_branches_of_convolutions(recipe, folder, styles, theirs, tmp_path):
-    target = Target("iOS18", split=True)
-    parts = read_styles(recipe, folder, styles, target)
-    Conversion(recipe, read_diffusion_config(folder), folder, tmp_path, target, {}).write_unet()
-    package = tmp_path / "unet.mlpackage"
-    alone = (package / WEIGHT_FILE).stat().st_size
-    program = Package(package).function()[1]
+class Middle(torch.nn.Module):
+    """The middle of a U-Net."""
+
+    def __init__(self, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, x: torch.Tensor, time: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        return self.unet.mid_block(x, time, encoder_hidden_states=told)
+
+
+def test_split_attention_has_branches_of_convolutions(folder, styles, theirs, tmp_path):
+    unet = make_unet()
+    split_attention(unet)
+    shapes = {"x": (2, 64, 4, 6), "time": (2, 128), "told": (2, 77, 64)}
+    given = {name: programs.uniform(*shape) for name, shape in shapes.items()}
+    example = [torch.from_numpy(array) for array in given.values()]
+    package = tmp_path / "middle.mlpackage"
+    inputs = {name: Input(shape, "float32") for name, shape in shapes.items()}
+    write_traced(Middle(unet), inputs, example, ["found"], package, metadata=Metadata())
+    parts = {
+        name: {w: c for w, c in changes.items() if w.startswith("mid_block")}
+        for name, changes in read_adapters(styles, Tensors(folder / "unet").shapes).items()
+    }
     add_branches(package, parts, "unet")
-    assert (package / WEIGHT_FILE).stat().st_size < 1.25 * alone
-    assert Package(package).function()[1] == program
     added = operations(package, "outline") - operations(package)
-    assert added["conv"] == 2 * len(parts["outline"])
+    assert added["conv"] == 2 * len(parts["outline"]) == 16
     assert added["linear"] == 0
     functions = Functions(package)
-    rng = np.random.default_rng(0)
-    given = {
-        "sample": rng.standard_normal((2, 4, 8, 16), np.float32),
-        "timestep": np.full(2, 501, np.float32),
-        "encoder_hidden_states": rng.standard_normal((2, 64, 1, 77), np.float32),
-    }
-    told = torch.from_numpy(given["encoder_hidden_states"][:, :, 0].transpose(0, 2, 1))
     for name in (None, *STYLES):
         theirs.use(name)
         with torch.inference_mode():
-            wanted = theirs.unet(torch.from_numpy(given["sample"]), torch.tensor(501.0), told)
-        found = functions.open(name).predict(given)["noise_pred"]
-        assert psnr(found, wanted.sample.numpy()) > 45
+            wanted = Middle(theirs.unet)(*example).numpy()
+        assert psnr(functions.open(name).predict(given)["found"], wanted) > 45
+        theirs.use(next(other for other in STYLES if other != name))
+        with torch.inference_mode():
+            assert psnr(Middle(theirs.unet)(*example).numpy(), wanted) < 40
+
+
+def test_a_system_before_ios_18_has_no_styles(recipe, folder, styles):
     with pytest.raises(zoo.RecipeError, match="has the style 'night', and Core ML can choose one"):
         read_styles(recipe, folder, styles, Target("iOS17", split=True))
 
@@ -354,12 +379,12 @@ def test_a_branch_adds_its_product(tmp_path, kind, half):
     build, weight = LAYERS[kind]
     x = X.transpose(0, 2, 1) if kind == "conv" else X
     package = written(tmp_path / "one.mlpackage", build, weight, x.shape, half)
-    (plain,) = programs.run(package, x)
+    (plain,), program = programs.run(package, x), Package(package).function()[1]
     add_branches(package, {"style": {"w": CHANGE}})
     (styled,) = ReferenceProgram(package, function="style", mode="fp32").predict({"x": x}).values()
     added = X @ (CHANGE.up @ CHANGE.down).T
     wanted = plain + (added.transpose(0, 2, 1) if kind == "conv" else added)
-    assert np.array_equal(programs.run(package, x)[0], plain)
+    assert Package(package).function()[1] == program
     assert np.abs(styled - wanted).max() < 1e-4
     assert np.abs(added).max() > 1
 

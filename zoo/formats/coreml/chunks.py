@@ -80,7 +80,12 @@ class _Function:
             for output in operation.outputs
         }
         self.computed = [n for n, each in enumerate(self.operations) if not is_constant(each)]
-        self.last_read = {name: number for number in self.computed for name in self.reads(number)}
+        last_read = {name: number for number in self.computed for name in self.reads(number)}
+        self.spans = [
+            (output.name, number, last_read.get(output.name, number))
+            for number in self.computed
+            for output in self.operations[number].outputs
+        ]
         self._roots: dict[str, frozenset[str]] = {}
 
     def reads(self, number: int) -> list[str]:
@@ -94,23 +99,22 @@ class _Function:
         if number is None or is_constant(self.operations[number]):
             return frozenset()
         if name not in self._roots:
-            operation, reads = self.operations[number], self.reads(number)
-            below = frozenset[str]().union(*map(self.roots, reads))
-            floats = any(type_name(output) in FLOATS for output in operation.outputs)
-            cheap = operation.type in CHEAP and not self.weights(reads) and not below
-            self._roots[name] = frozenset([name]) if floats and not cheap else below
+            self._roots[name] = self._roots_of(name, number)
         return self._roots[name]
+
+    def _roots_of(self, name: str, number: int) -> frozenset[str]:
+        operation, reads = self.operations[number], self.reads(number)
+        itself = frozenset([name])
+        floats = any(type_name(output) in FLOATS for output in operation.outputs)
+        if floats and (operation.type not in CHEAP or self.weights(reads)):
+            return itself
+        below = frozenset[str]().union(*map(self.roots, reads))
+        return itself if floats and below else below
 
     def crossing(self, cut: str) -> list[str]:
         """What is computed up to the result `cut` and needed after it, in order."""
         end = self.makers[cut]
-        alive = (
-            output.name
-            for number in self.computed
-            if number <= end
-            for output in self.operations[number].outputs
-            if self.last_read.get(output.name, -1) > end
-        )
+        alive = (name for name, made, last in self.spans if made <= end < last)
         found = frozenset[str]().union(*map(self.roots, alive))
         return sorted(found, key=self.makers.__getitem__)
 

@@ -66,6 +66,7 @@ class Functions:
     """
 
     def __init__(self, package: Path, *, mode: Mode = "fp16") -> None:
+        require_package_names(package)
         self._path, self._mode, self._package = package, mode, Package(package)
         self._constants = Constants(self._package)
         self.names = self._package.functions
