@@ -150,3 +150,45 @@ def test_what_cannot_be_converted_is_named(tmp_path):
             metadata=MINE,
         )
     assert not list(tmp_path.iterdir())
+
+
+class Shared(nn.Module):
+    """A weight that is read in float16 and in float32, and one in float16 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.both = nn.Parameter(torch.randn(96, 96) / 10)
+        self.alone = nn.Parameter(torch.randn(96, 96) / 10)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        narrow = (x @ self.alone).relu() @ self.both
+        return narrow, torch.sigmoid(x @ self.both)
+
+
+def test_weights_are_given_up_without_a_trace_in_the_package(tmp_path):
+    x, packages = torch.ones(1, 96), []
+    for consume in (False, True):
+        module, package = Shared(), tmp_path / f"{consume}.mlpackage"
+        with torch.inference_mode():
+            wanted = [out.numpy() for out in module(x)]
+
+        def feeds_the_sigmoid(operation) -> bool:
+            return any(child.op_type == "sigmoid" for child in operation.outputs[0].child_ops)
+
+        write_traced(
+            module,
+            {"x": Input((1, 96), "float32")},
+            [x],
+            ["narrow", "wide"],
+            package,
+            metadata=MINE,
+            keep_float32=feeds_the_sigmoid,
+            consume=consume,
+        )
+        assert (module.both.numel() == 0) == consume
+        found = ReferenceProgram(package).predict({"x": x.numpy()})
+        for name, value in zip(("narrow", "wide"), wanted, strict=True):
+            np.testing.assert_allclose(found[name], value, atol=2e-2)
+        packages.append((package / "Data/com.apple.CoreML/weights/weight.bin").read_bytes())
+    assert packages[0] == packages[1]
