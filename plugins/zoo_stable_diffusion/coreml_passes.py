@@ -12,6 +12,7 @@ from zoo.formats.coreml.passes import PALETTE_BITS, Mixed, Passes
 from zoo.formats.coreml.weights import Role
 from zoo_stable_diffusion.config import DiffusionConfig
 from zoo_stable_diffusion.coreml_components import DECODER, ENCODER
+from zoo_stable_diffusion.safety import CHECKER
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,21 @@ def require_measurable(recipe: zoo.Recipe, config: DiffusionConfig, *, whole: bo
         )
 
 
+KEPT = tuple(f"{name}/" for name in (DECODER, ENCODER, CHECKER))
+"""What the names of weights begin with that no pass changes."""
+
+
 class WithoutVAE(Passes):
     """Passes that leave the autoencoder as it is: what it loses is seen in every picture.
 
-    Styles are left too: what they add is small, and learned beside weights that are not compressed.
+    The safety checker is left too, which thousandths decide, and so are styles: what they add is
+    small, and learned beside weights that are not compressed.
     """
 
     def __init__(self, passes: Passes) -> None:
         super().__init__(passes.store, passes.prune, passes.mixed)
 
     def scheme(self, role: Role, name: str) -> Scheme:
-        if name.startswith((f"{DECODER}/", f"{ENCODER}/")) or is_branch(name):
+        if name.startswith(KEPT) or is_branch(name):
             return Scheme()
         return super().scheme(role, name)

@@ -268,7 +268,11 @@ def score(pipeline: StableDiffusionPipeline, count: int, steps: int = 20) -> flo
         seeds = [torch.Generator().manual_seed(start + n) for n in range(len(part))]
         texts = [prompt.text for prompt in part]
         drawn = pipeline(
-            texts, generator=seeds, num_inference_steps=steps, guidance_scale=GUIDANCE, output_type="np"
+            texts,
+            generator=seeds,
+            num_inference_steps=steps,
+            guidance_scale=GUIDANCE,
+            output_type="np",
         ).images
         right += sum(
             shows(picture * 255, prompt) for picture, prompt in zip(drawn, part, strict=True)
