@@ -25,8 +25,8 @@ demo: setup
 	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60 --adapter pirate
 	$(BIN)/zoo run whisper:mini/mlx-8bit recipes/whisper/clips/01.wav
 	$(BIN)/zoo build stable-diffusion:mini/coreml-6bit
-	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large blue ring on the left" --seed 1 -o ring.png
-	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large blue ring on the left" --seed 1 --adapter night -o night.png
+	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large red ring on the left" --seed 1 -o ring.png
+	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large red ring on the left" --seed 1 --adapter ink -o ink.png
 
 test: lint types layers unit
 

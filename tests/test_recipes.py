@@ -11,6 +11,7 @@ import pytest
 
 from zoo.catalogs import open_catalog, shipped_catalog
 from zoo.errors import NotFound, RecipeError
+from zoo.keys import Keys
 from zoo.recipe import confined, read_recipe, recipe_schema
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,24 @@ def read(tmp_path, text):
     path = tmp_path / "recipe.toml"
     path.write_text(text)
     return read_recipe(path)
+
+
+MIXED = """
+[build.mixed]
+format = "coreml"
+optimize = [{ kind = "mixed", bits_per_weight = 4, calibration = "some.txt" }]
+"""
+
+
+def test_a_build_is_known_by_the_files_that_its_passes_read(tmp_path):
+    recipe, found = read(tmp_path, GOOD + MIXED), []
+    for text in (None, "one", "two"):
+        if text:
+            (tmp_path / "some.txt").write_text(text)
+        keys = Keys(recipe, "mixed", recipe)
+        found.append((keys.converted, keys.finished))
+    assert len({converted for converted, _ in found}) == 1
+    assert len({finished for _, finished in found}) == 3
 
 
 def test_a_good_recipe_reads(tmp_path):

@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.digests import sha256
 from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
 from zoo.recipe import Build, Recipe, Source
 from zoo.store import key_of
+from zoo.trust import confined
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class Keys:
 
     @property
     def build_inputs(self) -> dict[str, Any]:
-        """The conversion, and the passes over it."""
-        format = format_provider(self.build.format)
+        """The conversion, and the passes over it, with the files that they read."""
+        format, read = format_provider(self.build.format), self._read_by_passes()
         return {
             **self.convert_inputs,
             "optimize": [asdict(step) for step in self.build.optimize],
+            **({"read": read} if read else {}),
             "format_plugin": str(format) if self.build.optimize else None,
         }
 
@@ -81,6 +84,16 @@ class Keys:
     def finished(self) -> str:
         """The key of the finished build."""
         return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+
+    def _read_by_passes(self) -> dict[str, str]:
+        """The sha256 of each file beside the recipe that a pass names, such as a calibration."""
+        options = [option for step in self.build.optimize for option in step.options.values()]
+        paths = {option: self.recipe.home / option for option in options if isinstance(option, str)}
+        return {
+            name: sha256(path)
+            for name, path in sorted(paths.items())
+            if confined(name) and path.is_file()
+        }
 
     def _asked(self, source: Source) -> dict[str, Any]:
         if source.folder is None:

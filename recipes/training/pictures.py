@@ -19,8 +19,10 @@ from zoo_stable_diffusion.reader import COLOURS, PLACES, SHAPES, SIDE, Prompt, r
 SIZES = {"small": (8.0, 10.5), "large": (15.0, 18.0)}
 """From the middle of a shape to its edge, in pixels."""
 
-STYLES = ("outline", "night")
-GROUND, DARK = (238, 236, 230), (22, 24, 40)
+STYLES = ("outline", "ink")
+"""The edge alone, and everything in the blue of ink."""
+
+GROUND = (238, 236, 230)
 HELD_OUT = 200
 """Prompts that are never trained on."""
 
@@ -48,8 +50,7 @@ def draw(prompt: Prompt, rng: random.Random, style: str = "") -> np.ndarray:
         SIDE / 2 + _offset(toward, room, rng)
         for toward in (PLACES[prompt.place] if prompt.place else (None, None))
     )
-    ground = DARK if style == "night" else GROUND
-    colour = COLOURS[prompt.colour]
+    ground, colour = GROUND, COLOURS["blue" if style == "ink" else prompt.colour]
     look = {"fill": colour, "outline": colour, "width": 0}
     if style == "outline":
         look = {"fill": ground, "outline": colour, "width": 3 * FINE}

@@ -1,6 +1,6 @@
 """Train a LoRA style of the miniature Stable Diffusion.
 
-    python recipes/training/train_style.py --base recipes/stable-diffusion/mini --style night \
+    python recipes/training/train_style.py --base recipes/stable-diffusion/mini --style ink \
         --minutes 6 --out FOLDER
 
 writes `pytorch_lora_weights.safetensors`, as diffusers saves and loads it. Only the projections of
