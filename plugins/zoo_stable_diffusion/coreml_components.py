@@ -176,10 +176,10 @@ class Conversion:
         if self.config.checked:
             steps.append(self.write_checker)
         for done, step in enumerate(steps):
-            progress.update(done, len(steps))
+            progress.update(done, len(steps), "packages")
             step()
             gc.collect()
-        progress.update(len(steps), len(steps))
+        progress.update(len(steps), len(steps), "packages")
         self.copy_the_rest()
 
     def write_text(self, name: str) -> None:

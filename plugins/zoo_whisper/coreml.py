@@ -132,7 +132,7 @@ def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progr
         metadata=about,
         keep_float32=lambda operation: True,
     )
-    progress.update(1, 3)
+    progress.update(1, 3, "packages")
     mel = 1, config.mels, 2 * config.frames
     write_traced(
         Memory(encoder, decoder),
@@ -142,9 +142,9 @@ def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progr
         workdir / f"{ENCODER}.mlpackage",
         metadata=about,
     )
-    progress.update(2, 3)
+    progress.update(2, 3, "packages")
     _write_decoder(config, decoder, about, workdir / f"{DECODER}.mlpackage")
-    progress.update(3, 3)
+    progress.update(3, 3, "packages")
     for path in sorted(source.iterdir()):
         if path.suffix in (".json", ".txt") and "index" not in path.name:
             link_or_copy(path, workdir / path.name)

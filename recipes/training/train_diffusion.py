@@ -255,6 +255,10 @@ def save(pipeline: StableDiffusionPipeline, out: Path) -> None:
             whole, torch_dtype=torch.float16, safety_checker=None, local_files_only=True
         )
         halved.save_pretrained(out)
+    for path in out.rglob("*.json"):  # none of them tells where it was made
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
 def score(pipeline: StableDiffusionPipeline, count: int, steps: int = 20) -> float:

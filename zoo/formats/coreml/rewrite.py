@@ -159,7 +159,8 @@ class _Rewriting:
             if prod(weight.shape) < self.smallest:
                 reason = f"it has {prod(weight.shape):,} entries, fewer than {self.smallest:,}"
         wanted = scheme.sparse or scheme.bits != FULL or weight.role is None
-        if reason and wanted and len(weight.shape) > 1:
+        matters = weight.role is not None or prod(weight.shape) >= self.smallest
+        if reason and wanted and matters and len(weight.shape) > 1:
             self.ledger.skipped[name] = reason
         if reason or not wanted:
             scheme = Scheme()

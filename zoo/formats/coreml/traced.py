@@ -97,7 +97,8 @@ def write_traced(
 
     ct = load_coremltools()
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # what it fears is meant so
+        for kind in (torch.jit.TracerWarning, FutureWarning):  # what the first fears is meant so
+            warnings.simplefilter("ignore", kind)
         try:
             traced = torch.jit.trace(module.eval(), tuple(example), check_trace=False)
         except RuntimeError as error:
