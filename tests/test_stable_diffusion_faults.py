@@ -88,7 +88,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "truncated U-Net": (
         lambda folder: truncate(folder / UNET),
-        r"unet/diffusion_pytorch_model\.safetensors cannot be (loaded|read)",
+        r"unet/diffusion_pytorch_model\.safetensors (cannot be (loaded|read)|is no sound)",
     ),
     "wider U-Net": (
         lambda folder: change(folder / "unet" / "config.json", cross_attention_dim=72),

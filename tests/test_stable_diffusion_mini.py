@@ -37,7 +37,7 @@ def mini() -> TorchStableDiffusion:
 def test_a_blue_square_is_drawn_from_the_command_line(built, tmp_path, format):
     target = tmp_path / "square.png"
     line = ("run", "stable-diffusion:mini", "a blue square", "--seed", "1", "--format", format)
-    done = built.zoo(*line, "-o", str(target), "--quiet")
+    done = built.zoo(*line, "-o", str(target), "--quiet", "--no-check")
     assert done.returncode == 0, done.stderr
     found = read(np.asarray(Image.open(target)))
     assert (found.colour, found.shape) == ("blue", "square")
@@ -66,7 +66,7 @@ def test_a_damaged_model_fails(tmp_path, mini):
     shutil.copytree(HOME / "mini", bad)
     path = bad / "unet" / "diffusion_pytorch_model.safetensors"
     weights = load_file(path)
-    weights["mid_block.resnets.0.conv1.weight"] *= -1
+    weights["down_blocks.0.resnets.0.conv1.weight"] *= -1
     save_file(weights, path, metadata={"format": "pt"})
 
     def damaged() -> TorchStableDiffusion:
@@ -122,7 +122,7 @@ print(zoo.build("stable-diffusion:mini", build="coreml-fp16").path)
     home = Path(done.stdout.split()[-1])
     opened = Package(home / PACKAGE)
     styles = opened.functions[1:]
-    assert styles == list(RECIPE.adapter)
+    assert sorted(styles) == sorted(RECIPE.adapter)
     weights = sum(source.files[0].size for source in RECIPE.adapter.values())
     programs = sum(opened.function(style)[1].ByteSize() for style in styles)
     whole = sum(path.stat().st_size for path in (home / PACKAGE).rglob("*") if path.is_file())

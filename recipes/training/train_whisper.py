@@ -31,6 +31,8 @@ from transformers import (
 )
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from zoo.metrics import word_errors
+
 CONTEXT = 128
 SECONDS, BATCH, WARM_UP = 6, 32, 200
 WINDOW = SECONDS * RATE
@@ -252,19 +254,8 @@ def word_error_rate(model, tokenizer, count: int) -> float:
                 out = model.model.decoder(input_ids=row, encoder_hidden_states=hidden)
                 tokens.append(int(model.proj_out(out.last_hidden_state[0, -1]).argmax()))
         found = tokenizer.decode(tokens[len(prompt) : -1]).split()
-        wrong, total = wrong + distance(found, list(said.words)), total + len(said.words)
+        wrong, total = wrong + word_errors(found, list(said.words)), total + len(said.words)
     return wrong / total
-
-
-def distance(found: list[str], wanted: list[str]) -> int:
-    """The number of words to replace, add or remove (Levenshtein)."""
-    row = list(range(len(wanted) + 1))
-    for number, word in enumerate(found, 1):
-        before, row[0] = row[0], number
-        for place, other in enumerate(wanted, 1):
-            here = min(row[place] + 1, row[place - 1] + 1, before + (word != other))
-            before, row[place] = row[place], here
-    return row[-1]
 
 
 def alignment_heads(model, tokenizer, count: int = 40, best: int = 4) -> list[list[int]]:

@@ -159,8 +159,8 @@ class _Rewriting:
             if prod(weight.shape) < self.smallest:
                 reason = f"it has {prod(weight.shape):,} entries, fewer than {self.smallest:,}"
         wanted = scheme.sparse or scheme.bits != FULL or weight.role is None
-        matters = weight.role is not None or prod(weight.shape) >= self.smallest
-        if reason and wanted and matters and len(weight.shape) > 1:
+        is_vector = sum(length > 1 for length in weight.shape) < 2
+        if reason and wanted and not is_vector:
             self.ledger.skipped[name] = reason
         if reason or not wanted:
             scheme = Scheme()
