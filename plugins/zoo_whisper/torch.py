@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch.text import best_device
+from zoo.formats.torch.text import best_device, cache_name
 from zoo_whisper.model import WhisperModel
 
 
@@ -33,8 +32,7 @@ class TorchWhisper(WhisperModel):
             folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
         )
         self.module = made.to(self.device).eval()
-        taken = inspect.signature(made.model.decoder.forward).parameters
-        self.memory = "cache" if "cache" in taken else "past_key_values"
+        self.memory = cache_name(made.model.decoder)
 
     def listen(self, samples: Any) -> _Window:
         import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -118,8 +119,14 @@ class TorchTextModel(TextModel):
         import torch
 
         given = torch.tensor([list(ids)], device=self.device)
-        out = self.module(given, past_key_values=cache, use_cache=True, logits_to_keep=keep)
-        return out.logits[0], out.past_key_values
+        name = cache_name(self.module)
+        out = self.module(given, **{name: cache}, use_cache=True, logits_to_keep=keep)
+        return out.logits[0], out[name]
+
+
+def cache_name(module: Any) -> str:
+    """What a module of transformers calls its cache: `past_key_values` in older versions."""
+    return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
 
 
 def best_device() -> str:
