@@ -53,8 +53,8 @@ def make_source(folder: Path, full: bool) -> None:
     sys.path.insert(0, str(HOME / "tests"))
     import torch
     from diffusers import UNet2DConditionModel
-    from diffusion_checkpoint import make
     from unet_conversion import SIDE, TOLD
+    from worlds.diffusion_checkpoint import make
 
     parts = {}
     if full:

@@ -27,7 +27,7 @@ def make_source(folder: Path, widths: list[int]) -> None:
     from diffusers import UNet2DConditionModel
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from diffusion_checkpoint import make
+    from worlds.diffusion_checkpoint import make
 
     torch.set_default_dtype(torch.float16)
     unet = UNet2DConditionModel(
@@ -93,9 +93,9 @@ def plain_way(source: Path, package: Path) -> None:
 def zoo_way(source: Path, folder: Path) -> None:
     """The hook that makes builds, without the other components."""
     import zoo
-    import zoo_stable_diffusion.coreml as plugin
     from zoo.progress import Progress
-    from zoo_stable_diffusion.coreml_components import Conversion
+    from zoo_stable_diffusion.coreml.components import Conversion
+    from zoo_stable_diffusion.coreml.plugin import plugin
 
     for other in ("decoder", "encoder", "text"):
         setattr(Conversion, f"write_{other}", lambda *_: None)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_world import CONTENT, REPO, Puller, write
+from worlds.hub_world import CONTENT, REPO, Puller, write
 
-from zoo import transfer
+from zoo.hub import transfer
 from zoo.testing.loopback_hub import LoopbackHub
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores would thrash with more

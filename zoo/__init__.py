@@ -13,60 +13,175 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.api import build, catalog, check, cost, load, plan, pull, show
-    from zoo.catalogs import Catalog
-    from zoo.checks import Verdict
-    from zoo.costs import Cost, Operation
-    from zoo.errors import (
-        AmbiguousName,
-        BrokenPlugin,
-        CheckFailed,
-        DoesNotFit,
-        Gated,
-        InputError,
-        IntegrityError,
-        InUse,
-        MissingExtra,
-        MissingPlugin,
-        NoRoom,
-        NotFound,
-        Offline,
-        PluginConflict,
-        PluginError,
-        RecipeError,
-        StepError,
-        UsageError,
-        ZooError,
-    )
-    from zoo.hookspecs import hookimpl
-    from zoo.images import Drawing, ImageModel, Step
-    from zoo.models import Hearing, Model, Sampling, SpeechModel, TextModel
-    from zoo.plans import Plan
-    from zoo.progress import Event, Progress
-    from zoo.recipe import Build, Check, File, Optimization, Recipe, Source
-    from zoo.speech import Segment, Transcript, Word
-    from zoo.store import Artifact, Store
+    from zoo.api import build as build
+    from zoo.api import catalog as catalog
+    from zoo.api import check as check
+    from zoo.api import cost as cost
+    from zoo.api import load as load
+    from zoo.api import plan as plan
+    from zoo.api import pull as pull
+    from zoo.api import show as show
+    from zoo.catalogs.catalog import Catalog as Catalog
+    from zoo.catalogs.recipe import Build as Build
+    from zoo.catalogs.recipe import Check as Check
+    from zoo.catalogs.recipe import File as File
+    from zoo.catalogs.recipe import Optimization as Optimization
+    from zoo.catalogs.recipe import Recipe as Recipe
+    from zoo.catalogs.recipe import Source as Source
+    from zoo.costs import Cost as Cost
+    from zoo.costs import Operation as Operation
+    from zoo.errors import AmbiguousName as AmbiguousName
+    from zoo.errors import BrokenPlugin as BrokenPlugin
+    from zoo.errors import CheckFailed as CheckFailed
+    from zoo.errors import DoesNotFit as DoesNotFit
+    from zoo.errors import Gated as Gated
+    from zoo.errors import InputError as InputError
+    from zoo.errors import IntegrityError as IntegrityError
+    from zoo.errors import InUse as InUse
+    from zoo.errors import MissingExtra as MissingExtra
+    from zoo.errors import MissingPlugin as MissingPlugin
+    from zoo.errors import NoRoom as NoRoom
+    from zoo.errors import NotFound as NotFound
+    from zoo.errors import Offline as Offline
+    from zoo.errors import PluginConflict as PluginConflict
+    from zoo.errors import PluginError as PluginError
+    from zoo.errors import RecipeError as RecipeError
+    from zoo.errors import StepError as StepError
+    from zoo.errors import UsageError as UsageError
+    from zoo.errors import ZooError as ZooError
+    from zoo.hookspecs import hookimpl as hookimpl
+    from zoo.pipeline.plan import Plan as Plan
+    from zoo.progress import Event as Event
+    from zoo.progress import Progress as Progress
+    from zoo.store.store import Artifact as Artifact
+    from zoo.store.store import Store as Store
+    from zoo.tasks.model import Model as Model
+    from zoo.tasks.pictures.model import Drawing as Drawing
+    from zoo.tasks.pictures.model import ImageModel as ImageModel
+    from zoo.tasks.pictures.model import Step as Step
+    from zoo.tasks.speech.model import Hearing as Hearing
+    from zoo.tasks.speech.model import SpeechModel as SpeechModel
+    from zoo.tasks.speech.transcript import Segment as Segment
+    from zoo.tasks.speech.transcript import Transcript as Transcript
+    from zoo.tasks.speech.transcript import Word as Word
+    from zoo.tasks.text.model import Sampling as Sampling
+    from zoo.tasks.text.model import TextModel as TextModel
+    from zoo.tasks.verdict import Verdict as Verdict
 
 _HOME = {
-    "zoo.api": "build catalog check cost load plan pull show",
-    "zoo.catalogs": "Catalog",
-    "zoo.checks": "Verdict",
-    "zoo.costs": "Cost Operation",
-    "zoo.errors": "AmbiguousName BrokenPlugin CheckFailed DoesNotFit Gated InputError InUse "
-    "IntegrityError MissingExtra MissingPlugin NoRoom NotFound Offline PluginConflict "
-    "PluginError RecipeError StepError UsageError ZooError",
-    "zoo.hookspecs": "hookimpl",
-    "zoo.images": "Drawing ImageModel Step",
-    "zoo.models": "Hearing Model Sampling SpeechModel TextModel",
-    "zoo.plans": "Plan",
-    "zoo.progress": "Event Progress",
-    "zoo.recipe": "Build Check File Optimization Recipe Source",
-    "zoo.speech": "Segment Transcript Word",
-    "zoo.store": "Artifact Store",
+    "AmbiguousName": "zoo.errors",
+    "Artifact": "zoo.store.store",
+    "BrokenPlugin": "zoo.errors",
+    "Build": "zoo.catalogs.recipe",
+    "Catalog": "zoo.catalogs.catalog",
+    "Check": "zoo.catalogs.recipe",
+    "CheckFailed": "zoo.errors",
+    "Cost": "zoo.costs",
+    "DoesNotFit": "zoo.errors",
+    "Drawing": "zoo.tasks.pictures.model",
+    "Event": "zoo.progress",
+    "File": "zoo.catalogs.recipe",
+    "Gated": "zoo.errors",
+    "Hearing": "zoo.tasks.speech.model",
+    "ImageModel": "zoo.tasks.pictures.model",
+    "InUse": "zoo.errors",
+    "InputError": "zoo.errors",
+    "IntegrityError": "zoo.errors",
+    "MissingExtra": "zoo.errors",
+    "MissingPlugin": "zoo.errors",
+    "Model": "zoo.tasks.model",
+    "NoRoom": "zoo.errors",
+    "NotFound": "zoo.errors",
+    "Offline": "zoo.errors",
+    "Operation": "zoo.costs",
+    "Optimization": "zoo.catalogs.recipe",
+    "Plan": "zoo.pipeline.plan",
+    "PluginConflict": "zoo.errors",
+    "PluginError": "zoo.errors",
+    "Progress": "zoo.progress",
+    "Recipe": "zoo.catalogs.recipe",
+    "RecipeError": "zoo.errors",
+    "Sampling": "zoo.tasks.text.model",
+    "Segment": "zoo.tasks.speech.transcript",
+    "Source": "zoo.catalogs.recipe",
+    "SpeechModel": "zoo.tasks.speech.model",
+    "Step": "zoo.tasks.pictures.model",
+    "StepError": "zoo.errors",
+    "Store": "zoo.store.store",
+    "TextModel": "zoo.tasks.text.model",
+    "Transcript": "zoo.tasks.speech.transcript",
+    "UsageError": "zoo.errors",
+    "Verdict": "zoo.tasks.verdict",
+    "Word": "zoo.tasks.speech.transcript",
+    "ZooError": "zoo.errors",
+    "build": "zoo.api",
+    "catalog": "zoo.api",
+    "check": "zoo.api",
+    "cost": "zoo.api",
+    "hookimpl": "zoo.hookspecs",
+    "load": "zoo.api",
+    "plan": "zoo.api",
+    "pull": "zoo.api",
+    "show": "zoo.api",
 }
-_WHERE = {name: module for module, names in _HOME.items() for name in names.split()}
+"""Where each public name lives; it is imported at its first use."""
 
-__all__ = sorted(_WHERE)  # noqa: PLE0605
+__all__ = [
+    "AmbiguousName",
+    "Artifact",
+    "BrokenPlugin",
+    "Build",
+    "Catalog",
+    "Check",
+    "CheckFailed",
+    "Cost",
+    "DoesNotFit",
+    "Drawing",
+    "Event",
+    "File",
+    "Gated",
+    "Hearing",
+    "ImageModel",
+    "InUse",
+    "InputError",
+    "IntegrityError",
+    "MissingExtra",
+    "MissingPlugin",
+    "Model",
+    "NoRoom",
+    "NotFound",
+    "Offline",
+    "Operation",
+    "Optimization",
+    "Plan",
+    "PluginConflict",
+    "PluginError",
+    "Progress",
+    "Recipe",
+    "RecipeError",
+    "Sampling",
+    "Segment",
+    "Source",
+    "SpeechModel",
+    "Step",
+    "StepError",
+    "Store",
+    "TextModel",
+    "Transcript",
+    "UsageError",
+    "Verdict",
+    "Word",
+    "ZooError",
+    "build",
+    "catalog",
+    "check",
+    "cost",
+    "hookimpl",
+    "load",
+    "plan",
+    "pull",
+    "show",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -74,9 +189,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("zoo-ml")
-    if name not in _WHERE:
+    if name not in _HOME:
         raise AttributeError(f"module 'zoo' has no attribute '{name}'")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

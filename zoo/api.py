@@ -9,21 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo import machine, sizes
-from zoo.catalogs import Catalog, open_catalog
-from zoo.checks import Verdict
+from zoo import machine
+from zoo.catalogs import estimates
+from zoo.catalogs.catalog import Catalog, open_catalog
+from zoo.catalogs.pins import Lock
+from zoo.catalogs.recipe import REPO, Recipe, Source
 from zoo.costs import Cost
 from zoo.discovery import FAMILIES, providers
 from zoo.errors import DoesNotFit, InputError, NotFound, PluginError, UsageError
-from zoo.lock import Lock
-from zoo.models import Model
-from zoo.pipeline import Pipeline
-from zoo.plans import Plan
+from zoo.files.trust import plain_branch
+from zoo.pipeline.pipeline import Pipeline
+from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
-from zoo.recipe import REPO, Recipe, Source
-from zoo.schema import suggest
-from zoo.store import Artifact, Store
-from zoo.trust import plain_branch
+from zoo.store.store import Artifact, Store
+from zoo.tasks.model import Model
+from zoo.tasks.verdict import Verdict
+from zoo.words import human, suggest
 
 HUB = re.compile(rf"hf:(?P<repo>{REPO})(?:@(?P<revision>[\w./-]+))?")
 
@@ -171,8 +172,8 @@ def load(
     need = fit(pipeline.recipe, pipeline.name)
     if not (need.fits or force):
         raise DoesNotFit(
-            f"'{pipeline.recipe.ref}/{pipeline.name}' needs about {sizes.human(need.needed)} of "
-            f"memory, and this machine has {sizes.human(need.memory)}",
+            f"'{pipeline.recipe.ref}/{pipeline.name}' needs about {human(need.needed)} of "
+            f"memory, and this machine has {human(need.memory)}",
             "choose a smaller build (zoo show), or load it all the same with --force",
         )
     model = pipeline.load(check)
@@ -210,7 +211,7 @@ def store() -> Store:
 
 def fit(recipe: Recipe, build: str) -> Fit:
     """Whether a build fits the memory of this machine, by estimate."""
-    return Fit(sizes.memory_bytes(recipe, recipe.build[build]), machine.memory())
+    return Fit(estimates.memory_bytes(recipe, recipe.build[build]), machine.memory())
 
 
 def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, str]:

@@ -1,13 +1,111 @@
-"""Hooks that hold for every family and format unless a plugin says otherwise.
+"""The default `download`: a repository on the Hugging Face Hub, or a folder.
 
-The default `download` is in `zoo.hub`.
+Files from the Hub stay in the layout of its cache, so other programs share them. Every file is
+hashed, against the recipe and against the digest by which the Hub itself names it, and nothing
+whose reading could run code of its maker is let in.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 
+from zoo.catalogs.recipe import File, Recipe, Source
+from zoo.errors import IntegrityError, NotFound
+from zoo.files import trust
+from zoo.files.digests import sha256
+from zoo.files.safetensors import read_header
 from zoo.hookspecs import hookimpl
+from zoo.hub.cache import cached_commit as fetched_commit
+from zoo.hub.repository import HASHING_THREADS, SAFE_PATTERNS, Repository
+from zoo.progress import Progress
+from zoo.tasks.text.tokenizer import TOKENIZER_FILES
+
+__all__ = ["SAFE_PATTERNS", "download", "fetched_commit"]
+
+
+@hookimpl
+def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
+    """Bring the files of `recipe.source`; they stay where they are, outside `dest`.
+
+    When they have no tokenizer and the recipe says where there is one, `dest` gets both.
+    """
+    source = _bring(recipe.source, recipe.home, progress)
+    if recipe.tokenizer is None or any((source / name).is_file() for name in TOKENIZER_FILES):
+        return source
+    tokenizer = _bring(recipe.tokenizer, recipe.home, progress)
+    apart = {file.path for file in recipe.tokenizer.files}
+    own = [file.path for file in recipe.source.files] or _found(source)
+    _place(source, [path for path in own if path not in apart], dest)
+    _place(tokenizer, apart, dest)
+    return dest
+
+
+def _bring(source: Source, home: Path, progress: Progress) -> Path:
+    if source.folder is not None:
+        folder = _take_folder(home / source.folder, source.files)
+    else:
+        folder = Repository(source, progress).pull()
+    for path in [file.path for file in source.files] or _found(folder):
+        _require_sound(folder / path)
+    return folder
+
+
+def _require_sound(path: Path) -> None:
+    """Refuse a file that its format's own readers must not see."""
+    if path.suffix == ".safetensors":
+        read_header(path)
+    elif path.suffix in (".npy", ".npz"):
+        trust.require_plain_numpy(path)
+
+
+def _place(folder: Path, paths: Iterable[str], dest: Path) -> None:
+    """Have files of `folder` in `dest` too: those of the Hub's cache as links into it.
+
+    A file in a user's folder may be edited by its owner: it is copied.
+    """
+    for path in paths:
+        target = dest / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (folder / path).is_symlink():
+            target.symlink_to(folder.resolve() / path)
+        else:
+            shutil.copy2(folder / path, target)
+
+
+def _take_folder(folder: Path, files: tuple[File, ...]) -> Path:
+    if not folder.is_dir():
+        raise NotFound(f"the source folder {folder} does not exist")
+    for file in files:
+        trust.require_data(file.path, f"the source folder {folder}")
+        if not (folder / file.path).is_file():
+            raise NotFound(f"the source folder {folder} has no file '{file.path}'")
+    with ThreadPoolExecutor(HASHING_THREADS) as threads:
+        faults = threads.map(lambda file: _fault(folder / file.path, file), files)
+    if wrong := [fault for fault in faults if fault]:
+        raise IntegrityError(
+            f"the source folder {folder} is not what the recipe pins: {'; '.join(wrong)}",
+            "restore the file, or correct the recipe",
+        )
+    return folder
+
+
+def _fault(path: Path, file: File) -> str | None:
+    size = path.stat().st_size
+    if file.size not in (None, size):
+        return f"'{file.path}' has {size} bytes, expected {file.size}"
+    if file.sha256 is not None and (found := sha256(path)) != file.sha256:
+        return f"'{file.path}' has the sha256 {found}, expected {file.sha256}"
+    return None
+
+
+def _found(folder: Path) -> list[str]:
+    """The files of a folder that are fetched by default; others may lie beside them."""
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in names if any(fnmatch(name, safe) for safe in SAFE_PATTERNS))
 
 
 @hookimpl

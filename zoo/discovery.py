@@ -7,7 +7,7 @@ from functools import cache
 from importlib import metadata
 
 from zoo.errors import MissingExtra, MissingPlugin, PluginConflict
-from zoo.schema import suggest
+from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
 YARDSTICKS = "zoo.yardsticks"

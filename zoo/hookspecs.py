@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Build, Recipe
     from zoo.costs import Cost
-    from zoo.models import Model
     from zoo.progress import Progress
-    from zoo.recipe import Build, Recipe
+    from zoo.tasks.model import Model
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")

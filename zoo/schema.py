@@ -7,13 +7,14 @@ that takes all keys not named by others). Reading never stops at the first fault
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any, Literal
+
+from zoo.words import suggest
 
 _HINTS: dict[type[Any], dict[str, Any]] = {}
 _BASIC = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -28,12 +29,6 @@ class Problems:
 
     def add(self, path: str, message: str) -> None:
         self.found.append(f"{path}: {message}" if path else message)
-
-
-def suggest(word: str, known: typing.Iterable[str]) -> str:
-    """`, did you mean 'x'?` for the nearest known word, or the empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""
 
 
 def read(cls: type[Any], data: object, problems: Problems, path: str = "") -> Any:

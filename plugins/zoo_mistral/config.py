@@ -6,7 +6,7 @@ from typing import Any
 
 import zoo
 from zoo.formats.checkpoint import read_config
-from zoo.formats.coreml.spec import DecoderSpec, LayerSpec, TensorNames
+from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, TensorNames
 
 REQUIRED = (
     "hidden_size",

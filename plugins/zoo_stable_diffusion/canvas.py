@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.images import Drawing
+from zoo.tasks.pictures.model import Drawing
 
 
 class Canvas:

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats.checkpoint import link_or_copy
-from zoo.formats.coreml.execute import open_program
-from zoo.formats.coreml.streaming import Metadata
-from zoo.formats.coreml.text import causal_mask
-from zoo.formats.coreml.traced import Input, write_traced
+from zoo.formats.coreml.convert.streaming import Metadata
+from zoo.formats.coreml.convert.traced import Input, write_traced
+from zoo.formats.coreml.execute.program import open_program
+from zoo.formats.coreml.language.model import causal_mask
 from zoo_whisper.config import WhisperConfig, read_whisper_config
 from zoo_whisper.model import WhisperModel
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from zoo.models import Hearing
+from zoo.tasks.speech.model import Hearing
 from zoo_whisper.config import WhisperConfig
 from zoo_whisper.vocabulary import Vocabulary
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.audio import Audio
-from zoo.models import Hearing
-from zoo.speech import Segment, Word
+from zoo.tasks.speech.audio import Audio
+from zoo.tasks.speech.model import Hearing
+from zoo.tasks.speech.transcript import Segment, Word
 from zoo_whisper.alignment import Alignment
 from zoo_whisper.config import FRAMES_PER_SECOND, read_whisper_config
 from zoo_whisper.decoding import Decoder, Listening, Text

@@ -9,8 +9,9 @@ import pytest
 from huggingface_hub import constants
 
 from cli.world import Said, put
-from zoo import api, locks
-from zoo.store import Store
+from zoo import api
+from zoo.files import locks
+from zoo.store.store import Store
 
 
 def test_ls_and_du(zoo: Callable[..., Said], home: Path) -> None:

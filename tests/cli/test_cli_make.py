@@ -10,9 +10,10 @@ import pytest
 
 from cli.world import Said, put
 from zoo import api
-from zoo.checks import Verdict
 from zoo.progress import Event
-from zoo.store import Store
+from zoo.store.store import Store
+from zoo.tasks.text.command import text
+from zoo.tasks.verdict import Verdict
 
 
 def test_build_and_pull_print_the_folder(
@@ -94,7 +95,7 @@ def parrot(monkeypatch: pytest.MonkeyPatch) -> Parrot:
 
     model = Parrot()
     monkeypatch.setattr(api, "load", lambda *_, **__: model)
-    monkeypatch.setitem(runners.RUNNERS, Parrot, runners.text)
+    monkeypatch.setitem(runners.RUNNERS, Parrot, text)
     return model
 
 

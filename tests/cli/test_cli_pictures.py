@@ -18,8 +18,8 @@ from PIL import Image
 from cli.world import RECIPE, Said
 from zoo import api
 from zoo.cli import drawing
-from zoo.images import Drawing, ImageModel, Step
 from zoo.progress import Event
+from zoo.tasks.pictures.model import Drawing, ImageModel, Step
 
 
 class Painter(ImageModel):
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_loaded(
 def test_a_terminal_is_shown_no_png(
     zoo: Callable[..., Said], painter: Painter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import zoo.cli.pictures as module
+    import zoo.tasks.pictures.command as module
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.store import Manifest, Store, describe_files
+from zoo.store.store import Manifest, Store, describe_files
 
 CATALOG = """
 schema = 1

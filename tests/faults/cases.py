@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hub_world import BODY, CONTENT, REPO, TREE, WEIGHTS
+from worlds.hub_world import BODY, CONTENT, REPO, TREE, WEIGHTS
 
 from zoo.errors import Gated, IntegrityError, Offline, ZooError
 from zoo.testing.loopback_hub import Fault

@@ -7,7 +7,7 @@ import random
 import struct
 from collections.abc import Iterator
 
-from zoo.safetensors_header import parse_header
+from zoo.files.safetensors import parse_header
 
 WORDS = [
     b"{", b"}", b"[", b"]", b'"', b",", b":", b"0", b"-1", b"9" * 30, b"null", b"true", b"1e9",

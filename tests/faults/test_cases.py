@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from hub_world import CONTENT, PATHS, WEIGHTS, Puller, assert_right, sha256_of
+from worlds.hub_world import CONTENT, PATHS, WEIGHTS, Puller, assert_right, sha256_of
 
 from faults.cases import Case, beginning, cases, spoil
-from zoo.digests import git_sha1, sha256_anew
+from zoo.files.digests import git_sha1, sha256_anew
 
 ALL = cases()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub_world import safetensors
+from worlds.hub_world import safetensors
 
 from zoo.testing.loopback_hub import LoopbackHub
 from zoo.testing.plugins import install_plugin

@@ -88,7 +88,7 @@ def _count(request: dict[str, Any], report: Path) -> None:
 
 def _kill_after(count: int) -> None:
     """Kill this process once so many bytes of downloads are on disk."""
-    from zoo import transfer
+    from zoo.hub import transfer
 
     plain, written = transfer._Body.write, 0
 
@@ -122,8 +122,8 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
         sys.path.insert(0, folder)
     from huggingface_hub import constants
 
-    from zoo import transfer
     from zoo.cli import app
+    from zoo.hub import transfer
 
     endpoint = env.get("HF_ENDPOINT", constants.ENDPOINT)
     constants.ENDPOINT = endpoint
@@ -158,9 +158,8 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
 def _serve(scratch: Path) -> None:
 
     import zoo.cli.app
-    import zoo.hub
-    import zoo.pipeline
-    import zoo.repository  # noqa: F401
+    import zoo.defaults
+    import zoo.hub.repository  # noqa: F401
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -74,7 +74,7 @@ class Zoo(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS and not args[0].startswith("-"):
-            from zoo.schema import suggest
+            from zoo.words import suggest
 
             close = suggest(args[0], VERBS)
             raise click.UsageError(f"'{args[0]}' is not a verb of zoo{close}", ctx)

@@ -8,7 +8,7 @@ from typing import Any
 from zoo.cli import facts, output
 from zoo.cli.output import Column
 from zoo.errors import IntegrityError
-from zoo.store import Artifact
+from zoo.store.store import Artifact
 
 SCHEMES = (
     Column("STORED AS"),
@@ -28,7 +28,7 @@ def read(artifact: Artifact) -> dict[str, Any] | None:
     Raises:
         IntegrityError: it is damaged.
     """
-    from zoo.formats.coreml.ledger import LEDGER_FILE
+    from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 
     path = artifact.path / LEDGER_FILE
     try:

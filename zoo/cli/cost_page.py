@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 
-from zoo import sizes
 from zoo.cli import facts
 from zoo.costs import Cost, Operation
+from zoo.words import human
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1d1f; --dim: #6e6e73; --line: #d2d2d7; --paper: #fff;
@@ -50,9 +50,9 @@ def page(name: str, cost: Cost) -> str:
     total = cost.total
     tiles = (
         ("parameters", facts.count(total.parameters)),
-        ("weights", sizes.human(total.weight_bytes)),
+        ("weights", human(total.weight_bytes)),
         ("bits per weight", facts.bits(total)),
-        ("traffic", sizes.human(total.activation_bytes)),
+        ("traffic", human(total.activation_bytes)),
         ("arithmetic", f"{facts.count(total.flops)} FLOPs"),
         ("operations", f"{total.count:,}"),
     )
@@ -93,8 +93,8 @@ def _device(operation: Operation) -> str:
 NUMBERS: list[tuple[str, Cell]] = [
     ("parameters", lambda o: facts.count(o.parameters) if o.parameters else "-"),
     ("bits", facts.bits),
-    ("weights", lambda o: sizes.human(o.weight_bytes) if o.weight_bytes else "-"),
-    ("traffic", lambda o: sizes.human(o.activation_bytes) if o.activation_bytes else "-"),
+    ("weights", lambda o: human(o.weight_bytes) if o.weight_bytes else "-"),
+    ("traffic", lambda o: human(o.activation_bytes) if o.activation_bytes else "-"),
     ("FLOPs", lambda o: facts.count(o.flops) if o.flops else "-"),
 ]
 TITLES = {title for title, _ in NUMBERS} | {"count"}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zoo.cli import entries
-from zoo.room import existing
-from zoo.store import Store
+from zoo.files.room import existing
+from zoo.store.store import Store
 
 ORDER = ("download", "convert", "optimize", "build")
 

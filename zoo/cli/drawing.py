@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from zoo import sizes
 from zoo.cli.output import note, one_line
+from zoo.words import human
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -60,8 +60,8 @@ def notes_only(event: Event) -> None:
 def figures(event: Event) -> str:
     """How far a step is, such as `12.3 MB of 5.0 GB`."""
     if event.unit == "B":
-        done = sizes.human(event.done)
-        return done if event.total is None else f"{done} of {sizes.human(event.total)}"
+        done = human(event.done)
+        return done if event.total is None else f"{done} of {human(event.total)}"
     total = "" if event.total is None else f" of {event.total}"
     return f"{event.done}{total} {event.unit}"
 
@@ -91,7 +91,7 @@ class Pace:
         left = (
             "" if event.total is None else f", {duration((event.total - event.done) / rate)} left"
         )
-        return f"{text}, {sizes.human(rate)}/s{left}"
+        return f"{text}, {human(rate)}/s{left}"
 
 
 def duration(seconds: float) -> str:

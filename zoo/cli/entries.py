@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import NotFound, ZooError
-from zoo.store import Artifact, Manifest, Store
+from zoo.store.store import Artifact, Manifest, Store
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def choose(entries: list[Entry], names: Iterable[str]) -> list[Entry]:
         if not hits and (full := _full_name(name)):
             hits = [e for e in entries if e.answers_to(full)]
         if not hits:
-            from zoo.schema import suggest
+            from zoo.words import suggest
 
             known = {e.key for e in entries} | {e.manifest.ref for e in entries if e.manifest}
             raise NotFound(
@@ -113,7 +113,7 @@ def with_dependents(chosen: list[Entry], entries: list[Entry]) -> list[Entry]:
 
 def _full_name(name: str) -> str | None:
     """What a shorthand such as `mistral` means in the catalog."""
-    from zoo.catalogs import open_catalog
+    from zoo.catalogs.catalog import open_catalog
 
     try:
         recipe, build = open_catalog().resolve(name)

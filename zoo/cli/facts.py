@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from zoo import api, machine, sizes
+from zoo import api, machine
+from zoo.catalogs import estimates
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.costs import Operation
-from zoo.recipe import Build, Recipe
-from zoo.store import Artifact
+from zoo.store.store import Artifact
 
 ENOUGH = 1000
 """Weights below which padding and tables would hide what each of them takes."""
@@ -27,12 +28,12 @@ def installed() -> dict[str, dict[str, Artifact]]:
 
 def smallest_memory(recipe: Recipe) -> int:
     """Bytes of memory that the least demanding build needs."""
-    return min(sizes.memory_bytes(recipe, build) for build in recipe.build.values())
+    return min(estimates.memory_bytes(recipe, build) for build in recipe.build.values())
 
 
 def fits(recipe: Recipe, build: str) -> bool:
     """Whether a build fits the memory of this machine."""
-    return sizes.memory_bytes(recipe, recipe.build[build]) <= machine.memory()
+    return estimates.memory_bytes(recipe, recipe.build[build]) <= machine.memory()
 
 
 def count(number: int) -> str:
@@ -61,6 +62,6 @@ def optimizations(build: Build) -> str:
 
 def limits(figures: dict[str, float]) -> str:
     """Limits of a check in words: `top1 at least 0.97`."""
-    from zoo.checks import better
+    from zoo.tasks.verdict import better
 
     return ", ".join(f"{name} {better(name) or ''} {value:g}" for name, value in figures.items())

@@ -23,7 +23,7 @@ def tell(error: BaseException) -> int:
         _say(error.format_message(), _usage_hint(error))
         return error.exit_code
     if isinstance(error, OSError):
-        from zoo.room import full
+        from zoo.files.room import full
 
         if (no_room := full(error)) is not None:
             return tell(no_room)

@@ -10,13 +10,13 @@ from typing import Any
 
 import zoo
 from zoo import api, machine
+from zoo.catalogs.pins import Lock
+from zoo.catalogs.recipe import Source
 from zoo.cli import disk, entries
 from zoo.discovery import CATALOGS, FAMILIES, FORMATS, Provider, providers
 from zoo.errors import ZooError
-from zoo.lock import Lock
-from zoo.recipe import Source
-from zoo.room import existing
-from zoo.store import Store
+from zoo.files.room import existing
+from zoo.store.store import Store
 
 
 def examine() -> dict[str, Any]:

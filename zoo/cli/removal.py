@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from zoo import sizes
 from zoo.cli import output
 from zoo.errors import Exit, InUse
-from zoo.store import Store, disk_usage
+from zoo.store.store import Store, disk_usage
+from zoo.words import human
 
 
 def remove(store: Store, folders: list[Path], *, yes: bool, dry_run: bool, as_json: bool) -> int:
@@ -26,7 +26,7 @@ def remove(store: Store, folders: list[Path], *, yes: bool, dry_run: bool, as_js
     for folder in gone:
         output.tell(f"{'would remove' if dry_run else 'removed'} {folder.name}")
     would = "would be freed" if dry_run else "freed"
-    output.tell(f"{sizes.human(freed)} {would}" if folders else "nothing to remove")
+    output.tell(f"{human(freed)} {would}" if folders else "nothing to remove")
     return code
 
 
@@ -55,7 +55,7 @@ def _confirmed(folders: list[Path]) -> bool:
     if not _has_terminal():
         raise click.UsageError("nobody is there to ask: add -y to remove without asking")
     for folder in folders:
-        output.warn(f"  {folder.name}  {sizes.human(_usage([folder]))}")
+        output.warn(f"  {folder.name}  {human(_usage([folder]))}")
     what = "this folder" if len(folders) == 1 else f"these {len(folders)} folders"
     return click.confirm(f"Remove {what}?", err=True)
 

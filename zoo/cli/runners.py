@@ -7,70 +7,22 @@ place of the text, if it is not the text. Add one to `RUNNERS` for each class of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 from zoo.errors import InputError
-from zoo.images import ImageModel
-from zoo.models import Model, SpeechModel, TextModel
 from zoo.progress import Listener
-
-
-@dataclass(frozen=True)
-class Given:
-    """The input of `zoo run`: an argument, or what came through a pipe."""
-
-    argument: str | None = None
-    piped: bytes = b""
-
-    @property
-    def text(self) -> str:
-        """The input as text; a pipe's last line break is not part of it."""
-        if self.argument is not None:
-            return self.argument
-        try:
-            return self.piped.decode("utf-8").removesuffix("\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"the input is not UTF-8 text: {error}") from error
-
-
-Pieces = Generator[str | bytes, None, dict[str, Any] | None]
-Runner = Callable[[Model, Given, dict[str, Any], Listener], Iterator[str] | Pieces]
-
-
-def text(model: Model, given: Given, options: dict[str, Any], listener: Listener) -> Iterator[str]:
-    """Text generation: the pieces of the continuation or answer."""
-    yield from cast(TextModel, model).stream(given.text, **options)
-
-
-def speech(
-    model: Model, given: Given, options: dict[str, Any], listener: Listener
-) -> Iterator[str]:
-    """Speech to text: a line for each segment, or a document of them all."""
-    from io import BytesIO
-
-    from zoo.speech import Transcript
-
-    hearing = cast(SpeechModel, model)
-    sound = given.argument if given.argument is not None else BytesIO(given.piped)
-    form = options.pop("transcript", "text")
-    segments = hearing.stream(sound, listener=listener, **options)
-    if form == "text":
-        for segment in segments:
-            yield segment.text.strip() + "\n"
-        return
-    said = tuple(segments)
-    transcript = Transcript("".join(s.text for s in said).strip(), said, hearing.language)
-    if form == "json":
-        yield transcript.to_json() + "\n"
-    else:
-        yield transcript.to_srt() if form == "srt" else transcript.to_vtt()
+from zoo.tasks.model import Model
+from zoo.tasks.pictures.model import ImageModel
+from zoo.tasks.speech.command import speech
+from zoo.tasks.speech.model import SpeechModel
+from zoo.tasks.task import Given, Pieces, Runner
+from zoo.tasks.text.command import text
+from zoo.tasks.text.model import TextModel
 
 
 def image(model: Model, given: Given, options: dict[str, Any], listener: Listener) -> Pieces:
     """Text to image: the paths of what was written, or the picture itself."""
-    from zoo.cli.pictures import draw
+    from zoo.tasks.pictures.command import draw
 
     return (yield from draw(cast(ImageModel, model), given.text, options, listener))
 

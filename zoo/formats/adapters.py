@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
+from zoo.files.safetensors import read_header
 from zoo.formats.tensors import Tensors
-from zoo.safetensors_header import read_header
 
 CONFIG = "adapter_config.json"
 PEFT_FILE, MLX_FILE = "adapter_model.safetensors", "adapters.safetensors"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from zoo import schema
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
-from zoo.recipe import Build, Recipe
 
 Options = TypeVar("Options")
 
@@ -15,7 +15,7 @@ def read_options(kind: type[Options], recipe: Recipe, build: Build) -> Options:
     """The options of a build as a frozen dataclass of the plugin's own.
 
     Args:
-        kind: a dataclass as those of `zoo.recipe`, each field with a `doc`.
+        kind: a dataclass as those of `zoo.catalogs.recipe`, each field with a `doc`.
         recipe: for what an error says.
         build: whose options they are.
 

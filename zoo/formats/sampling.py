@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.models import Sampling
+from zoo.tasks.text.model import Sampling
 
 
 class Sampler:

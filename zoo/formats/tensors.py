@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
-from zoo.safetensors_header import read_header
+from zoo.files.safetensors import read_header
 
 NAMED_FAULTS = 4
 CHUNK = 1 << 22

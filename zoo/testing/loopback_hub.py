@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-from zoo.digests import git_sha1, sha256
+from zoo.files.digests import git_sha1, sha256
 from zoo.testing import loopback_xet
 
 LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")

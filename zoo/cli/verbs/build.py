@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from zoo import api
-from zoo.checks import Verdict
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing
+from zoo.tasks.verdict import Verdict
 
 
 @click.command(name="build")

@@ -10,11 +10,11 @@ from dataclasses import asdict
 import click
 
 from zoo import api
-from zoo.checks import Verdict, better, holds
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
 from zoo.errors import Exit
+from zoo.tasks.verdict import Verdict, better, holds
 
 COLUMNS = (Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Column("HOLDS"))
 ITSELF = "it is the source itself"

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import click
 
-from zoo import api, sizes
+from zoo import api
 from zoo.cli import facts, options, output
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
 from zoo.costs import Cost, Operation
 from zoo.errors import InputError
+from zoo.words import human
 
 FIGURES = (
     Column("COUNT", right=True, drop=5),
@@ -119,8 +120,8 @@ def _figures(operation: Operation) -> tuple[object, ...]:
         operation.count,
         facts.count(operation.parameters) if operation.parameters else "-",
         facts.bits(operation),
-        sizes.human(operation.weight_bytes) if operation.weight_bytes else "-",
-        sizes.human(operation.activation_bytes) if operation.activation_bytes else "-",
+        human(operation.weight_bytes) if operation.weight_bytes else "-",
+        human(operation.activation_bytes) if operation.activation_bytes else "-",
         facts.count(operation.flops) if operation.flops else "-",
         operation.device or "",
         "" if operation.share is None else f"{operation.share:.1%}",

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from zoo import sizes
 from zoo.cli import options, output
 from zoo.cli.health import examine
 from zoo.errors import Exit
+from zoo.words import human
 
 
 @click.command(name="doctor")
@@ -35,9 +35,9 @@ def _print(data: dict[str, Any]) -> None:
     output.facts(
         [
             ("machine", data["machine"]),
-            ("memory", sizes.human(data["memory_bytes"])),
+            ("memory", human(data["memory_bytes"])),
             ("store", data["home"] + ("" if data["writable"] else " (cannot be written)")),
-            ("free", sizes.human(data["free_bytes"])),
+            ("free", human(data["free_bytes"])),
             ("python", data["python"]),
             ("zoo", data["zoo"]),
             ("packages", ", ".join(packages)),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import click
 
-from zoo import api, sizes
+from zoo import api
 from zoo.cli import disk, options, output
 from zoo.cli.output import Column
+from zoo.words import human
 
 COLUMNS = (
     Column("REF"),
@@ -43,7 +44,7 @@ def command(as_json: bool) -> None:
             }
         )
         return
-    rows = [(*key, sizes.human(a), sizes.human(b) if b else "-") for key, (a, b) in used.items()]
-    rows.append(("total", "", sizes.human(here), sizes.human(there) if there else "-"))
+    rows = [(*key, human(a), human(b) if b else "-") for key, (a, b) in used.items()]
+    rows.append(("total", "", human(here), human(there) if there else "-"))
     output.table(COLUMNS, rows)
-    output.note(f"{store.home}: {sizes.human(free)} free")
+    output.note(f"{store.home}: {human(free)} free")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import click
 
-from zoo import api, machine, sizes
+from zoo import api, machine
+from zoo.catalogs.pins import Lock
 from zoo.cli import entries, options, output
 from zoo.cli.drawing import drawing
-from zoo.lock import Lock
 from zoo.progress import Progress
+from zoo.words import human
 
 
 @click.command(name="export")
@@ -33,7 +34,7 @@ def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> N
     By key, by reference (mistral:mini, with its source and all its builds), or by reference and
     build. zoo import reads it on another machine.
     """
-    from zoo import archive
+    from zoo.store import archive
 
     store = api.store()
     chosen = entries.choose(entries.published(store), names)
@@ -47,4 +48,4 @@ def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> N
         return
     for entry in chosen:
         output.tell(entry.key)
-    output.note(f"{sizes.human(size)} in {dest}")
+    output.note(f"{human(size)} in {dest}")

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from zoo import api, machine
+from zoo.catalogs.pins import Lock
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing
-from zoo.lock import Lock
 from zoo.progress import Progress
 
 
@@ -27,7 +27,7 @@ def command(source: Path, as_json: bool, quiet: bool) -> None:
     Every file is hashed; what the manifest does not list is refused. What zoo.lock of the other
     machine says of the sources is taken over, unless it contradicts yours.
     """
-    from zoo import archive
+    from zoo.store import archive
 
     with drawing(quiet) as listener:
         made = archive.bring(

@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
-from zoo import api, machine, sizes
-from zoo.catalogs import Listing
+from zoo import api, machine
+from zoo.catalogs import estimates
+from zoo.catalogs.catalog import Listing
 from zoo.cli import facts, options, output
 from zoo.cli.output import Column
 from zoo.errors import Exit
+from zoo.words import human
 
 COLUMNS = (
     Column("NAME"),
@@ -100,7 +102,7 @@ def _described(listing: Listing, stored: dict[str, Any]) -> dict[str, Any]:
         "gated": recipe.gated,
         "pinned": recipe.source.pinned,
         "parameters": recipe.parameters,
-        "download_bytes": sizes.download_bytes(recipe),
+        "download_bytes": estimates.download_bytes(recipe),
         "memory_bytes": memory,
         "formats": list(recipe.formats),
         "fits": memory <= machine.memory(),
@@ -115,8 +117,8 @@ def _row(model: dict[str, Any]) -> tuple[object, ...]:
         model["ref"],
         model["task"],
         facts.count(model["parameters"]),
-        sizes.human(model["download_bytes"]),
-        sizes.human(model["memory_bytes"]),
+        human(model["download_bytes"]),
+        human(model["memory_bytes"]),
         model["license"],
         ",".join(model["formats"]),
         ",".join(model["installed"]) or "-",

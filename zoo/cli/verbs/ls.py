@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import click
 
-from zoo import api, sizes
+from zoo import api
 from zoo.cli import entries, options, output
 from zoo.cli.output import Column
+from zoo.words import human
 
 COLUMNS = (
     Column("KEY"),
@@ -39,7 +40,7 @@ def command(as_json: bool) -> None:
         if entry.problem:
             output.warn(f"warning: {entry.key}: {output.one_line(entry.problem)}")
     number = "1 artifact" if len(found) == 1 else f"{len(found)} artifacts"
-    output.note(f"{number}, {sizes.human(total)}")
+    output.note(f"{number}, {human(total)}")
 
 
 def _row(entry: entries.Entry) -> tuple[object, ...]:
@@ -52,7 +53,7 @@ def _row(entry: entries.Entry) -> tuple[object, ...]:
         manifest.step,
         manifest.build if manifest.step == "build" else "-",
         manifest.format if manifest.step != "download" else "-",
-        sizes.human(manifest.size),
+        human(manifest.size),
         entry.status or "-",
         manifest.created,
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from zoo import api, machine, sizes
+from zoo import api, machine
 from zoo.cli import options, output
 from zoo.cli.output import Column
+from zoo.words import human
 
 COLUMNS = (Column("STEP"), Column("BY"), Column("STATE"), Column("BYTES", right=True))
 
@@ -52,13 +53,13 @@ def _print(data: dict[str, Any]) -> None:
     output.tell()
     output.table(COLUMNS, map(_row, data["steps"]))
     output.tell()
-    room = sizes.human(data["machine_memory_bytes"])
+    room = human(data["machine_memory_bytes"])
     verdict = "fits" if data["fits"] else "does not fit"
     missing = f"{', '.join(data['missing'])}: {data['install']}" if data["missing"] else None
     output.facts(
         [
-            ("to write", sizes.human(data["bytes_needed"])),
-            ("memory", f"{sizes.human(data['memory_bytes'])} of {room}: {verdict}"),
+            ("to write", human(data["bytes_needed"])),
+            ("memory", f"{human(data['memory_bytes'])} of {room}: {verdict}"),
             ("source", None if data["pinned"] else "UNPINNED until the first pull"),
             ("missing", missing),
         ]
@@ -67,4 +68,4 @@ def _print(data: dict[str, Any]) -> None:
 
 def _row(step: dict[str, Any]) -> tuple[object, ...]:
     state = "done" if step["done"] else "each time" if step["name"] == "run" else "to do"
-    return step["name"], step["provider"], state, sizes.human(step["bytes"])
+    return step["name"], step["provider"], state, human(step["bytes"])

@@ -85,18 +85,19 @@ def _check(plugin: dict[str, Any]) -> None:
 
 def _load(kind: str, name: str) -> None:
     if kind == "catalog":
-        from zoo.catalogs import open_catalog
+        from zoo.catalogs.catalog import open_catalog
 
         if name in (problems := open_catalog().problems):
             raise problems[name]
         return
-    from zoo import plugins
+    from zoo.family import Family
+    from zoo.family import _load as load_plugin
 
     if kind == "family":
         family, _, format = name.rpartition(".")
-        plugins.Family(family, format)
+        Family(family, format)
     else:
-        plugins._load(providers(FORMATS)[name][0])
+        load_plugin(providers(FORMATS)[name][0])
 
 
 def _row(plugin: dict[str, Any]) -> tuple[object, ...]:

@@ -25,7 +25,7 @@ def command(name: str, form: str) -> None:
     What was recorded when it was made. Name one artifact: a key of zoo ls, or a reference with
     its build.
     """
-    from zoo import provenance
+    from zoo.store import provenance
 
     chosen = entries.choose(entries.published(api.store()), [name])
     if len(chosen) > 1:

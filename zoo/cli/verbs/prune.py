@@ -13,7 +13,7 @@ from zoo import api
 from zoo.cli import entries, options
 from zoo.cli.removal import remove
 from zoo.errors import ZooError
-from zoo.store import Store
+from zoo.store.store import Store
 
 
 @click.command(name="prune")
@@ -33,8 +33,8 @@ def command(old: bool, downloads: bool, yes: bool, dry_run: bool, as_json: bool)
     if old:
         paths += [folder for folder in _outdated(store) if folder not in paths]
     if downloads:
-        from zoo.hub_cache import unfinished
-        from zoo.repository import cache_folder
+        from zoo.hub.cache import unfinished
+        from zoo.hub.repository import cache_folder
 
         paths += unfinished(cache_folder())
     return remove(store, paths, yes=yes, dry_run=dry_run, as_json=as_json)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from zoo import api, sizes
+from zoo import api
 from zoo.cli import entries, options, output
 from zoo.cli.removal import remove
-from zoo.store import Store
+from zoo.store.store import Store
+from zoo.words import human
 
 
 @click.command(name="rm")
@@ -52,7 +53,7 @@ def command(
 
 def _forget(store: Store, gone: list[entries.Entry]) -> set[Path]:
     """Remove what was downloaded for artifacts that are gone, but none that another one uses."""
-    from zoo.hub_cache import cached_repo, forget
+    from zoo.hub.cache import cached_repo, forget
 
     used = {e.artifact.path for e in entries.everything(store) if e.artifact}
     forgotten = set()
@@ -61,6 +62,6 @@ def _forget(store: Store, gone: list[entries.Entry]) -> set[Path]:
         if artifact is None or artifact.path in used or not cached_repo(artifact.path):
             continue
         freed = forget(artifact.path, [file.path for file in artifact.manifest.files])
-        output.note(f"{sizes.human(freed)} freed in the Hub's cache")
+        output.note(f"{human(freed)} freed in the Hub's cache")
         forgotten.add(artifact.path)
     return forgotten

@@ -15,55 +15,12 @@ import click
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
 from zoo.errors import InputError, UsageError
+from zoo.tasks.pictures.command import IMAGE_OPTIONS
+from zoo.tasks.speech.command import SPEECH_OPTIONS
+from zoo.tasks.text.command import TEXT_OPTIONS
 
 if TYPE_CHECKING:
-    from zoo.cli.runners import Given
-
-TEXT_OPTIONS = (
-    click.option("--max-tokens", type=click.IntRange(1), help="Stop after so many tokens."),
-    click.option("--temperature", type=click.FloatRange(0), help="0 takes the likeliest."),
-    click.option("--top-p", type=click.FloatRange(0, 1), help="Least probability mass kept."),
-    click.option("--top-k", type=click.IntRange(0), help="Keep the K likeliest tokens."),
-    click.option("--min-p", type=click.FloatRange(0, 1), help="Least share of the likeliest."),
-    click.option("--seed", type=int, help="Same seed, same answer."),
-    click.option("--stop", multiple=True, help="Stop at this text. May be given several times."),
-    click.option("--chat/--raw", default=None, help="A turn of a chat, or text to continue."),
-)
-
-SPEECH_OPTIONS = (
-    click.option(
-        "--transcript",
-        type=click.Choice(["text", "srt", "vtt", "json"]),
-        help="Speech: how to write it.",
-    ),
-    click.option("--language", help="Speech: its language, such as en; found when not given."),
-    click.option(
-        "--task", type=click.Choice(["transcribe", "translate"]), help="Speech: into English?"
-    ),
-    click.option("--prompt", help="Speech: a text that comes before, for names and spellings."),
-    click.option("--words", is_flag=True, default=None, help="Speech: when each word is said."),
-    click.option("--beams", type=click.IntRange(1, 32), help="Speech: texts followed at once."),
-)
-
-IMAGE_OPTIONS = (
-    click.option(
-        "-o", "--output", help="Picture: the file to write, such as fox.png; - for stdout."
-    ),
-    click.option(
-        "--count", type=click.IntRange(1, 64), help="Picture: so many, of seeds in a row."
-    ),
-    click.option("--preview", type=click.IntRange(1), help="Picture: write it every N steps."),
-    click.option("--steps", type=click.IntRange(1, 1000), help="Picture: steps of denoising."),
-    click.option("--guidance", type=click.FloatRange(0), help="Picture: weight of the prompt."),
-    click.option("--negative", help="Picture: what it should be away from."),
-    click.option("--width", type=click.IntRange(1), help="Picture: in pixels."),
-    click.option("--height", type=click.IntRange(1), help="Picture: in pixels."),
-    click.option("--scheduler", help="Picture: the sampler, such as ddim or euler."),
-    click.option("--image", help="Picture: one to go on from."),
-    click.option("--mask", help="Picture: white where --image is drawn anew."),
-    click.option("--strength", type=click.FloatRange(0, 1), help="Picture: how much anew."),
-    click.option("--safety/--no-safety", default=None, help="Picture: black where it is flagged."),
-)
+    from zoo.tasks.task import Given
 
 
 def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -158,16 +115,16 @@ def _facts(pieces: Iterable[str | bytes], lines: bool) -> dict[str, Any]:
 
 def _check_pictures(wanted: dict[str, Any], as_json: bool) -> None:
     """Refuse what cannot be drawn or written, before anything is fetched or loaded."""
-    from zoo.cli import pictures
+    from zoo.tasks.pictures import command
 
-    if as_json and wanted.get("output") == pictures.STDOUT:
+    if as_json and wanted.get("output") == command.STDOUT:
         raise UsageError("stdout takes a picture or JSON, not both", "give -o fox.png")
-    pictures.check(wanted)
+    command.check(wanted)
 
 
 def _given(argument: str | None) -> Given:
     """The input, read before anything is fetched or loaded."""
-    from zoo.cli.runners import Given
+    from zoo.tasks.task import Given
 
     if argument is None and sys.stdin.isatty():
         raise click.UsageError("give an INPUT, or pipe one in", click.get_current_context())

@@ -19,11 +19,13 @@ from typing import Any
 
 import click
 
-from zoo import api, sizes
+from zoo import api
+from zoo.catalogs import estimates
+from zoo.catalogs.recipe import Recipe, Source
 from zoo.cli import compression, facts, options, output
 from zoo.cli.output import Column
-from zoo.recipe import Recipe, Source
-from zoo.store import Artifact
+from zoo.store.store import Artifact
+from zoo.words import human
 
 FILES = (Column("FILE"), Column("SIZE", right=True), Column("SHA256", drop=1))
 BUILDS = (
@@ -56,7 +58,7 @@ def command(name: str, family: str | None, as_json: bool) -> None:
 
 def _asked_for(name: str, recipe: Recipe) -> str | None:
     """The build of `name:variant/build`; refuse one that there is not."""
-    from zoo.catalogs import REFERENCE
+    from zoo.catalogs.catalog import REFERENCE
 
     match = REFERENCE.fullmatch(name)
     if not match or not match["build"]:
@@ -83,7 +85,7 @@ def _described(recipe: Recipe, asked_for: str | None) -> dict[str, Any]:
         "chat": recipe.chat,
         "parameters": recipe.parameters,
         "context": recipe.context,
-        "source": {**_source(recipe.source), "bytes": sizes.download_bytes(recipe)},
+        "source": {**_source(recipe.source), "bytes": estimates.download_bytes(recipe)},
         "tokenizer": _source(recipe.tokenizer) if recipe.tokenizer else None,
         "adapters": {name: _source(source) for name, source in recipe.adapter.items()},
         "builds": builds,
@@ -110,9 +112,9 @@ def _build(recipe: Recipe, name: str, default: str, stored: Artifact | None) -> 
         "format": build.format,
         "optimize": [asdict(step) for step in build.optimize],
         "minimum_os": build.minimum_os,
-        "bits_per_weight": sizes.bits_per_weight(build),
-        "bytes": sizes.build_bytes(recipe, build),
-        "memory_bytes": sizes.memory_bytes(recipe, build),
+        "bits_per_weight": estimates.bits_per_weight(build),
+        "bytes": estimates.build_bytes(recipe, build),
+        "memory_bytes": estimates.memory_bytes(recipe, build),
         "fits": facts.fits(recipe, name),
         "default": name == default,
         "installed": stored is not None,
@@ -136,7 +138,7 @@ def _print(data: dict[str, Any]) -> None:
             ("source", _origin(source)),
             ("tokenizer", _origin(data["tokenizer"]) if data["tokenizer"] else None),
             *((f"adapter {name}", _origin(a)) for name, a in data["adapters"].items()),
-            ("size", sizes.human(source["bytes"])),
+            ("size", human(source["bytes"])),
         ]
     )
     if files := source["files"] + (data["tokenizer"] or {}).get("files", []):
@@ -177,7 +179,7 @@ def _origin(source: dict[str, Any]) -> str:
 
 
 def _file_row(file: dict[str, Any]) -> tuple[object, ...]:
-    size = None if file["size"] is None else sizes.human(file["size"])
+    size = None if file["size"] is None else human(file["size"])
     return file["path"], size, file["sha256"]
 
 
@@ -189,8 +191,8 @@ def _build_row(build: dict[str, Any]) -> tuple[object, ...]:
         build["format"],
         build["words"] or "-",
         f"{build['bits_per_weight']:.4g}",
-        sizes.human(build["bytes"]),
-        sizes.human(build["memory_bytes"]),
+        human(build["bytes"]),
+        human(build["memory_bytes"]),
         build["fits"],
         build["installed"],
         (build["check"] or {}).get("status", "-"),

@@ -24,7 +24,7 @@ def command(names: tuple[str, ...], key: Path) -> int:
 
     What rotted is not signed. The signature stays with the artifact, also in zoo export.
     """
-    from zoo import signing
+    from zoo.store import signing
 
     store = api.store()
     for entry in entries.choose(entries.published(store), names):

@@ -15,7 +15,7 @@ from zoo.cli import entries, options, output
 from zoo.cli.drawing import drawing
 from zoo.errors import Exit, ZooError
 from zoo.progress import Progress
-from zoo.store import Store
+from zoo.store.store import Store
 
 
 @click.command(name="verify")
@@ -59,7 +59,7 @@ def _examine(
 ) -> dict[str, Any]:
     faults, repaired = _faults(store, entry), None
     if faults and repair:
-        from zoo.repair import repair as mend
+        from zoo.store.repair import repair as mend
 
         try:
             repaired = mend(store, entry.folder, progress)
@@ -67,7 +67,7 @@ def _examine(
         except ZooError as error:
             faults = [*faults, error.message]
     if key is not None and not faults and repaired is None and entry.artifact:
-        from zoo import signing
+        from zoo.store import signing
 
         wrong = signing.fault(entry.artifact, key)
         faults = [wrong] if wrong else []

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo.costs import Operation
-from zoo.formats.coreml.constants import is_constant
-from zoo.formats.coreml.package import Package, stored_bytes
-from zoo.formats.coreml.shapes import Shaped, described, follow
-from zoo.formats.coreml.streaming import load_coremltools
+from zoo.formats.coreml.execute.shapes import Shaped, described, follow
+from zoo.formats.coreml.package.proto import is_constant
+from zoo.formats.coreml.package.reader import Package, stored_bytes
+from zoo.formats.coreml.package.tools import load_coremltools
 
 LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
 """The part of a weight's name up to the first number: `model_layers_3` of its layer."""

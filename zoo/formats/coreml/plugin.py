@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.costs import Cost, Operation
 from zoo.errors import InputError
-from zoo.formats.coreml.components import compress_folder
+from zoo.formats.coreml.compress.folder import compress_folder
+from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
-from zoo.formats.coreml.language import PACKAGE, compress_decoder
-from zoo.formats.coreml.package import Package
-from zoo.formats.coreml.passes import read_passes
-from zoo.formats.coreml.spec import SPEC_FILE, read_spec
+from zoo.formats.coreml.language.convert import compress_decoder
+from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
+from zoo.formats.coreml.package.reader import Package
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
-from zoo.recipe import Build, Recipe
 
 
 @hookimpl

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from zoo import schema
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
-from zoo.recipe import Build, Recipe
 
 BITS = (2, 3, 4, 5, 6, 8)
 GROUPS = (32, 64, 128)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.formats.mlx.loading import open_model
-from zoo.models import Sampling, TextModel
-from zoo.text import Tokenizer
+from zoo.tasks.text.model import Sampling, TextModel
+from zoo.tasks.text.tokenizer import Tokenizer
 
 CHUNK = 2048
 """Tokens that go through the model at once when logits are asked for."""

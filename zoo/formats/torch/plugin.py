@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
 from zoo.hookspecs import hookimpl
-from zoo.recipe import Build, Recipe
 
 
 @hookimpl

@@ -1,0 +1,263 @@
+"""The U-Net of Stable Diffusion in MLX, with the weights' names of diffusers.
+
+Latent diffusion, https://arxiv.org/abs/2112.10752; SDXL, https://arxiv.org/abs/2307.01952.
+Pictures are (n, height, width, channels). The projections before and after attention are linear
+layers also where diffusers has convolutions of one pixel: the product is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import mlx.core as mx
+from mlx import nn
+
+from zoo_stable_diffusion.mlx.layers import Downsample, ResnetBlock, Upsample, attend, group_norm
+
+SPEEDS = 10000
+"""Of the fastest sinusoid of a number to the slowest."""
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, told: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(width, width, bias=False)
+        self.to_k, self.to_v = (
+            nn.Linear(told, width, bias=False),
+            nn.Linear(told, width, bias=False),
+        )
+        self.to_out = [nn.Linear(width, width)]
+
+    def __call__(self, x: mx.array, told: mx.array) -> mx.array:
+        return self.to_out[0](attend(self.to_q(x), self.to_k(told), self.to_v(told), self.heads))
+
+
+class Gated(nn.Module):
+    """GEGLU, https://arxiv.org/abs/2002.05202."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(width, 2 * inner)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        found, gate = mx.split(self.proj(x), 2, axis=-1)
+        return found * nn.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.net = [Gated(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width)]
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.net[2](self.net[0](x))
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, width: int, told: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.attn1 = nn.LayerNorm(width), Attention(width, width, heads)
+        self.norm2, self.attn2 = nn.LayerNorm(width), Attention(width, told, heads)
+        self.norm3, self.ff = nn.LayerNorm(width), FeedForward(width)
+
+    def __call__(self, x: mx.array, told: mx.array) -> mx.array:
+        normed = self.norm1(x)
+        x = x + self.attn1(normed, normed)
+        x = x + self.attn2(self.norm2(x), told)
+        return x + self.ff(self.norm3(x))
+
+
+class Transformer(nn.Module):
+    def __init__(self, width: int, told: int, heads: int, depth: int, groups: int) -> None:
+        super().__init__()
+        self.norm = group_norm(groups, width, 1e-6)
+        self.proj_in, self.proj_out = nn.Linear(width, width), nn.Linear(width, width)
+        self.transformer_blocks = [TransformerBlock(width, told, heads) for _ in range(depth)]
+
+    def __call__(self, x: mx.array, told: mx.array) -> mx.array:
+        found = self.proj_in(self.norm(x).flatten(1, 2))
+        for block in self.transformer_blocks:
+            found = block(found, told)
+        return x + self.proj_out(found).reshape(x.shape)
+
+
+class Embedding(nn.Module):
+    """Of a time or of the size of a picture."""
+
+    def __init__(self, given: int, width: int) -> None:
+        super().__init__()
+        self.linear_1, self.linear_2 = nn.Linear(given, width), nn.Linear(width, width)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.linear_2(nn.silu(self.linear_1(x)))
+
+
+class Stage(nn.Module):
+    """The blocks of one size, on the way down, in the middle or on the way up."""
+
+    def __init__(self, resnets: list[ResnetBlock], attentions: list[Transformer]) -> None:
+        super().__init__()
+        self.resnets = resnets
+        if attentions:
+            self.attentions = attentions
+
+    def pair(self, number: int, x: mx.array, time: mx.array, told: mx.array) -> mx.array:
+        """The resnet of this number and the attention after it, if there is one."""
+        x = self.resnets[number](x, time)
+        attentions = self.get("attentions", [])
+        return attentions[number](x, told) if number < len(attentions) else x
+
+
+class UNet(nn.Module):
+    """The U-Net of a config of diffusers.
+
+    Raises:
+        KeyError, ValueError: the config lacks something, or asks for what this module has not.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        _require_known(config)
+        widths = config["block_out_channels"]
+        groups, eps = config.get("norm_num_groups", 32), config.get("norm_eps", 1e-5)
+        counts = _per_stage(config.get("layers_per_block", 2), widths)
+        heads = _per_stage(
+            config.get("num_attention_heads") or config["attention_head_dim"], widths
+        )
+        depths = _per_stage(config.get("transformer_layers_per_block", 1), widths)
+        told = _per_stage(config["cross_attention_dim"], widths)
+        time = 4 * widths[0]
+
+        def resnet(given: int, made: int) -> ResnetBlock:
+            return ResnetBlock(given, made, groups, eps, time)
+
+        def attentions(stage: int, count: int) -> list[Transformer]:
+            shape = widths[stage], told[stage], heads[stage], depths[stage], groups
+            return [Transformer(*shape) for _ in range(count)]
+
+        self.waves = widths[0]
+        self.conv_in = nn.Conv2d(config["in_channels"], widths[0], 3, padding=1)
+        self.time_embedding = Embedding(widths[0], time)
+        if config.get("addition_embed_type") == "text_time":
+            self.size_waves = config["addition_time_embed_dim"]
+            self.add_embedding = Embedding(config["projection_class_embeddings_input_dim"], time)
+
+        self.down_blocks, kept = [], [widths[0]]
+        for stage, (kind, width) in enumerate(zip(config["down_block_types"], widths, strict=True)):
+            givens = [kept[-1], *[width] * (counts[stage] - 1)]
+            crossed = attentions(stage, counts[stage] if "Cross" in kind else 0)
+            block = Stage([resnet(given, width) for given in givens], crossed)
+            kept += [width] * counts[stage]
+            if stage < len(widths) - 1:
+                block.downsamplers = [Downsample(width)]
+                kept.append(width)
+            self.down_blocks.append(block)
+
+        last = len(widths) - 1
+        middle = [resnet(widths[last], widths[last]) for _ in range(2)]
+        self.mid_block = Stage(middle, attentions(last, 1))
+
+        self.up_blocks, below = [], widths[last]
+        for number, kind in enumerate(config["up_block_types"]):
+            stage = last - number
+            width, resnets = widths[stage], []
+            for _ in range(counts[stage] + 1):
+                resnets.append(resnet(below + kept.pop(), width))
+                below = width
+            block = Stage(resnets, attentions(stage, len(resnets) if "Cross" in kind else 0))
+            if stage:
+                block.upsamplers = [Upsample(width)]
+            self.up_blocks.append(block)
+        self.conv_norm_out = group_norm(groups, widths[0], eps)
+        self.conv_out = nn.Conv2d(widths[0], config["out_channels"], 3, padding=1)
+
+    def __call__(
+        self,
+        latents: mx.array,
+        timestep: mx.array,
+        told: mx.array,
+        pooled: mx.array | None = None,
+        sizes: mx.array | None = None,
+    ) -> mx.array:
+        """The noise in latents.
+
+        Args:
+            latents: (n, height, width, channels).
+            timestep: (1,), float32.
+            told: (n, tokens, width): the prompts.
+            pooled: (n, width), and `sizes`: (n, 6), both for SDXL alone.
+        """
+        dtype = latents.dtype
+        time = self.time_embedding(waves(timestep, self.waves).astype(dtype))
+        if pooled is not None and sizes is not None:
+            size = waves(sizes.reshape(-1), self.size_waves).reshape(len(sizes), -1)
+            time = time + self.add_embedding(mx.concatenate([pooled, size.astype(dtype)], axis=-1))
+        x = self.conv_in(latents)
+        kept = [x]
+        for block in self.down_blocks:
+            for number in range(len(block.resnets)):
+                x = block.pair(number, x, time, told)
+                kept.append(x)
+            if "downsamplers" in block:
+                x = block.downsamplers[0](x)
+                kept.append(x)
+        x = self.mid_block.pair(0, x, time, told)
+        x = self.mid_block.resnets[1](x, time)
+        for block in self.up_blocks:
+            for number in range(len(block.resnets)):
+                x = block.pair(number, mx.concatenate([x, kept.pop()], axis=-1), time, told)
+            if "upsamplers" in block:
+                x = block.upsamplers[0](x, kept[-1].shape[1:3])
+        return self.conv_out(nn.silu(self.conv_norm_out(x)))
+
+
+def waves(numbers: mx.array, width: int) -> mx.array:
+    """Cosines, then sines, of numbers at `width` / 2 speeds: (n,) to (n, width)."""
+    half = width // 2
+    speeds = mx.exp(mx.arange(half, dtype=mx.float32) * (-math.log(SPEEDS) / half))
+    angles = numbers.astype(mx.float32)[:, None] * speeds
+    return mx.concatenate([mx.cos(angles), mx.sin(angles)], axis=-1)
+
+
+KNOWN = {
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+}
+PLAIN = {
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "act_fn": "silu",
+    "center_input_sample": False,
+    "class_embed_type": None,
+    "conv_in_kernel": 3,
+    "conv_out_kernel": 3,
+    "downsample_padding": 1,
+    "dual_cross_attention": False,
+    "encoder_hid_dim_type": None,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "mid_block_scale_factor": 1,
+    "num_class_embeds": None,
+    "only_cross_attention": False,
+    "resnet_time_scale_shift": "default",
+    "reverse_transformer_layers_per_block": None,
+    "time_cond_proj_dim": None,
+    "time_embedding_type": "positional",
+}
+"""Options of diffusers that no Stable Diffusion uses, and the value at which they do nothing."""
+
+
+def _require_known(config: Mapping[str, Any]) -> None:
+    for key, known in KNOWN.items():
+        for kind in config[key]:
+            if kind not in known:
+                raise ValueError(f"{key} has '{kind}', which zoo does not know in MLX")
+    for key, plain in PLAIN.items():
+        if config.get(key, plain) != plain:
+            raise ValueError(f"{key} is {config[key]!r}, which zoo does not know in MLX")
+
+
+def _per_stage(value: Any, widths: list[int]) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value] * len(widths)

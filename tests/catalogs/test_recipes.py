@@ -1,0 +1,160 @@
+"""Recipes are strict data: every fault at once, each by its key path."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from zoo.catalogs.catalog import open_catalog, shipped_catalog
+from zoo.catalogs.recipe import confined, read_recipe, recipe_schema
+from zoo.errors import NotFound, RecipeError
+from zoo.pipeline.keys import Keys
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*/*.toml"))
+
+GOOD = """
+schema = 1
+family = "mistral"
+title = "A model"
+summary = "for tests"
+task = "text-generation"
+license = "MIT"
+parameters = 10
+[source]
+repo = "owner/name"
+revision = "0123456789012345678901234567890123456789"
+files = [{ path = "model.safetensors" }]
+[build.torch]
+format = "torch"
+"""
+
+
+def read(tmp_path, text):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return read_recipe(path)
+
+
+MIXED = """
+[build.mixed]
+format = "coreml"
+optimize = [{ kind = "mixed", bits_per_weight = 4, calibration = "some.txt" }]
+"""
+
+
+def test_a_build_is_known_by_the_files_that_its_passes_read(tmp_path):
+    recipe, found = read(tmp_path, GOOD + MIXED), []
+    for text in (None, "one", "two"):
+        if text:
+            (tmp_path / "some.txt").write_text(text)
+        keys = Keys(recipe, "mixed", recipe)
+        found.append((keys.converted, keys.finished))
+    assert len({converted for converted, _ in found}) == 1
+    assert len({finished for _, finished in found}) == 3
+
+
+def test_a_good_recipe_reads(tmp_path):
+    recipe = read(tmp_path, GOOD)
+    assert recipe.source.pinned
+    assert recipe.pick() == ("torch", recipe.build["torch"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('family = "mistral"', 'famly = "mistral"', "famly: unknown key, did you mean 'family'?"),
+        ('family = "mistral"', "", "family: is missing"),
+        ("parameters = 10", 'parameters = "10"', "parameters: must be an integer, not '10'"),
+        ("parameters = 10", "parameters = true", "parameters: must be an integer, not True"),
+        ("parameters = 10", "parameters = 0", "parameters: must be at least 1"),
+        ("schema = 1", "schema = 2", "schema: this version of zoo reads schema 1, not 2"),
+        ('"text-generation"', '"text-generaton"', "did you mean 'text-generation'?"),
+        ('"0123456789012345678901234567890123456789"', '"main"', "source.revision: must be a commit of 40 hex digits, not 'main'"),
+        ("[source]\n", "[source]\nfolder = 'x'\n", "source.repo: give either 'repo' or 'folder'"),
+        ("revision = ", "branch = ", ""),
+        ('repo = "owner/name"', 'repo = "name"', "source.repo: must be owner/name"),
+        ('"model.safetensors"', '"../model.safetensors"', "source.files[0].path: must stay inside the source"),
+        ('{ path = "model.safetensors" }', '{ path = "a" }, { path = "a" }', "source.files: lists 'a' twice"),
+        ('{ path = "model.safetensors" }', '{ path = "a", sha256 = "xyz" }', "source.files[0].sha256: must be 64 hex digits"),
+        ('[build.torch]\nformat = "torch"', "[build]", "build: at least one build is needed"),
+        ('format = "torch"', 'format = "torch"\noptimise = []', "build.torch.optimise: unknown key, did you mean 'optimize'?"),
+        ('format = "torch"', 'format = "torch"\noptimize = 4', "build.torch.optimize: must be a list, not 4"),
+        ('format = "torch"', 'format = "torch"\noptimize = [{ bits = 4 }]', "build.torch.optimize[0].kind: is missing"),
+        ("schema = 1", "schema = = 1", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_named(tmp_path, old, new, words):
+    assert old in GOOD
+    text = GOOD.replace(old, new)
+    if not words:
+        read(tmp_path, text)
+        return
+    with pytest.raises(RecipeError) as caught:
+        read(tmp_path, text)
+    assert words in caught.value.message
+    assert str(tmp_path / "recipe.toml") in caught.value.message
+
+
+def test_all_faults_come_at_once(tmp_path):
+    text = GOOD.replace("title", "titel").replace("= 10", "= -1").replace('"torch"', "7")
+    with pytest.raises(RecipeError) as caught:
+        read(tmp_path, text)
+    assert len(caught.value.problems) == 4
+    assert "has 4 faults" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/etc/passwd", "../x", "a/../../x", "a\\b", "C:x", "a\0b", "a/", "a\nb", "x?"]
+)
+def test_paths_that_leave_their_folder_are_refused(path):
+    assert not confined(path)
+
+
+def test_an_unknown_build_or_format_suggests(tmp_path):
+    recipe = read(tmp_path, GOOD)
+    with pytest.raises(NotFound, match="did you mean 'torch'"):
+        recipe.pick("torhc")
+    with pytest.raises(NotFound, match="no build in the format 'mlx'"):
+        recipe.pick(format="mlx")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_shipped_recipes_are_sound(path):
+    recipe = read_recipe(path)
+    jsonschema.validate(tomllib.loads(path.read_text()), recipe_schema())
+    assert recipe.license
+    assert recipe.source.files or not recipe.source.pinned, "a pinned source names its files"
+    assert recipe.source.pinned or recipe.source.branch
+    assert recipe.check, "a shipped recipe can be checked"
+    assert all((path.parent / name).is_file() for name in recipe.check.inputs)
+    assert "torch" in recipe.formats, "the source itself can be run"
+
+
+def test_every_recipe_is_reachable():
+    listed = {listing.recipe.home / "x" for listing in open_catalog() if listing.recipe}
+    assert listed
+    catalog = tomllib.loads(shipped_catalog().read_text())
+    reached = {
+        shipped_catalog().parent / path
+        for model in catalog["models"].values()
+        for path in model["variants"].values()
+    }
+    assert reached == set(RECIPES)
+
+
+def test_the_schema_agrees_with_the_reader(tmp_path):
+    schema = recipe_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for old, new in (("family", "famly"), ("= 10", "= 'x'"), ("owner/name", "name")):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(tomllib.loads(GOOD.replace(old, new)), schema)
+
+
+def test_the_published_schema_is_current():
+    published = json.loads((ROOT / "docs" / "recipe.schema.json").read_text())
+    assert published == recipe_schema(), "run make schema"

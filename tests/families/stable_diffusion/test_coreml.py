@@ -1,0 +1,85 @@
+"""Stable Diffusion's Core ML packages, run by the executor, beside diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from worlds import diffusion_checkpoint
+from worlds.coreml_builds import make_build, operations
+
+import zoo
+import zoo_stable_diffusion.coreml.plugin
+from zoo.tasks.metrics import psnr
+from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
+from zoo_stable_diffusion.torch import TorchStableDiffusion
+
+PROMPT = "a red circle"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return diffusion_checkpoint.make(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture(scope="module")
+def theirs(folder) -> TorchStableDiffusion:
+    return TorchStableDiffusion(folder)
+
+
+@pytest.fixture(scope="module")
+def built(folder, tmp_path_factory) -> Path:
+    return make_build(zoo_stable_diffusion.coreml.plugin, folder, tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def ours(built) -> CoreMLStableDiffusion:
+    return CoreMLStableDiffusion(built)
+
+
+def test_each_component_is_that_of_diffusers_in_float16(ours, theirs):
+    wanted = theirs.parts(PROMPT)
+    for name, found in ours.parts(PROMPT).items():
+        assert found.shape == wanted[name].shape
+        assert psnr(found, wanted[name]) > 35, name
+
+
+def test_a_seed_draws_the_same_picture(ours, theirs):
+    options = {"seed": 3, "steps": 4, "negative": "a blue ring"}
+    one, other = (np.asarray(m.generate(PROMPT, **options), float) for m in (ours, theirs))
+    assert psnr(one, other, 255) > 48
+    assert np.abs(one - other).max() <= 8
+
+
+def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
+    options = {"seed": 3, "steps": 2, "width": 128}
+    one, other = (np.asarray(m.generate(PROMPT, **options), float) for m in (ours, theirs))
+    assert one.shape == (64, 128, 3)
+    assert np.abs(one - other).mean() <= 2
+    with pytest.raises(zoo.InputError, match="multiples of 64 pixels, and the width is 72"):
+        ours.generate(PROMPT, width=72)
+
+
+def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
+    build = make_build(
+        zoo_stable_diffusion.coreml.plugin, folder, tmp_path, attention="split-einsum"
+    )
+    assert operations(build / "unet.mlpackage")["scaled_dot_product_attention"] == 0
+    found = CoreMLStableDiffusion(build).parts(PROMPT)["unet"]
+    assert psnr(found, theirs.parts(PROMPT)["unet"]) > 35
+
+
+def test_passes_leave_the_autoencoder_alone(folder, theirs, tmp_path):
+    step = {"kind": "palettize", "bits": 6}
+    build = make_build(zoo_stable_diffusion.coreml.plugin, folder, tmp_path, step)
+    whole = tmp_path / "converted"
+
+    def size(home: Path, name: str) -> int:
+        return (home / f"{name}.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size
+
+    assert size(build, "unet") < 0.5 * size(whole, "unet")
+    assert size(build, "vae_decoder") == size(whole, "vae_decoder")
+    wanted, found = theirs.parts(PROMPT), CoreMLStableDiffusion(build).parts(PROMPT)
+    assert 20 < psnr(found["unet"], wanted["unet"]) < 60
+    assert psnr(found["vae_decoder"], wanted["vae_decoder"]) > 35

@@ -1,0 +1,140 @@
+"""Pipeline folders that are damaged, or of something else: each format says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+from worlds import diffusion_checkpoint
+from worlds.coreml_builds import make_build
+
+import zoo
+import zoo_stable_diffusion.coreml.plugin
+import zoo_stable_diffusion.mlx.plugin
+from zoo_stable_diffusion.coreml.components import Conversion
+from zoo_stable_diffusion.mlx.plugin import MLXStableDiffusion
+from zoo_stable_diffusion.torch import TorchStableDiffusion
+
+UNET = Path("unet", "diffusion_pytorch_model.safetensors")
+TEXT = Path("text_encoder", "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return diffusion_checkpoint.make(tmp_path_factory.mktemp("pipeline"))
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(sound, tmp_path / "source" / "whole")
+
+
+def converted(folder: Path) -> None:
+    """Convert to Core ML as far as loading goes: converting itself takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Conversion, "write", lambda *_, **__: None)
+        make_build(zoo_stable_diffusion.coreml.plugin, folder, folder.parent / "made")
+
+
+FORMATS = {"torch": TorchStableDiffusion, "mlx": MLXStableDiffusion, "coreml": converted}
+
+
+def change(path: Path, **entries: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+def rename(folder: Path) -> None:
+    (folder / UNET).rename((folder / UNET).with_suffix(".bin"))
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def drop(folder: Path) -> None:
+    weights = load_file(folder / TEXT)
+    del weights[next(name for name in weights if name.endswith("final_layer_norm.weight"))]
+    save_file(weights, folder / TEXT, metadata={"format": "pt"})
+
+
+FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "pickled": (rename, "is pickled, and loading a pickle can run any code"),
+    "no index": (
+        lambda folder: (folder / "model_index.json").unlink(),
+        "has no model_index.json, with which a pipeline of diffusers begins",
+    ),
+    "torn index": (
+        lambda folder: (folder / "model_index.json").write_text("{"),
+        "model_index.json cannot be read",
+    ),
+    "another pipeline": (
+        lambda folder: change(folder / "model_index.json", _class_name="FluxPipeline"),
+        "is of a 'FluxPipeline', which is no Stable Diffusion",
+    ),
+    "no U-Net": (lambda folder: shutil.rmtree(folder / "unet"), "has no folder 'unet'"),
+    "no autoencoder": (lambda folder: shutil.rmtree(folder / "vae"), "has no folder 'vae'"),
+    "no tokenizer": (
+        lambda folder: shutil.rmtree(folder / "tokenizer"),
+        "has no folder 'tokenizer'",
+    ),
+    "no text encoder": (
+        lambda folder: shutil.rmtree(folder / "text_encoder"),
+        r"text_encoder.* (has no model.safetensors|cannot be read)",
+    ),
+    "truncated U-Net": (
+        lambda folder: truncate(folder / UNET),
+        r"unet/diffusion_pytorch_model\.safetensors (cannot be (loaded|read)|is no sound)",
+    ),
+    "wider U-Net": (
+        lambda folder: change(folder / "unet" / "config.json", cross_attention_dim=72),
+        r"unet/diffusion_pytorch_model\.safetensors.*(shape|mismatch)",
+    ),
+    "shallower U-Net": (
+        lambda folder: change(folder / "unet" / "config.json", layers_per_block=1),
+        r"unet/diffusion_pytorch_model\.safetensors.*(tells nothing|lacks|shape|cannot be loaded)",
+    ),
+    "a weight less": (
+        drop,
+        r"text_encoder/model\.safetensors lacks '.*final_layer_norm\.weight'",
+    ),
+    "an unknown scheduler": (
+        lambda folder: change(
+            folder / "scheduler" / "scheduler_config.json", _class_name="OddScheduler"
+        ),
+        "diffusers has no scheduler 'OddScheduler'",
+    ),
+}
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_folder_is_named(folder, fault, format):
+    damage, words = FAULTS[fault]
+    damage(folder)
+    with pytest.raises(zoo.IntegrityError, match=words):
+        FORMATS[format](folder)
+
+
+@pytest.mark.parametrize("format", ["torch", "mlx"])
+def test_each_format_refuses_the_same_input(sound, format):
+    model = FORMATS[format](sound)
+    for options, words in (
+        ({"width": 60}, "the width must be a multiple of 8 pixels, not 60"),
+        ({"scheduler": "dim"}, "there is no scheduler 'dim', did you mean 'ddim'?"),
+    ):
+        with pytest.raises(zoo.InputError) as caught:
+            model.stream("a red circle", **options)
+        assert words in str(caught.value)
+    long = " ".join(["a red circle"] * 25 + ["ring"])
+    with pytest.warns(UserWarning, match="left out is 'ring'"):
+        next(iter(model.stream(long, steps=1)))
+
+
+def test_a_build_that_lost_a_package_is_refused(sound, tmp_path):
+    with pytest.raises(zoo.IntegrityError, match=r"text_encoder\.mlpackage"):
+        zoo_stable_diffusion.coreml.model.CoreMLStableDiffusion(sound)

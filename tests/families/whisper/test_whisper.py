@@ -1,0 +1,272 @@
+"""Whisper: the same text in every format as transformers, for any length and any kind of sound."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import WhisperForConditionalGeneration
+from worlds import whisper_checkpoint
+from worlds.coreml_builds import make_build
+
+import zoo
+import zoo_whisper.coreml
+from zoo.tasks.speech.audio import Audio
+from zoo.tasks.speech.check import psnr, word_errors
+from zoo.tasks.speech.model import Hearing
+from zoo_whisper.coreml import CoreMLWhisper
+from zoo_whisper.decoding import Decoder
+from zoo_whisper.mlx import MLXWhisper
+from zoo_whisper.model import _Windows
+from zoo_whisper.torch import TorchWhisper
+
+MINI = Path(__file__).parents[3] / "recipes" / "whisper" / "mini"
+CLIPS = sorted((MINI.parent / "clips").glob("*.wav"))
+SAID = {path.stem: (path.with_suffix(".txt")).read_text().strip() for path in CLIPS}
+FORMATS = ("torch", "mlx", "coreml")
+RATE = 16_000
+
+
+def load(format: str, source: Path, folder: Path) -> zoo.SpeechModel:
+    if format == "coreml":
+        return CoreMLWhisper(make_build(zoo_whisper.coreml, source, folder / "build"))
+    return {"torch": TorchWhisper, "mlx": MLXWhisper}[format](source)
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def mini(request, tmp_path_factory) -> zoo.SpeechModel:
+    return load(request.param, MINI, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def torch_mini() -> TorchWhisper:
+    model = TorchWhisper(MINI)
+    model.ref = "whisper:mini"
+    return model
+
+
+def sound(*names: str, gap: float = 0.6) -> tuple[np.ndarray, list[tuple[float, str]]]:
+    """Clips one after another, with when each begins and what it says."""
+    quiet, parts, said, place = np.zeros(round(gap * RATE), np.float32), [], [], 0
+    for name in names:
+        clip = soundfile.read(MINI.parent / "clips" / f"{name}.wav", dtype="float32")[0]
+        said.append(((place + len(quiet)) / RATE, SAID[name]))
+        parts += [quiet, clip]
+        place += len(quiet) + len(clip)
+    return np.concatenate([*parts, quiet]), said
+
+
+@pytest.mark.parametrize("clip", SAID)
+def test_a_held_out_voice_is_understood(mini, clip):
+    assert mini.transcribe(MINI.parent / "clips" / f"{clip}.wav").text == SAID[clip]
+
+
+def test_three_minutes_have_every_word_once_and_in_time(mini):
+    audio, said = sound(*(list(SAID) * 18)[:64])
+    assert len(audio) / RATE > 180
+    found = mini.transcribe(audio, sample_rate=RATE, previous=False)
+    wanted = " ".join(text for _, text in said).split()
+    assert word_errors(found.text.split(), wanted) == 0
+    starts = [segment.start for segment in found.segments]
+    for begin, _ in said:  # a clip has a quarter of a second of quiet before its first word
+        assert min(abs(start - begin - 0.25) for start in starts) <= 0.5
+
+
+def test_progress_of_a_long_sound_is_told(torch_mini):
+    audio, _ = sound(*SAID)
+    told, seconds = [], round(len(audio) / RATE)
+    torch_mini.transcribe(audio, sample_rate=RATE, listener=told.append)
+    assert [event.done for event in told] == sorted({event.done for event in told})
+    assert {(event.step, event.total, event.unit) for event in told} == {("hear", seconds, "s")}
+    assert (len(told) >= 3, told[-1].done) == (True, seconds)
+    told.clear()
+    torch_mini.transcribe(CLIPS[0], listener=told.append)
+    assert told == []
+
+
+def test_words_have_times_within_their_segment(mini):
+    audio, _ = sound("01", "02")
+    found = mini.transcribe(audio, sample_rate=RATE, words=True)
+    for segment in found.segments:
+        assert "".join(word.text for word in segment.words) == segment.text
+        times = [time for word in segment.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert segment.start <= times[0] <= times[-1] <= segment.end
+        assert all(0 < word.probability <= 1 for word in segment.words)
+    assert json.loads(found.to_json())["segments"][0]["words"]
+
+
+def test_beams_find_a_text_at_least_as_likely(mini):
+    audio, _ = sound("03")
+    one = mini.transcribe(audio, sample_rate=RATE, temperature=0)
+    three = mini.transcribe(audio, sample_rate=RATE, temperature=0, beams=3)
+    assert three.segments[0].log_probability >= one.segments[0].log_probability - 1e-6
+
+
+def test_the_language_is_found_and_a_prompt_is_taken(mini):
+    audio, said = sound("01")
+    found = mini.transcribe(audio, sample_rate=RATE, prompt="one two three")
+    assert found.language == "en"
+    assert found.text == said[0][1]
+
+
+def test_stereo_at_another_rate_says_the_same(mini, tmp_path):
+    import soxr
+
+    audio, said = sound("02")
+    for rate in (8_000, 44_100):
+        other = soxr.resample(audio, RATE, rate)
+        path = tmp_path / f"{rate}.flac"
+        soundfile.write(path, np.stack([other, other], 1), rate)
+        errors = word_errors(mini.transcribe(path).text.split(), said[0][1].split())
+        assert errors <= (1 if rate < RATE else 0)
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-3])
+def test_silence_has_no_words(mini, level):
+    audio = np.random.default_rng(1).normal(0, level, 10 * RATE).astype(np.float32)
+    found = mini.transcribe(audio, sample_rate=RATE)
+    assert (found.text, found.segments) == ("", ())
+    assert found.to_srt() == ""
+
+
+@pytest.mark.parametrize("seconds", [30, 2])
+@pytest.mark.parametrize("english", [False, True])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, seconds, tmp_path):
+    source = whisper_checkpoint.make(tmp_path / "source", english=english, seconds=seconds)
+    model = load(format, source, tmp_path)
+    audio = np.random.default_rng(2).normal(0, 0.1, model.window).astype(np.float32)
+    reference = WhisperForConditionalGeneration.from_pretrained(source).eval()
+    features = torch.from_numpy(TorchWhisper(source).features(audio))
+    given = torch.tensor([[50256 + (not english) + 1, 5, 7, 300, 40_000, 51_000, 9]])
+    with torch.inference_mode():
+        hidden = reference.model.encoder(features).last_hidden_state[0]
+        logits = reference(input_features=features, decoder_input_ids=given).logits[0]
+    tolerance = 0.1 if format == "coreml" else 2e-3
+    assert psnr(model.encoded(audio), hidden) > (45 if format == "coreml" else 90)
+    found = model.logits(audio, given[0].tolist())
+    np.testing.assert_allclose(found, logits, atol=tolerance * float(logits.abs().max()))
+    decoder = Decoder(model.config, model.vocabulary, Hearing(temperature=0))
+    for language, task in (
+        [("en", "transcribe")] if english else [("de", "transcribe"), ("fr", "translate")]
+    ):
+        options = {} if english else {"language": language, "task": task}
+        wanted = reference.generate(
+            features, return_timestamps=True, max_new_tokens=24, do_sample=False, **options
+        )[0].tolist()
+        prompt = model.vocabulary.prompt(language, task)
+        text = decoder.text(model.listen(audio), prompt)
+        first = _first_window([t for t in wanted if t not in prompt], model.vocabulary.zero)
+        assert len(first) >= 3
+        assert list(text.tokens[: len(first)]) == first
+
+
+def _first_window(tokens: list[int], zero: int) -> list[int]:
+    """What transformers wrote before it moved on, which a timestamp that goes back tells."""
+    last = 0
+    for place, token in enumerate(tokens):
+        if token >= zero:
+            if token < last:
+                return tokens[:place]
+            last = token
+    return tokens[:20]
+
+
+def test_quantized_weights_stay_close(tmp_path):
+    source = whisper_checkpoint.make(tmp_path / "source", seconds=2)
+    out = tmp_path / "out"
+    out.mkdir()
+    from zoo.catalogs.recipe import Build, Optimization
+    from zoo_whisper.mlx import optimize
+
+    step = Optimization("quantize", {"bits": 8, "group_size": 32})
+    optimize(None, Build("mlx", (step,)), source, out, zoo.Progress("optimize", lambda event: None))
+    plain, small = MLXWhisper(source), MLXWhisper(out)
+    audio = np.random.default_rng(2).normal(0, 0.1, plain.window).astype(np.float32)
+    assert 25 < psnr(small.encoded(audio), plain.encoded(audio)) < 80
+    size = (out / "model.safetensors").stat().st_size
+    assert size < 0.4 * (source / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"language": "xx"}, "no language 'xx'"),
+        ({"task": "sing"}, "task must be"),
+        ({"beams": 0}, "beams must be"),
+        ({"temprature": 1}, "did you mean 'temperature'"),
+    ],
+)
+def test_bad_options_are_named(torch_mini, options, message):
+    with pytest.raises(zoo.InputError, match=message):
+        torch_mini.transcribe(CLIPS[0], **options)
+
+
+def test_english_alone_refuses_other_languages(tmp_path):
+    model = TorchWhisper(whisper_checkpoint.make(tmp_path / "source", english=True, seconds=2))
+    for options in ({"language": "de"}, {"task": "translate"}):
+        with pytest.raises(zoo.InputError, match="English alone"):
+            model.transcribe(CLIPS[0], **options)
+
+
+def test_words_need_alignment_heads(tmp_path):
+    model = TorchWhisper(whisper_checkpoint.make(tmp_path / "source", heads=False, seconds=2))
+    with pytest.raises(zoo.InputError, match="no alignment heads"):
+        model.transcribe(CLIPS[0], words=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"this is a text\n" * 50, b"RIFF\0\0\0\0WAVEjunk"])
+def test_what_is_no_sound_is_refused(torch_mini, tmp_path, content):
+    path = tmp_path / "talk.wav"
+    path.write_bytes(content)
+    with pytest.raises(zoo.InputError, match=r"talk\.wav"):
+        torch_mini.transcribe(path)
+
+
+def test_ten_hours_take_the_memory_of_a_window():
+    def blocks():
+        for _ in range(10 * 3600):
+            yield np.zeros(RATE, np.float32)
+
+    told = []
+    audio = Audio(RATE, 36_000.0, "long", blocks)
+    windows = _Windows(audio, 30 * RATE, zoo.Progress("hear", told.append))
+    most, count = 0, 0
+    while (here := windows.here()) is not None:
+        most, count = max(most, len(windows._held)), count + len(here[: 29 * RATE])
+        windows.skip(29 * RATE)
+    assert count == 10 * 3600 * RATE
+    assert most <= 31 * RATE
+    assert [event.done for event in told[:3]] == [29, 58, 87]
+    assert (told[-1].done, told[-1].total, told[-1].unit) == (36_000, 36_000, "s")
+
+
+def test_a_damaged_model_breaks_the_limits(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from zoo.tasks.speech.check import measure_speech
+    from zoo.tasks.verdict import judge
+
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for path in MINI.iterdir():
+        if path.name != "model.safetensors":
+            (bad / path.name).write_bytes(path.read_bytes())
+    weights = load_file(MINI / "model.safetensors")
+    weights["model.encoder.layers.1.fc1.weight"] *= -1
+    save_file(weights, bad / "model.safetensors")
+    figures = measure_speech(CLIPS, lambda: TorchWhisper(MINI), lambda: TorchWhisper(bad))
+    assert figures["encoder_psnr"] < 30
+    assert judge(figures, {"encoder_psnr": 45}, {}).status == "failed"
+    same = measure_speech(CLIPS, lambda: TorchWhisper(MINI), lambda: TorchWhisper(MINI))
+    assert (same["wer"], same["token_agreement"], same["encoder_psnr"]) == (0, 1, 200)
+
+
+def test_an_open_file_is_heard(torch_mini):
+    assert torch_mini.transcribe(io.BytesIO(CLIPS[0].read_bytes())).text == SAID["01"]

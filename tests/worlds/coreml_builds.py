@@ -1,0 +1,86 @@
+"""Core ML builds of small random checkpoints, made by the hooks themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from zoo.catalogs.recipe import Build, Optimization, Recipe, Source
+from zoo.formats.coreml.language.spec import PACKAGE
+from zoo.formats.coreml.package.reader import Package
+from zoo.formats.coreml.plugin import optimize as optimize_hook
+from zoo.progress import Progress
+
+
+@dataclass
+class Notes:
+    """A listener that keeps what is said."""
+
+    said: list[str] = field(default_factory=list)
+
+    def __call__(self, event: Any) -> None:
+        if event.state == "note":
+            self.said.append(event.message)
+
+
+def make_build(
+    plugin: ModuleType,
+    source: Path,
+    folder: Path,
+    *passes: dict[str, Any],
+    notes: Notes | None = None,
+    adapters: dict[str, Path] | None = None,
+    **options: Any,
+) -> Path:
+    """Convert `source` in `folder` and, with passes, optimize it; the folder of the result.
+
+    Passes are as in a recipe; options are the build's.
+    """
+    given = tuple(Optimization(step.pop("kind"), step) for step in map(dict, passes))
+    build = Build("coreml", given, options)
+    recipe = Recipe(
+        schema=1,
+        family=source.parent.name,
+        title="Test",
+        summary="for tests",
+        task="text-generation",
+        license="MIT",
+        parameters=1,
+        source=Source(folder=source.name),
+        build={"coreml": build},
+        ref="test",
+        home=source.parent,
+    )
+    progress = Progress("convert", notes or Notes())
+    converted = folder / "converted"
+    converted.mkdir(parents=True)
+    arguments = {
+        "recipe": recipe,
+        "build": build,
+        "source": source,
+        "adapters": adapters or {},
+        "workdir": converted,
+        "progress": progress,
+    }
+    wanted = signature(plugin.convert).parameters
+    plugin.convert(**{name: value for name, value in arguments.items() if name in wanted})
+    if not passes:
+        return converted
+    optimized = folder / "optimized"
+    optimized.mkdir()
+    hook = getattr(plugin, "optimize", optimize_hook)
+    return hook(recipe, build, converted, optimized, progress)
+
+
+def operations(package: Path, function: str | None = None) -> Counter[str]:
+    """How often each operation is in a function of a saved package."""
+    _, block = Package(package).function(function)
+    return Counter(operation.type for operation in block.operations)
+
+
+def package_of(build: Path) -> Path:
+    return build / PACKAGE

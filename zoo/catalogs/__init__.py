@@ -1,0 +1,1 @@
+"""Catalogs, recipes and pins: names that resolve to what they mean."""

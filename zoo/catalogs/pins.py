@@ -1,0 +1,143 @@
+"""`zoo.lock`: the commit and the hashes of every source pulled, enforced ever after."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.catalogs.recipe import File, Recipe, Source
+from zoo.errors import IntegrityError, RecipeError
+from zoo.files import locks
+
+
+class Lock:
+    """The lock file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pin(self, source: Source) -> Source:
+        """`source` with what is recorded of it: the commit, and each file's size and sha256.
+
+        Raises:
+            RecipeError: the lock file cannot be read.
+        """
+        known = self._read().get(_name(source))
+        if known is None:
+            return source
+        recorded = {f["path"]: File(**f) for f in known["files"]}
+        wanted = source.files or tuple(recorded.values())
+        files = tuple(_merge(f, recorded.get(f.path)) for f in wanted)
+        return replace(source, revision=source.revision or known["commit"], files=files)
+
+    def pin_recipe(self, recipe: Recipe) -> Recipe:
+        """`recipe` with each of its sources pinned."""
+        tokenizer = None if recipe.tokenizer is None else self.pin(recipe.tokenizer)
+        adapters = {name: self.pin(source) for name, source in recipe.adapter.items()}
+        return replace(
+            recipe, source=self.pin(recipe.source), tokenizer=tokenizer, adapter=adapters
+        )
+
+    def record(self, source: Source, commit: str | None, files: Iterable[File]) -> None:
+        """Remember what the first pull of `source` brought."""
+        with locks.holding(self.path.with_name(f".{self.path.name}.held")):
+            sources = self._read()
+            entry = sources.setdefault(_name(source), {"commit": commit, "files": []})
+            if entry["commit"] != commit:
+                return  # the first pull decides
+            known = {f["path"] for f in entry["files"]}
+            added = [asdict(f) for f in files if f.path not in known]
+            if added or not known:
+                entry["files"] += added
+                self._write(sources)
+
+    def entries(self) -> dict[str, Any]:
+        """Every source that is recorded: its name to its commit and files."""
+        return self._read()
+
+    def adopt(self, entries: dict[str, Any]) -> None:
+        """Take over what another machine recorded.
+
+        Raises:
+            IntegrityError: it contradicts what is recorded here; nothing was taken over.
+            RecipeError: it is no record of sources.
+        """
+        _require_sound(entries, "the record")
+        with locks.holding(self.path.with_name(f".{self.path.name}.held")):
+            sources = self._read()
+            for name, entry in entries.items():
+                if name in sources and _disagree(sources[name], entry):
+                    raise IntegrityError(
+                        f"{self.path} records other bytes or another commit of '{name}'",
+                        "find out which is right before you go on",
+                    )
+                sources.setdefault(name, entry)
+            self._write(sources)
+
+    def _write(self, sources: dict[str, Any]) -> None:
+        text = json.dumps({"schema": 1, "sources": sources}, indent=1, sort_keys=True) + "\n"
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, self.path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            sources: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))["sources"]
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecipeError(
+                f"lock file {self.path} cannot be read: {error}", hint="restore it, or delete it"
+            ) from error
+        _require_sound(sources, f"lock file {self.path}")
+        return sources
+
+
+def _require_sound(sources: Any, where: str) -> None:
+    """Refuse a record whose commits, paths or hashes are not of the form that they must have.
+
+    Raises:
+        RecipeError: what is wrong.
+    """
+    try:
+        for name, entry in sources.items():
+            commit, files = entry["commit"], entry["files"]
+            if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
+                raise ValueError(f"the commit of '{name}' is no commit")
+            for file in files:
+                for _, fault in File(**file).validate():
+                    raise ValueError(f"a file of '{name}' {fault}")
+                if file["sha256"] is not None and not re.fullmatch("[0-9a-f]{64}", file["sha256"]):
+                    raise ValueError(f"a sha256 of '{name}' is no digest")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecipeError(
+            f"{where} cannot be read: {error}", hint="restore it, or delete it"
+        ) from error
+
+
+def _disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    hashes = {file["path"]: file["sha256"] for file in one["files"]}
+    return one["commit"] != other["commit"] or any(
+        hashes.get(file["path"], file["sha256"]) != file["sha256"] for file in other["files"]
+    )
+
+
+def _name(source: Source) -> str:
+    return f"{source.repo}@{source.revision or source.branch}"
+
+
+def _merge(file: File, recorded: File | None) -> File:
+    if recorded is None:
+        return file
+    return File(file.path, file.size or recorded.size, file.sha256 or recorded.sha256)

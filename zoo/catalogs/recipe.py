@@ -1,0 +1,277 @@
+"""A recipe: one source model, pinned, with its builds and its checks, as strict data.
+
+Recipes are TOML files. `read_recipe` turns one into frozen dataclasses and reports every fault at
+once; `RECIPE_SCHEMA` describes the same for editors.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from zoo import schema
+from zoo.errors import NotFound, RecipeError
+from zoo.files.trust import confined, plain_branch
+from zoo.words import suggest
+
+NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+_PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
+REPO = rf"{_PART}/{_PART}"
+A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
+Task = Literal["text-generation", "automatic-speech-recognition", "text-to-image"]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a source."""
+
+    path: str = field(metadata={"doc": "path inside the repository or folder"})
+    size: int | None = field(default=None, metadata={"doc": "bytes", "minimum": 0})
+    sha256: str | None = field(
+        default=None,
+        metadata={"doc": "64 hex digits", "pattern": "[0-9a-f]{64}", "expected": "64 hex digits"},
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if not confined(self.path):
+            yield "path", f"must stay inside the source, not '{self.path}'"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the original model comes from: a repository on the Hub, or a folder."""
+
+    repo: str | None = field(
+        default=None,
+        metadata={
+            "doc": "repository on the Hub, as owner/name",
+            "pattern": REPO,
+            "expected": "owner/name",
+        },
+    )
+    revision: str | None = field(
+        default=None,
+        metadata={
+            "doc": "the commit: 40 hex digits, never a branch",
+            "pattern": "[0-9a-f]{40}",
+            "expected": "a commit of 40 hex digits",
+        },
+    )
+    branch: str | None = field(
+        default=None,
+        metadata={"doc": "for a source without a known commit; the first pull pins it in zoo.lock"},
+    )
+    folder: str | None = field(
+        default=None, metadata={"doc": "a folder beside the recipe, in place of a repository"}
+    )
+    files: tuple[File, ...] = field(default=(), metadata={"doc": "the files needed"})
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the recipe alone decides every byte: a commit, or a folder of hashed files."""
+        return self.revision is not None or (
+            self.folder is not None and all(f.sha256 for f in self.files)
+        )
+
+    @property
+    def size(self) -> int | None:
+        """Bytes to download, when every file's size is known."""
+        sizes = [f.size for f in self.files]
+        return sum(s or 0 for s in sizes) if sizes and None not in sizes else None
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if (self.repo is None) == (self.folder is None):
+            yield "repo", "give either 'repo' or 'folder'"
+        if self.repo and (self.revision is None) == (self.branch is None):
+            yield "revision", "give the commit as 'revision', or 'branch' when none is known"
+        if self.branch is not None and not plain_branch(self.branch):
+            yield "branch", f"must be the name of a branch or tag, not '{self.branch}'"
+        if self.folder is not None and not confined(self.folder):
+            yield "folder", f"must stay beside the recipe, not '{self.folder}'"
+        paths = [f.path for f in self.files]
+        for path in sorted({p for p in paths if paths.count(p) > 1}):
+            yield "files", f"lists '{path}' twice"
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """One pass over the converted model; the format decides which kinds there are."""
+
+    kind: str = field(metadata={"doc": "what the pass does, such as 'quantize'"})
+    options: dict[str, Any] = field(default_factory=dict, metadata={"rest": True})
+
+
+@dataclass(frozen=True)
+class Build:
+    """A format plus optimizations."""
+
+    format: str = field(metadata={"doc": "what the build is stored as and run by", **A_NAME})
+    optimize: tuple[Optimization, ...] = field(
+        default=(), metadata={"doc": "passes, in the order they run"}
+    )
+    options: dict[str, Any] = field(
+        default_factory=dict, metadata={"doc": "read by the plugin alone"}
+    )
+    limits: dict[str, float] = field(
+        default_factory=dict, metadata={"doc": "limits of the check, over the recipe's own"}
+    )
+    bits: float | None = field(
+        default=None,
+        metadata={"doc": "bits of each weight on disk, with scales and tables; else estimated"},
+    )
+    minimum_os: str | None = field(
+        default=None, metadata={"doc": "oldest system that runs it, such as 'iOS18'"}
+    )
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a build is measured on, and how far it may stray from its source."""
+
+    inputs: tuple[str, ...] = field(metadata={"doc": "files beside the recipe"})
+    limits: dict[str, float] = field(
+        default_factory=dict, metadata={"doc": "metric to its limit, such as top1 = 0.9"}
+    )
+    recorded: dict[str, float] = field(
+        default_factory=dict, metadata={"doc": "figures of the source itself, as measured"}
+    )
+    yardstick: str | None = field(
+        default=None,
+        metadata={"doc": "judge of pictures by their prompts, of the entry point zoo.yardsticks"},
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        for path in self.inputs:
+            if not confined(path):
+                yield "inputs", f"must stay beside the recipe, not '{path}'"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One source model, with everything `zoo` needs to turn it into something that runs."""
+
+    schema: int = field(metadata={"doc": "version of this format: 1"})
+    family: str = field(metadata={"doc": "the architecture, which chooses the plugin", **A_NAME})
+    title: str = field(metadata={"doc": "the model's full name"})
+    summary: str = field(metadata={"doc": "one line on what it is good for"})
+    task: Task = field(metadata={"doc": "what it does"})
+    license: str = field(metadata={"doc": "SPDX identifier, or LicenseRef-..."})
+    parameters: int = field(metadata={"doc": "number of weights", "minimum": 1})
+    source: Source = field(metadata={"doc": "the original model"})
+    build: dict[str, Build] = field(
+        metadata={"doc": "builds; the first of a format is its default"}
+    )
+    tokenizer: Source | None = field(
+        default=None, metadata={"doc": "where the tokenizer comes from, when the source has none"}
+    )
+    adapter: dict[str, Source] = field(
+        default_factory=dict,
+        metadata={"doc": "LoRA adapters by name; each is a choice at run time in every build"},
+    )
+    gated: bool = field(default=False, metadata={"doc": "whether the source wants consent first"})
+    chat: bool = field(default=False, metadata={"doc": "whether a prompt is a turn of a chat"})
+    context: int | None = field(
+        default=None, metadata={"doc": "longest input, in tokens", "minimum": 1}
+    )
+    defaults: dict[str, Any] = field(
+        default_factory=dict, metadata={"doc": "options of a call, when the caller gives none"}
+    )
+    check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
+    ref: str = field(default="", metadata={"internal": True})
+    home: Path = field(default=Path(), metadata={"internal": True}, compare=False)
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if self.schema != 1:
+            yield "schema", f"this version of zoo reads schema 1, not {self.schema}"
+        if self.tokenizer is not None:
+            if not self.tokenizer.files:
+                yield "tokenizer.files", "must list the tokenizer's files"
+            own = {file.path for file in self.source.files}
+            for path in sorted(own & {file.path for file in self.tokenizer.files}):
+                yield "tokenizer.files", f"lists '{path}', which the source has too"
+        if self.check and self.check.yardstick and self.task != "text-to-image":
+            yield "check.yardstick", f"judges pictures, and the task is {self.task}"
+        if not self.build:
+            yield "build", "at least one build is needed"
+        for kind, names in (("build", self.build), ("adapter", self.adapter)):
+            for name in names:
+                if not re.fullmatch(NAME, name):
+                    yield f"{kind}.{name}", "must be a lower-case name"
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Everything that a download brings: the source and, if it is apart, the tokenizer."""
+        return (self.source,) if self.tokenizer is None else (self.source, self.tokenizer)
+
+    def pick(self, build: str | None = None, format: str | None = None) -> tuple[str, Build]:
+        """The named build, or the first one of a format.
+
+        Raises:
+            NotFound: no such build, with the nearest name and all there are.
+        """
+        known = f"builds of {self.ref}: {', '.join(self.build)}"
+        if build is not None:
+            if build not in self.build:
+                close = suggest(build, self.build)
+                raise NotFound(f"'{self.ref}' has no build '{build}'{close}", known)
+            if format not in (None, self.build[build].format):
+                raise NotFound(
+                    f"build '{build}' of '{self.ref}' has the format "
+                    f"'{self.build[build].format}', not '{format}'",
+                    known,
+                )
+            return build, self.build[build]
+        for name, candidate in self.build.items():
+            if format in (None, candidate.format):
+                return name, candidate
+        close = suggest(format or "", self.formats)
+        raise NotFound(f"'{self.ref}' has no build in the format '{format}'{close}", known)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that the builds are in, each once, in order."""
+        return tuple(dict.fromkeys(b.format for b in self.build.values()))
+
+
+RECIPE_SCHEMA = "A zoo recipe"
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The TOML file at `path`.
+
+    Raises:
+        RecipeError: the file is not there, not text, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{what} {path} does not exist") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{what} {path} cannot be read: {error}") from error
+
+
+def read_recipe(path: Path, ref: str = "") -> Recipe:
+    """The recipe in the TOML file at `path`.
+
+    Raises:
+        RecipeError: with every fault in the file, each by key path.
+    """
+    data = read_toml(path, "recipe")
+    problems = schema.Problems()
+    made: Recipe | None = schema.read(Recipe, data, problems)
+    if made is None or problems.found:
+        count = len(problems.found)
+        faults = "1 fault" if count == 1 else f"{count} faults"
+        raise RecipeError(f"recipe {path} has {faults}:", tuple(problems.found))
+    object.__setattr__(made, "ref", ref or path.stem)
+    object.__setattr__(made, "home", path.parent)
+    return made
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe file."""
+    return schema.json_schema(Recipe, RECIPE_SCHEMA)

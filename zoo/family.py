@@ -1,0 +1,242 @@
+"""From installed plugins to a `Family`: loading, isolation, and the typed door to the hooks."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from zoo import defaults, hookspecs
+from zoo.costs import Cost
+from zoo.discovery import FAMILIES, FORMATS, YARDSTICKS, Provider, family_formats, provider
+from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, UsageError, ZooError
+from zoo.words import suggest
+
+if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Build, Recipe
+    from zoo.progress import Progress
+    from zoo.tasks.model import Model
+
+HOOKS = ("download", "convert", "optimize", "run", "cost")
+
+
+class Family:
+    """One family in one format: the hooks of its plugins behind plain typed methods.
+
+    Each method raises a `ZooError` that a hook raised as it is, `NoRoom` when the disk filled up,
+    and `StepError`, naming model, step and distribution, for anything else.
+
+    Args:
+        family, format: the pair.
+        complete: refuse to go on when packages that the plugins need are not installed; a download
+            needs none of them.
+    """
+
+    def __init__(self, family: str, format: str, *, complete: bool = True) -> None:
+        self.family, self.format = family, format
+        self._answers: dict[str, str] = {}
+        self._manager = pluggy.PluginManager("zoo")
+        self._manager.add_hookspecs(hookspecs)
+        self._add(defaults, "zoo")
+        for origin in _providers(family, format):
+            if complete:
+                origin.require()
+            self._add(_load(origin), str(origin))
+
+    def download(self, recipe: Recipe, dest: Path, progress: Progress) -> Path:
+        return self._path("download", recipe, dest=dest, progress=progress)
+
+    def convert(
+        self,
+        recipe: Recipe,
+        build: Build,
+        source: Path,
+        adapters: Mapping[str, Path],
+        workdir: Path,
+        progress: Progress,
+    ) -> Path:
+        return self._path(
+            "convert",
+            recipe,
+            build=build,
+            source=source,
+            adapters=adapters,
+            workdir=workdir,
+            progress=progress,
+        )
+
+    def optimize(
+        self, recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
+    ) -> Path:
+        return self._path(
+            "optimize", recipe, build=build, converted=converted, workdir=workdir, progress=progress
+        )
+
+    def run(
+        self, recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Path]
+    ) -> Model:
+        from zoo.tasks.model import Model
+
+        model = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
+        if not isinstance(model, Model):
+            raise self._failure("run", recipe, f"returned {model!r}, which is not a zoo.Model")
+        model.ref, model.defaults = recipe.ref, recipe.defaults
+        return model
+
+    def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
+        if "cost" not in self._answers:
+            raise UsageError(
+                f"builds of '{recipe.ref}' in the format '{self.format}' have no cost report",
+                "choose another format, such as --format coreml",
+            )
+        result = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
+        if not isinstance(result, Cost):
+            raise self._failure("cost", recipe, f"returned {result!r}, which is not a zoo.Cost")
+        return result
+
+    def answers(self, hook: str) -> str | None:
+        """The distribution whose implementation of `hook` goes first."""
+        return self._answers.get(hook)
+
+    def _add(self, plugin: ModuleType, origin: str) -> None:
+        try:
+            self._manager.register(plugin)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise BrokenPlugin(_explain(plugin, origin, error)) from error
+        for hook in HOOKS:
+            implementation: Any = getattr(plugin, hook, None)
+            if hasattr(implementation, "zoo_impl"):
+                _check_annotations(hook, implementation, origin)
+                self._answers[hook] = origin
+
+    def _path(self, hook: str, recipe: Recipe, **arguments: Any) -> Path:
+        path = self._call(hook, recipe, **arguments)
+        if not isinstance(path, Path) or not path.is_dir():
+            raise self._failure(hook, recipe, f"returned {path!r}, which is not a folder")
+        return path
+
+    def _call(self, hook: str, recipe: Recipe, **arguments: Any) -> Any:
+        if hook not in self._answers:
+            raise self._failure(hook, recipe, f"has no '{hook}' hook")
+        try:
+            result = getattr(self._manager.hook, hook)(recipe=recipe, **arguments)
+        except ZooError:
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoRoom(
+                    f"the disk is full: {hook} of '{recipe.ref}' could not finish",
+                    "free some space, or set ZOO_HOME to a folder on another disk",
+                ) from error
+            text = " ".join(str(error).split()) or "no message"
+            raise self._failure(hook, recipe, f"{type(error).__name__}: {text}") from error
+        if result is None:
+            raise self._failure(hook, recipe, "returned nothing")
+        return result
+
+    def _failure(self, hook: str, recipe: Recipe, reason: str) -> StepError:
+        who = self._answers.get(hook, f"the plugin for {self.family}.{self.format}")
+        return StepError(
+            f"{hook} of '{recipe.ref}' failed in {who}: {reason}",
+            "run again with --debug for the traceback",
+        )
+
+
+def _providers(family: str, format: str) -> list[Provider]:
+    """The format's plugin, if it has one, then the family's: later ones go first."""
+    try:
+        mine = provider(FAMILIES, f"{family}.{format}")
+    except MissingPlugin as missing:
+        if others := family_formats(family):
+            raise MissingPlugin(
+                f"no installed plugin runs the family '{family}' in the format '{format}'",
+                f"installed formats of {family}: {', '.join(others)}",
+            ) from None
+        raise missing from None
+    try:
+        return [provider(FORMATS, format), mine]
+    except MissingPlugin:
+        return [mine]
+
+
+def load_yardstick(name: str) -> Callable[[Any, str], bool]:
+    """The function that some plugin's entry point in `zoo.yardsticks` names.
+
+    Raises:
+        MissingPlugin, PluginConflict: nobody provides it, or several do.
+        MissingExtra, BrokenPlugin: it cannot be loaded, and why.
+    """
+    origin = provider(YARDSTICKS, name)
+    origin.require()
+    yardstick: Callable[[Any, str], bool] = _import(origin)
+    return yardstick
+
+
+def _load(origin: Provider) -> Any:
+    plugin = _import(origin)
+    if not any(hasattr(getattr(plugin, name, None), "zoo_impl") for name in dir(plugin)):
+        raise BrokenPlugin(
+            f"the plugin '{origin.name}' of {origin} has no hooks",
+            f"mark its functions with @zoo.hookimpl; the hooks are {', '.join(HOOKS)}",
+        )
+    return plugin
+
+
+def _import(origin: Provider) -> Any:
+    """What an entry point names."""
+    module, _, attribute = origin.value.partition(":")
+    try:
+        loaded = importlib.import_module(module)
+        return getattr(loaded, attribute) if attribute else loaded
+    except (Exception, SystemExit) as error:
+        text = " ".join(str(error).split())
+        raise BrokenPlugin(
+            f"the plugin '{origin.name}' of {origin} cannot be loaded: "
+            f"{type(error).__name__}: {text}",
+            f"report it to its maker, or remove it: pip uninstall {origin.distribution}",
+        ) from error
+
+
+def _explain(plugin: Any, origin: str, error: pluggy.PluginValidationError) -> str:
+    name = getattr(plugin, "__name__", repr(plugin))
+    for attribute in dir(plugin):
+        implementation: Any = getattr(plugin, attribute, None)
+        if not hasattr(implementation, "zoo_impl"):
+            continue
+        if attribute not in HOOKS:
+            close = suggest(attribute, HOOKS)
+            return f"'{name}' of {origin} implements '{attribute}', which is not a hook{close}"
+        allowed = inspect.signature(getattr(hookspecs, attribute)).parameters
+        for argument in inspect.signature(implementation).parameters:
+            if argument not in allowed:
+                close = suggest(argument, allowed)
+                return (
+                    f"'{attribute}' in '{name}' of {origin} takes '{argument}', "
+                    f"which the hook does not offer{close or ':'} it has {', '.join(allowed)}"
+                )
+    return f"'{name}' of {origin} does not keep to the hooks: {error}"
+
+
+def _check_annotations(hook: str, implementation: Any, origin: str) -> None:
+    """Refuse an annotation that contradicts the hook's; none at all is fine."""
+    promised = inspect.signature(getattr(hookspecs, hook)).parameters
+    for name, parameter in inspect.signature(implementation).parameters.items():
+        said, meant = _type_name(parameter.annotation), _type_name(promised[name].annotation)
+        if said and said not in (meant, "Any", "object"):
+            raise BrokenPlugin(
+                f"'{hook}' of {origin} declares '{name}' as {said}, but the hook passes {meant}"
+            )
+
+
+def _type_name(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return text.strip("'\"").partition("[")[0].rpartition(".")[2]

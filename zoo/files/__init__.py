@@ -1,0 +1,1 @@
+"""Files: digests, locks, archives and what may be read."""

@@ -1,0 +1,1 @@
+"""Compression of the weights of a Core ML package."""

@@ -1,0 +1,251 @@
+"""The passes of Core ML builds: their options, read strictly from a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from zoo import schema
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.errors import RecipeError
+from zoo.files.trust import confined
+from zoo.formats.coreml.compress.encoding import FULL, Scheme
+from zoo.formats.coreml.package.weights import Role
+from zoo.words import suggest
+
+LINEAR_BITS = (4, 8)
+PALETTE_BITS = (1, 2, 3, 4, 6, 8)
+BLOCK_SIZES = (0, 16, 32, 64, 128, 256)
+PER_BLOCK, PALETTE_GROUP = 32, 16
+"""What shares a scale on a Mac's GPU, and a table on the Neural Engine, unless it is said."""
+
+Target = Literal["gpu", "neural-engine"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the passes that store weights have in common."""
+
+    bits: int = field(default=4, metadata={"doc": "of each weight"})
+    embeddings: int | None = field(
+        default=None, metadata={"doc": "bits of embeddings, or 16 to keep them"}
+    )
+    head: int | None = field(default=None, metadata={"doc": "bits of the head, or 16 to keep it"})
+    conv: int | None = field(
+        default=None, metadata={"doc": "bits of convolutions, or 16 to keep them"}
+    )
+    layers: dict[str, int] = field(
+        default_factory=dict,
+        metadata={
+            "doc": "bits of weights whose name a pattern matches; the last that does decides"
+        },
+    )
+    target: Target = field(default="gpu", metadata={"doc": "decides what is not said"})
+
+    def scheme(self, role: Role, name: str) -> Scheme:
+        """How a weight is stored."""
+        own = {"embeddings": self.embeddings, "head": self.head, "conv": self.conv}.get(role)
+        bits = of_pattern(self.layers, name, self.bits if own is None else own)
+        return Scheme() if bits == FULL else self.stored(bits)
+
+    def stored(self, bits: int) -> Scheme:
+        """How a weight of so many bits is stored."""
+        raise NotImplementedError
+
+    def wrong_bits(self, known: tuple[int, ...]) -> Iterator[tuple[str, str]]:
+        """The faults among the numbers of bits."""
+        if self.bits not in known:
+            yield "bits", f"must be one of {known}, not {self.bits}"
+        said = {"embeddings": self.embeddings, "head": self.head, "conv": self.conv}
+        said |= {f"layers.{pattern}": bits for pattern, bits in self.layers.items()}
+        for key, bits in said.items():
+            if bits not in (None, FULL, *known):
+                yield key, f"must be one of {(*known, FULL)}, not {bits}"
+
+
+@dataclass(frozen=True)
+class Quantize(Stored):
+    """Integers with a float16 scale, symmetric about zero.
+
+    A Mac's GPU runs 4 bits with a scale for each block of 32; the Neural Engine knows no blocks.
+    """
+
+    block_size: int | None = field(
+        default=None,
+        metadata={"doc": "weights that share a scale; 0: all of a row. 32 for 4 bits, 0 for 8"},
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if self.block_size is not None and self.block_size not in BLOCK_SIZES:
+            yield "block_size", f"must be one of {BLOCK_SIZES}, not {self.block_size}"
+        if self.target == "neural-engine" and self.block_size:
+            yield "block_size", "is not for the Neural Engine, which has one scale for a row"
+        yield from self.wrong_bits(LINEAR_BITS)
+
+    def stored(self, bits: int) -> Scheme:
+        """How a weight of so many bits is stored."""
+        per_block = bits == 4 and self.target == "gpu"
+        block = self.block_size if bits == self.bits else None
+        return Scheme("linear", bits, PER_BLOCK * per_block if block is None else block)
+
+
+@dataclass(frozen=True)
+class Palettize(Stored):
+    """A table of values, and an index into it for each weight."""
+
+    group_size: int | None = field(
+        default=None,
+        metadata={"doc": "rows that share a table; 0: all. 16 for the Neural Engine, else 0"},
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if self.group_size is not None and self.group_size < 0:
+            yield "group_size", f"must be 0 or more, not {self.group_size}"
+        yield from self.wrong_bits(PALETTE_BITS)
+
+    def stored(self, bits: int) -> Scheme:
+        """How a weight of so many bits is stored."""
+        default = PALETTE_GROUP if self.target == "neural-engine" else 0
+        return Scheme("palette", bits, default if self.group_size is None else self.group_size)
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Zeros in place of the weights nearest zero, which are not stored."""
+
+    sparsity: float = field(default=0.0, metadata={"doc": "the share of zeros, below 1"})
+    n_of_m: tuple[int, ...] = field(
+        default=(), metadata={"doc": "instead: [n, m] for n zeros in every m weights"}
+    )
+    embeddings: bool = field(default=False, metadata={"doc": "whether embeddings are pruned too"})
+    head: bool = field(default=False, metadata={"doc": "whether the head is pruned too"})
+    layers: dict[str, float] = field(
+        default_factory=dict, metadata={"doc": "the share for weights whose name a pattern matches"}
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        shares = {"sparsity": self.sparsity} | {f"layers.{k}": v for k, v in self.layers.items()}
+        for key, share in shares.items():
+            if not 0 <= share < 1:
+                yield key, f"must be from 0 up to, and not with, 1; not {share}"
+        if self.n_of_m and not (len(self.n_of_m) == 2 and 0 < self.n_of_m[0] < self.n_of_m[1]):
+            yield "n_of_m", f"must be two numbers, the first below the second; not {self.n_of_m}"
+        if bool(self.n_of_m) == bool(self.sparsity or self.layers):
+            yield "sparsity", "give either a share of zeros or n_of_m"
+
+    def pruned(self, scheme: Scheme, role: Role, name: str) -> Scheme:
+        """The scheme, with the zeros of this weight."""
+        chosen = {"embeddings": self.embeddings, "head": self.head}.get(role, True)
+        share = of_pattern(self.layers, name, self.sparsity if chosen else 0.0)
+        zeros = self.n_of_m if chosen else ()
+        return replace(scheme, sparsity=share, zeros_of=(zeros[0], zeros[1]) if zeros else None)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Palettes whose bits are chosen for each weight, by the harm that its family measures."""
+
+    bits_per_weight: float = field(metadata={"doc": "most bits of each weight, on average"})
+    calibration: str = field(
+        metadata={"doc": "a file beside the recipe to measure on, other than the check's"}
+    )
+    choices: tuple[int, ...] = field(
+        default=(2, 3, 4, 6, 8), metadata={"doc": "the numbers of bits to choose from"}
+    )
+    group_size: int | None = field(default=None, metadata={"doc": "as for palettize"})
+    target: Target = field(default="gpu", metadata={"doc": "as for palettize"})
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        if not self.choices or any(bits not in PALETTE_BITS for bits in self.choices):
+            yield "choices", f"must be among {PALETTE_BITS}, not {self.choices}"
+        if not 0 < self.bits_per_weight <= FULL:
+            yield "bits_per_weight", f"must be above 0 and at most 16, not {self.bits_per_weight}"
+        if not confined(self.calibration):
+            yield "calibration", f"must stay beside the recipe, not '{self.calibration}'"
+
+
+@dataclass(frozen=True)
+class MixedText(Mixed):
+    """As language models measure it: on a text."""
+
+    tokens: int = field(default=512, metadata={"doc": "tokens of the text to read", "minimum": 16})
+
+
+class Passes:
+    """What the passes of a build make of each weight.
+
+    Attributes:
+        store: how weights are stored; `None` for float16.
+        prune: which of them become zero; `None` for none.
+        mixed: how to find out what to store; such passes have no schemes yet.
+    """
+
+    def __init__(
+        self, store: Stored | None, prune: Prune | None = None, mixed: Mixed | None = None
+    ) -> None:
+        self.store, self.prune, self.mixed = store, prune, mixed
+
+    def scheme(self, role: Role, name: str) -> Scheme:
+        scheme = Scheme() if self.store is None else self.store.scheme(role, name)
+        return scheme if self.prune is None else self.prune.pruned(scheme, role, name)
+
+    def require_known(self, names: Iterable[str]) -> None:
+        known = list(names)
+        patterns = [*(self.store.layers if self.store else ())]
+        patterns += [*(self.prune.layers if self.prune else ())]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                close = suggest(pattern, known)
+                raise RecipeError(f"'{pattern}' in layers matches no weight{close}")
+
+
+KINDS: dict[str, type[Any]] = {
+    "prune": Prune,
+    "quantize": Quantize,
+    "palettize": Palettize,
+    "mixed": MixedText,
+}
+ORDERS = [*([kind] for kind in KINDS), ["prune", "quantize"], ["prune", "palettize"]]
+
+
+def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) -> Passes:
+    """The passes that the build asks for: at most one that prunes, then one that stores.
+
+    Args:
+        mixed: the options of the pass `mixed` in this family.
+
+    Raises:
+        RecipeError: a pass that does not exist, wrong options, or an order that cannot be.
+    """
+    kinds = [step.kind for step in build.optimize]
+    known = {**KINDS, "mixed": mixed}
+    found = [_read(recipe, step.kind, step.options, known) for step in build.optimize]
+    if kinds not in ORDERS:
+        raise RecipeError(
+            f"'{recipe.ref}' asks coreml for {', '.join(kinds)}: it can prune, then quantize or "
+            "palettize"
+        )
+    by_kind = dict(zip(kinds, found, strict=True))
+    store = by_kind.get("quantize") or by_kind.get("palettize")
+    return Passes(store, by_kind.get("prune"), by_kind.get("mixed"))
+
+
+def _read(
+    recipe: Recipe, kind: str, given: Mapping[str, Any], known: Mapping[str, type[Any]]
+) -> Any:
+    if kind not in known:
+        close = suggest(kind, known) or f"; it has {', '.join(known)}"
+        raise RecipeError(f"'{recipe.ref}' asks coreml for '{kind}'{close}")
+    problems = schema.Problems()
+    options = schema.read(known[kind], given, problems)
+    if options is None or problems.found:
+        raise RecipeError(f"'{recipe.ref}' has a wrong pass '{kind}':", tuple(problems.found))
+    return options
+
+
+def of_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:
+    """What the last pattern that matches the name says."""
+    found = [value for pattern, value in patterns.items() if fnmatchcase(name, pattern)]
+    return found[-1] if found else default

@@ -1,0 +1,1 @@
+"""Conversion to Core ML in bounded memory."""

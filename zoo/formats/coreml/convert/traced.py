@@ -1,0 +1,230 @@
+"""From a PyTorch module to a Core ML package, by tracing it.
+
+For models of moderate size: PyTorch's copy and coremltools' are in memory at once. Language models
+are built from their safetensors instead (`zoo.formats.coreml.language.decoder`).
+
+Attention becomes one operation where a module calls `scaled_dot_product_attention` without `scale`,
+and a buffer that a module writes to in place becomes a state
+(https://apple.github.io/coremltools/docs-guides/source/stateful-models.html).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import StepError
+from zoo.formats.coreml.convert.streaming import Metadata, describe_model, temporary_files_in
+from zoo.formats.coreml.package.literals import share_literals
+from zoo.formats.coreml.package.tools import MODEL_FILE, load_coremltools
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """The length of an axis that several inputs have in common, chosen at run time.
+
+    Attributes:
+        least, most: its bounds.
+        usual: the length that Core ML prepares for; the Neural Engine runs no other.
+    """
+
+    least: int
+    most: int
+    usual: int
+
+
+Length = int | tuple[int, int] | Axis
+"""Of one axis: fixed, from the first to the second, or the same as wherever that axis is."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the program.
+
+    Attributes:
+        shape: the length of each axis. Axes with the same bounds may still differ at run time,
+            unless they are one `Axis`.
+        dtype: `float16`, `float32` or `int32`.
+    """
+
+    shape: tuple[Length, ...]
+    dtype: str = "float16"
+
+
+def write_traced(
+    module: Any,
+    inputs: Mapping[str, Input],
+    example: Sequence[Any],
+    outputs: Sequence[str],
+    package: Path,
+    *,
+    metadata: Metadata,
+    states: Sequence[str] = (),
+    keep_float32: Callable[[Any], bool] = lambda operation: False,
+    system: str = "iOS18",
+    consume: bool = False,
+) -> None:
+    """Write `module` as the `.mlpackage` at `package`, in float16.
+
+    Args:
+        module: a `torch.nn.Module` of float32 weights whose `forward` takes tensors by position.
+        inputs: by the names to give them, in the order of `forward`.
+        example: a tensor for each input. Axes that are to be flexible apart from each other need
+            lengths of their own here, and none of 1.
+        outputs: the names to give to what `forward` returns.
+        package: where to write.
+        metadata: what the package says about itself.
+        states: the names of the buffers that become states.
+        keep_float32: whether an operation of the MIL program is to be computed in float32.
+        system: the oldest that is to run it, by coremltools' name.
+        consume: whether `module` may lose its weights, so that those in float32 are freed one by
+            one as those in float16 are made.
+
+    Raises:
+        StepError: PyTorch cannot trace the module, or coremltools cannot convert it.
+    """
+    import torch
+
+    ct = load_coremltools()
+    with torch.inference_mode(), warnings.catch_warnings():
+        for kind in (torch.jit.TracerWarning, FutureWarning):  # what the first fears is meant so
+            warnings.simplefilter("ignore", kind)
+        try:
+            traced = torch.jit.trace(module.eval(), tuple(example), check_trace=False)
+        except RuntimeError as error:
+            raise StepError(f"PyTorch cannot trace {type(module).__name__}: {error}") from error
+    import numpy as np
+
+    buffers = dict(module.named_buffers())
+    axes = {
+        length: ct.RangeDim(length.least, length.most, length.usual)
+        for given in inputs.values()
+        for length in given.shape
+        if isinstance(length, Axis)
+    }
+    spent = _freeing(traced) if consume else nullcontext()
+    with temporary_files_in(package.parent), _patched(), spent, _without_output():
+        try:
+            model = ct.convert(
+                traced,
+                inputs=[
+                    ct.TensorType(
+                        name, shape=_shape(ct, given, axes), dtype=getattr(np, given.dtype)
+                    )
+                    for name, given in inputs.items()
+                ],
+                outputs=[ct.TensorType(name) for name in outputs],
+                states=[
+                    ct.StateType(
+                        ct.TensorType(shape=tuple(buffers[name].shape), dtype=np.float16), name=name
+                    )
+                    for name in states
+                ],
+                compute_precision=ct.transform.FP16ComputePrecision(
+                    op_selector=lambda operation: not keep_float32(operation)
+                ),
+                minimum_deployment_target=ct.target[system],
+                skip_model_load=True,
+                package_dir=str(package),
+            )
+        except (NotImplementedError, RuntimeError, ValueError) as error:
+            text = " ".join(str(error).split())
+            raise StepError(
+                f"coremltools cannot convert {type(module).__name__}: {text}"
+            ) from error
+    describe_model(model, metadata)
+    spec = model.get_spec()
+    for function in spec.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            share_literals(block)
+    (package / MODEL_FILE).write_bytes(spec.SerializeToString())
+
+
+def _shape(ct: Any, given: Input, axes: Mapping[Axis, Any]) -> tuple[Any, ...]:
+    def made(length: Length) -> Any:
+        if isinstance(length, Axis):
+            return axes[length]
+        return length if isinstance(length, int) else ct.RangeDim(*length, length[0])
+
+    return tuple(map(made, given.shape))
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
+    """Let coremltools 9.0 take arrays of one entry for numbers, which NumPy 2.4 refuses to.
+
+    https://github.com/apple/coremltools/issues/2633
+    """
+    import numpy as np
+    from coremltools.converters.mil.frontend.torch import ops
+
+    original = ops._cast
+
+    def cast(context: Any, node: Any, dtype: Any, name: str) -> None:
+        (x,) = ops._get_inputs(context, node, expected=1)
+        if not x.can_be_folded_to_const():
+            original(context, node, dtype, name)
+            return
+        value = dtype(np.asarray(x.val).item())
+        context.add(ops.mb.const(val=value, name=node.name), node.name)
+
+    ops._cast = cast
+    try:
+        yield
+    finally:
+        ops._cast = original
+
+
+LARGE = 4096
+"""Entries from which a weight is worth freeing."""
+
+
+@contextmanager
+def _freeing(traced: Any) -> Iterator[None]:
+    """Let coremltools' float32 weights go as soon as their float16 copies are made.
+
+    When the first one is made, the program has been built, and PyTorch's module serves no more. A
+    weight that another operation still reads as float32 stays.
+    """
+    import gc
+
+    import numpy as np
+    import torch
+    from coremltools.converters.mil.mil.passes.defs.quantization import FP16ComputePrecision
+
+    original = FP16ComputePrecision._check_underflow_to_zero
+    nothing = torch.empty(0)
+    held = [*traced.parameters()]
+
+    def check(self: Any, made: Any, variable: Any) -> None:
+        original(self, made, variable)
+        if held:
+            for weight in held:
+                weight.data = nothing
+            held.clear()
+            gc.collect()
+        constant = variable.op
+        if constant is None or constant.op_type != "const" or made.val is None:
+            return
+        if np.size(variable.val) < LARGE or len(set(variable.child_ops)) > 2:
+            return
+        placeholder = np.broadcast_to(np.float32(0), variable.shape)  # which takes no memory
+        for each in (variable, constant.val):
+            each._sym_val.val = placeholder
+
+    FP16ComputePrecision._check_underflow_to_zero = check
+    try:
+        yield
+    finally:
+        FP16ComputePrecision._check_underflow_to_zero = original
+
+
+@contextmanager
+def _without_output() -> Iterator[None]:
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield

@@ -1,0 +1,123 @@
+"""The constants of a package as tensors: each is read and decompressed once, whoever shares it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+from zoo.formats.coreml.package.proto import Name, arguments_of, is_constant
+from zoo.formats.coreml.package.reader import Package, decompress
+
+WIDE = 2_000_000_000
+"""Weights up to which all of them are widened to float32 once, not each time they are used."""
+
+Origin = tuple[Any, ...]
+"""Where a constant comes from: the same for two functions that share it."""
+
+
+Makers = dict[str, tuple[Any, int]]
+"""For each constant, the operation that makes it and which of its outputs it is."""
+
+
+class Constants:
+    """The constants of all functions of a package.
+
+    Raises, when they are asked for:
+        IntegrityError: one is not there, or of a kind that is not known.
+    """
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self._shared: dict[Origin, Any] = {}
+
+    def of(self, block: Any) -> dict[str, Any]:
+        """The constants that the operations of a block use, by name: tensors and texts.
+
+        Matrices of float16 stay so where there are very many weights; other floats are float32.
+        """
+        makers = {
+            output.name: (operation, number)
+            for operation in block.operations
+            if is_constant(operation)
+            for number, output in enumerate(operation.outputs)
+        }
+        used = dict.fromkeys(name for name in _used(block) if name in makers)
+        size = sum(_size(operation.outputs[number]) for operation, number in makers.values())
+        tensors = {}
+        for name in used:
+            origin = self._origin(name, makers)
+            if origin is None or origin not in self._shared:
+                tensor = self.tensor(name, makers, size > WIDE)
+                if origin is None:
+                    tensors[name] = tensor
+                    continue
+                self._shared[origin] = tensor
+            tensors[name] = self._shared[origin]
+        return tensors
+
+    def tensor(self, name: str, makers: Makers, keep_half: bool) -> Any:
+        """One constant, as `of` gives it."""
+        return to_tensor(self._array(name, makers), keep_half)
+
+    def _array(self, name: str, makers: Makers) -> Any:
+        operation, number = makers[name]
+        if operation.type == "const":
+            return self.package.value(operation.attributes["val"])
+        given = {
+            key: self._array(value.name, makers) if isinstance(value, Name) else value
+            for key, value in arguments_of(self.package, operation).items()
+        }
+        return decompress(operation.type, given)[number]
+
+    def _origin(self, name: str, makers: Makers) -> Origin | None:
+        """Where a constant comes from; `None` for one that is in the program itself."""
+        operation, number = makers[name]
+        if operation.type == "const":
+            return _blob(operation.attributes["val"])
+        parts = []
+        for key, argument in sorted(operation.inputs.items()):
+            binding = argument.arguments[0]
+            within = binding.WhichOneof("binding") == "name"
+            origin = self._origin(binding.name, makers) if within else _blob(binding.value)
+            if origin is None:
+                return None
+            parts.append((key, origin))
+        return operation.type, number, tuple(parts)
+
+
+def to_tensor(value: Any, keep_half: bool = False) -> Any:
+    """The PyTorch tensor of an array; text stays what it is.
+
+    float16 becomes float32, unless it is a matrix to be kept; unsigned integers become int32.
+    """
+    import numpy as np
+    import torch
+
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    if array.dtype == np.float16 and not (keep_half and array.ndim > 1):
+        array = array.astype(np.float32)
+    elif array.dtype in (np.uint16, np.uint32, np.int64):
+        array = array.astype(np.int32)
+    elif not array.flags.writeable or not array.flags.c_contiguous:
+        array = array.copy()
+    return torch.from_numpy(array)
+
+
+def _used(block: Any) -> Iterable[str]:
+    for operation in block.operations:
+        if not is_constant(operation):
+            for argument in operation.inputs.values():
+                yield from (binding.name for binding in argument.arguments)
+
+
+def _blob(value: Any) -> Origin | None:
+    if value.WhichOneof("value") != "blobFileValue":
+        return None
+    return value.blobFileValue.fileName, int(value.blobFileValue.offset)
+
+
+def _size(output: Any) -> int:
+    return prod(dimension.constant.size for dimension in output.type.tensorType.dimensions)

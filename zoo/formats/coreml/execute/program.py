@@ -1,0 +1,192 @@
+"""Run a saved Core ML package: by Core ML on a Mac, elsewhere operation by operation in PyTorch.
+
+`open_program` gives both the interface of `coremltools.models.MLModel`: `predict(inputs, state)`
+and `make_state()`.
+
+The reference executor computes in float32. In the mode `fp16`, which checks use, it rounds the
+result of every operation that the program has as float16: so it meets the overflow that a phone
+would meet, and that a run in float32 hides.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from zoo.errors import InputError, MissingExtra
+from zoo.files.trust import require_package_names
+from zoo.formats.coreml.execute.constants import Constants
+from zoo.formats.coreml.package.reader import Package
+from zoo.formats.coreml.package.tools import load_coremltools
+
+Mode = Literal["fp16", "fp32"]
+
+
+class Program(Protocol):
+    """What `open_program` returns; the interface of `coremltools.models.MLModel`."""
+
+    def make_state(self) -> Any:
+        """A new state, all zeros, for `predict` to read and update; `None` where there is none."""
+
+    def predict(self, inputs: Any, state: Any = None) -> dict[str, Any]:
+        """The outputs, NumPy arrays by name, for inputs of the same kind."""
+
+
+def open_program(package: Path, *, function: str | None = None, mode: Mode = "fp16") -> Program:
+    """A program ready to run.
+
+    Args:
+        package: a saved `.mlpackage`.
+        function: one of a package with several; `None` for its default.
+        mode: how the reference executor computes; Core ML itself decides on its own.
+
+    Raises:
+        IntegrityError: the package is damaged, or has an operation that is not known.
+        NotFound: it has no such function.
+        MissingExtra: coremltools, or PyTorch for the reference executor, is not installed.
+    """
+    require_package_names(package)
+    if sys.platform == "darwin":
+        model: Program = load_coremltools().models.MLModel(str(package), function_name=function)
+        return model
+    return ReferenceProgram(package, function=function, mode=mode)
+
+
+class Functions:
+    """The functions of a package, opened as they are asked for; what they share is read once.
+
+    Args:
+        package: a saved `.mlpackage`.
+        mode: how the reference executor computes.
+
+    Raises:
+        IntegrityError: the package is damaged.
+    """
+
+    def __init__(self, package: Path, *, mode: Mode = "fp16") -> None:
+        require_package_names(package)
+        self._path, self._mode, self._package = package, mode, Package(package)
+        self._constants = Constants(self._package)
+        self.names = self._package.functions
+        """Their names, the default one first."""
+
+    def inputs(self, name: str | None = None) -> list[str]:
+        """The names of a function's inputs."""
+        return [feature.name for feature in self._package.function(name)[0].input]
+
+    def open(self, name: str | None = None) -> Program:
+        """A function ready to run, as `open_program` gives it."""
+        if sys.platform == "darwin":
+            return open_program(self._path, function=name)
+        return ReferenceProgram(
+            self._path, function=name, mode=self._mode, constants=self._constants
+        )
+
+
+class ReferenceProgram:
+    """A function of a package, run in PyTorch on the CPU.
+
+    Args:
+        path: the package.
+        function: its name; `None` for the default one.
+        mode: `fp16` rounds as Core ML's float16 does, `fp32` does not round.
+        constants: those of the package, when another function of it is open already.
+        bounded: whether a flexible axis ends where the package says; what is computed of more rows
+            than Core ML is to prepare for is the same for each.
+
+    Raises:
+        IntegrityError: the package is damaged, or has an operation that is not known.
+        NotFound: it has no such function.
+        MissingExtra: coremltools or PyTorch is not installed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        function: str | None = None,
+        mode: Mode = "fp16",
+        constants: Constants | None = None,
+        bounded: bool = True,
+    ) -> None:
+        _require_torch()
+        from zoo.formats.coreml.execute.steps import compile_block
+
+        constants = constants or Constants(Package(path))
+        self.name, self._bounded = path.name, bounded
+        self._interface, block = constants.package.function(function)
+        self._steps = compile_block(constants, block, rounds=mode == "fp16")
+        self._inputs = {feature.name: feature.type for feature in self._interface.input}
+        self._outputs = list(block.outputs)
+
+    def make_state(self) -> dict[str, Any] | None:
+        """A tensor of zeros for each state, by name; `None` when the program has no state."""
+        import torch
+
+        shapes = {
+            feature.name: list(feature.type.stateType.arrayType.shape)
+            for feature in self._interface.state
+        }
+        return {name: torch.zeros(shape) for name, shape in shapes.items()} or None
+
+    def predict(
+        self, inputs: Mapping[str, Any], state: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The outputs for `inputs`; `state` is updated.
+
+        Args:
+            inputs: NumPy arrays by name, in shapes that the program allows.
+            state: of `make_state`.
+
+        Raises:
+            InputError: an input is missing, unknown or of a wrong shape, or the state is missing.
+        """
+        import torch
+
+        from zoo.formats.coreml.execute.constants import to_tensor
+
+        if self._interface.state and state is None:
+            raise InputError(f"{self.name} needs a state, from make_state()")
+        self._require_fitting(inputs)
+        found = {name: to_tensor(value) for name, value in inputs.items()}
+        with torch.inference_mode():
+            for step in self._steps:
+                step.run(found, state or {})
+        return {name: found[name].numpy().copy() for name in self._outputs}
+
+    def _require_fitting(self, inputs: Mapping[str, Any]) -> None:
+        if missing := self._inputs.keys() - inputs.keys():
+            raise InputError(f"{self.name} needs the input '{min(missing)}'")
+        if unknown := inputs.keys() - self._inputs.keys():
+            raise InputError(f"{self.name} has no input '{min(unknown)}'")
+        for key, value in inputs.items():
+            allowed = _allowed_shape(self._inputs[key].multiArrayType, self._bounded)
+            sizes = zip(value.shape, allowed, strict=False)
+            if len(allowed) != value.ndim or not all(a <= size <= b for size, (a, b) in sizes):
+                wanted = ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in allowed)
+                raise InputError(
+                    f"{self.name} takes '{key}' of shape ({wanted}), not {value.shape}"
+                )
+
+
+def _allowed_shape(array: Any, bounded: bool) -> list[tuple[float, float]]:
+    """The least and the greatest length of each axis."""
+    if not array.shapeRange.sizeRanges:
+        return [(int(size), int(size)) for size in array.shape]
+    ranges = [(int(r.lowerBound), int(r.upperBound)) for r in array.shapeRange.sizeRanges]
+    return [
+        (least, most if most >= 0 and (bounded or most == least) else float("inf"))
+        for least, most in ranges
+    ]
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtra(
+            "without Core ML, packages are run by PyTorch, which is not installed",
+            "pip install 'zoo-ml[torch]'",
+        )

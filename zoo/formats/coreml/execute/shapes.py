@@ -1,0 +1,142 @@
+"""Follow the shapes through a program without its weights, for inputs of given shapes.
+
+The executor runs on tensors that have a shape and no contents (PyTorch's `meta` device). What
+shapes are computed from, integers, is computed for real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.formats.coreml.execute.constants import Constants, Makers
+from zoo.formats.coreml.package.reader import Package
+
+INTEGERS = ("INT8", "INT16", "INT32", "UINT8", "UINT16", "BOOL")
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """One operation that ran.
+
+    Attributes:
+        kind: its type.
+        name: of its first result.
+        arguments: the shape of each argument that is a tensor, by name; lists are numbered.
+        given: the names of the arguments that other operations computed, or that are inputs.
+        results: the shape of each result.
+    """
+
+    kind: str
+    name: str
+    arguments: dict[str, tuple[int, ...]]
+    given: tuple[str, ...]
+    results: tuple[tuple[int, ...], ...]
+
+
+def follow(
+    package: Package, inputs: Mapping[str, tuple[int, ...]], function: str | None = None
+) -> list[Shaped]:
+    """The operations of a function in order, each with the shapes that it meets.
+
+    Args:
+        package: the package.
+        inputs: the shape of each input.
+        function: its name; `None` for the default one.
+
+    Raises:
+        IntegrityError: the package is damaged, or has an operation that is not known.
+        NotFound: it has no such function.
+    """
+    import torch
+
+    from zoo.formats.coreml.execute.steps import compile_block
+
+    interface, block = package.function(function)
+    steps = compile_block(_Shapes(package), block, rounds=False)
+    seen: list[Shaped] = []
+    for step in steps:
+        if step.kernel is not None:
+            given = tuple(step.reads)
+            step.kernel = _recorded(step.kernel, step.kind, step.outputs[0][0], given, seen)
+    integer = {
+        feature.name: "INT" in _type(feature.type.multiArrayType) for feature in interface.input
+    }
+    found = {
+        name: torch.zeros(shape, dtype=torch.int32)
+        if integer[name]
+        else torch.empty(shape, device="meta")
+        for name, shape in inputs.items()
+    }
+    state = {
+        feature.name: torch.empty(list(feature.type.stateType.arrayType.shape), device="meta")
+        for feature in interface.state
+    }
+    with torch.inference_mode():
+        for step in steps:
+            step.run(found, state)
+    return seen
+
+
+class _Shapes(Constants):
+    """Constants without contents, save for integers."""
+
+    def tensor(self, name: str, makers: Makers, keep_half: bool) -> Any:
+        operation, number = makers[name]
+        kind, shape = described(operation.outputs[number])
+        value = operation.attributes["val"] if operation.type == "const" else None
+        small = value is not None and value.WhichOneof("value") != "blobFileValue"
+        if small or kind in INTEGERS:
+            return super().tensor(name, makers, keep_half)
+        import torch
+
+        return torch.empty(shape, device="meta")
+
+
+def described(output: Any) -> tuple[str, tuple[int, ...]]:
+    """The type of a constant's output, by its name in MIL, and its shape."""
+    from coremltools.proto import MIL_pb2
+
+    kind = output.type.tensorType
+    shape = tuple(dimension.constant.size for dimension in kind.dimensions)
+    return MIL_pb2.DataType.Name(kind.dataType), shape
+
+
+def _recorded(
+    kernel: Callable[..., Any], kind: str, name: str, given: tuple[str, ...], seen: list[Shaped]
+) -> Callable[..., Any]:
+    import torch
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(entry) for entry in value]
+        return value.to("meta") if torch.is_tensor(value) and value.dim() else value
+
+    def run(**arguments: Any) -> Any:
+        if any(tensor.is_meta for _, tensor in _tensors(arguments)):
+            arguments = {key: placed(value) for key, value in arguments.items()}
+        results = kernel(**arguments)
+        several = results if isinstance(results, list | tuple) else (results,)
+        shapes = {key: tuple(tensor.shape) for key, tensor in _tensors(arguments)}
+        seen.append(Shaped(kind, name, shapes, given, tuple(tuple(r.shape) for r in several)))
+        return results
+
+    return run
+
+
+def _tensors(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    import torch
+
+    found = []
+    for key, value in arguments.items():
+        entries = [(f"{key}{n}", v) for n, v in enumerate(value)] if isinstance(value, list) else ()
+        found += [(k, v) for k, v in (*entries, (key, value)) if torch.is_tensor(v)]
+    return found
+
+
+def _type(array: Any) -> str:
+    from coremltools.proto import FeatureTypes_pb2
+
+    name: str = FeatureTypes_pb2.ArrayFeatureType.ArrayDataType.Name(array.dataType)
+    return name

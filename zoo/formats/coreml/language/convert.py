@@ -1,0 +1,164 @@
+"""From a checkpoint to a Core ML language model: what every family of decoders shares.
+
+Without passes, `convert_decoder` writes the package in float16. With passes, it only lays the
+checkpoint ready, and `compress_decoder` streams it into the package, compressed on the way: a
+model of 7 billion weights is never written in float16 first, neither to memory nor to disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from zoo import schema
+from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.errors import RecipeError
+from zoo.formats.adapters import adapter_files, read_adapters
+from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.coreml.compress.encoding import Compression, Keep
+from zoo.formats.coreml.compress.ledger import LEDGER_FILE, tell
+from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
+from zoo.formats.coreml.compress.trials import Choice
+from zoo.formats.coreml.convert.streaming import Metadata
+from zoo.formats.coreml.language.decoder import write_decoder
+from zoo.formats.coreml.language.spec import (
+    ADAPTERS,
+    PACKAGE,
+    SPEC_FILE,
+    DecoderOptions,
+    DecoderSpec,
+    read_spec,
+)
+from zoo.formats.tensors import Tensors, weight_files
+from zoo.progress import Progress
+
+TEXT_FILES = (".json", ".jinja", ".model", ".txt")
+
+
+def convert_decoder(
+    recipe: Recipe,
+    build: Build,
+    spec: DecoderSpec,
+    config: Mapping[str, Any],
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    progress: Progress,
+) -> Path:
+    """The hook `convert` of a family of decoders.
+
+    Args:
+        spec: the decoder; `context` is the most that the model can do, and is cut down to what
+            the build asks for.
+        config: the `config.json` to keep beside the model, for its tokenizer.
+        recipe, build, source, adapters, workdir, progress: as for the hook.
+
+    Raises:
+        RecipeError: an option of the build that does not exist.
+        IntegrityError: weights that are not those of the spec, or that float16 cannot hold; an
+            adapter of another model.
+    """
+    options = _read_options(recipe, build)
+    spec = replace(spec, context=min(spec.context, options.context))
+    (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+    _copy_text_files(source, workdir)
+    spec.write(workdir)
+    if build.optimize:
+        read_passes(recipe, build).require_known(spec.shapes)
+        read_adapters(adapters, spec.shapes)
+        for path in weight_files(source):
+            link_or_copy(path, workdir / path.name)
+        for name, folder in adapters.items():
+            (workdir / ADAPTERS / name).mkdir(parents=True)
+            for file in adapter_files(folder):
+                link_or_copy(file, workdir / ADAPTERS / name / file.name)
+    else:
+        _write(recipe, spec, source, adapters, workdir, Keep(), progress)
+    return workdir
+
+
+def compress_decoder(
+    recipe: Recipe, passes: Passes, converted: Path, workdir: Path, progress: Progress
+) -> Path:
+    """The hook `optimize` for what `convert_decoder` laid ready."""
+    _copy_text_files(converted, workdir, "config.json")
+    spec = read_spec(converted)
+    spec.write(workdir)
+    laid = (converted / ADAPTERS).glob("*")
+    adapters = {folder.name: folder for folder in sorted(laid)}
+    choice: Choice | None = None
+    if isinstance(passes.mixed, MixedText):
+        from zoo.formats.coreml.language.mixed import choose_bits
+
+        passes, choice = choose_bits(recipe, spec, converted, passes.mixed, workdir, progress)
+    _write(recipe, spec, converted, adapters, workdir, passes, progress, choice)
+    return workdir
+
+
+def _write(
+    recipe: Recipe,
+    spec: DecoderSpec,
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    compression: Compression,
+    progress: Progress,
+    choice: Choice | None = None,
+) -> None:
+    ledger = write_decoder(
+        spec,
+        Tensors(source),
+        workdir / PACKAGE,
+        compression=compression,
+        metadata=describe(recipe, spec),
+        progress=progress,
+        adapters=read_adapters(adapters, spec.shapes),
+    )
+    if choice is not None:
+        ledger.figures, ledger.layers = choice.figures, choice.bits
+    ledger.write(workdir)
+    tell(ledger, progress)
+
+
+def describe(recipe: Recipe, spec: DecoderSpec) -> Metadata:
+    """What the package says about itself: whose model it is, where from, and how it was made."""
+    source = recipe.source
+    tools = {f"tool.{name}": version(name) for name in ("zoo-ml", "coremltools", "numpy")}
+    revision = source.revision or source.branch or ""
+    details = {
+        **tools,
+        "source": _pin(source),
+        "tokenizer": _pin(recipe.tokenizer or source),
+        "recipe": recipe.ref,
+        "context": str(spec.context),
+        "sliding_window": str(spec.window or ""),
+    }
+    author = source.repo.partition("/")[0] if source.repo else ""
+    return Metadata(f"{recipe.title}: {recipe.summary}", author, recipe.license, revision, details)
+
+
+def _pin(source: Source) -> str:
+    origin = source.repo or source.folder or ""
+    revision = source.revision or source.branch
+    return f"{origin}@{revision}" if revision else origin
+
+
+def _read_options(recipe: Recipe, build: Build) -> DecoderOptions:
+    problems = schema.Problems()
+    options: DecoderOptions | None = schema.read(DecoderOptions, build.options, problems)
+    if options is None or problems.found:
+        raise RecipeError(f"'{recipe.ref}' has wrong options for coreml:", tuple(problems.found))
+    return options
+
+
+def _copy_text_files(source: Path, target: Path, *also: str) -> None:
+    """Link or copy the tokenizer's files, and others of its kind, without the weights' index."""
+    own = {"config.json", SPEC_FILE, LEDGER_FILE} - set(also)
+    for path in sorted(source.iterdir()):
+        wanted = path.suffix in TEXT_FILES and "index" not in path.name and path.name not in own
+        if wanted and path.is_file():
+            link_or_copy(path, target / path.name)

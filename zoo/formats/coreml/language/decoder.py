@@ -1,0 +1,328 @@
+"""Build a language model as a Core ML program straight from its safetensors, weights streamed.
+
+The program (iOS 18, https://apple.github.io/coremltools/docs-guides/source/stateful-models.html):
+
+- `inputIds`, int32 of shape (1, Q): the tokens to go on with.
+- `causalMask`, float16 of shape (1, 1, Q, E): added to the scores of attention. E is the number of
+  tokens up to the last of these, so they are at the positions E - Q to E - 1. The mask alone says
+  who sees whom: a sliding window is a matter of the caller, who masks what lies before it.
+- `keyCache`, `valueCache`, float16 states of `DecoderSpec.state_shape`.
+- `logitIndices`, int32 of shape (K,): which of the Q tokens to give logits after. To go on writing,
+  only the last is of interest, Q - 1; a check asks for all.
+- `logits`, float16 of shape (1, K, vocabulary).
+
+A package with LoRA adapters has a function for each beside `main`. They share every weight; an
+adapter is a branch beside the linear layers that it changes.
+
+Everything is float16 except inside RMSNorm, where squares would overflow. Rotary positions come
+from tables, because angles in float16 would be wrong by whole turns at positions in the thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import IntegrityError
+from zoo.formats.adapters import LowRank
+from zoo.formats.coreml.compress.encoding import Compression, plain_name, to_float16
+from zoo.formats.coreml.compress.ledger import Ledger
+from zoo.formats.coreml.convert.streaming import Metadata, save_program, shared_constant, streaming
+from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec
+from zoo.formats.coreml.language.weights import Weights, expected_bits
+from zoo.formats.coreml.package.tools import WEIGHT_FILE
+from zoo.formats.coreml.package.weights import Role
+from zoo.formats.tensors import Tensors
+from zoo.progress import Progress
+
+IGNORED = ("rotary_emb.inv_freq",)
+"""Endings of tensors that some checkpoints have and no decoder needs."""
+
+MAIN = "main"
+"""The function without an adapter."""
+
+Adapters = Mapping[str, Mapping[str, LowRank]]
+"""For each adapter, what it adds to the weight of which name."""
+
+BLOB_OVERHEAD = 128
+"""Most bytes that `weight.bin` spends on a constant's header and alignment."""
+
+
+def write_decoder(
+    spec: DecoderSpec,
+    source: Tensors,
+    package: Path,
+    *,
+    compression: Compression,
+    metadata: Metadata,
+    progress: Progress,
+    adapters: Adapters | None = None,
+) -> Ledger:
+    """Write the decoder in `source` as the `.mlpackage` at `package`.
+
+    No more than one of its tensors is in memory at a time, beside the adapters.
+
+    Returns: what the weights take.
+
+    Raises:
+        IntegrityError: tensors that are not those of the spec, or that float16 cannot hold.
+    """
+    compression.require_known(spec.shapes)
+    source.require(spec.shapes, IGNORED if spec.names.head else (*IGNORED, "lm_head.weight"))
+    with streaming(progress) as stream:
+        weights = Weights(stream, source.shapes, source.read, compression)
+        program, inputs = _program(spec, weights, adapters or {})
+        save_program(stream, program, inputs, package, metadata)
+    _require_size(package, spec, weights.ledger, adapters or {})
+    return weights.ledger
+
+
+def bits_per_weight(spec: DecoderSpec, compression: Compression) -> float:
+    """Bits that each weight of the decoder takes on disk, with scales and tables."""
+    roles: dict[str | None, Role] = {spec.names.embedding: "embeddings", spec.names.head: "head"}
+    bits = weights = 0
+    for name, shape in spec.shapes.items():
+        weights += prod(shape)
+        bits += expected_bits(shape, compression.scheme(roles.get(name, "linear"), name))
+    return bits / weights
+
+
+def _require_size(package: Path, spec: DecoderSpec, ledger: Ledger, adapters: Adapters) -> None:
+    """Refuse a package whose weights on disk are not as large as the ledger says."""
+    tables = 2 * spec.context * spec.head_dim * 2
+    branches = [change for changes in adapters.values() for change in changes.values()]
+    added = sum(change.down.size + change.up.size for change in branches) * 2
+    found, wanted = (package / WEIGHT_FILE).stat().st_size, ledger.bits // 8 + tables + added
+    blobs = 4 * len(spec.shapes) + 2 * len(branches)
+    if abs(found - wanted) > 0.005 * wanted + BLOB_OVERHEAD * blobs:
+        raise IntegrityError(
+            f"the weights in {package} take {found:,} bytes, and should take {wanted:,}"
+        )
+
+
+def _program(spec: DecoderSpec, weights: Weights, adapters: Adapters) -> tuple[Any, list[Any]]:
+    """The MIL program, and the types of its flexible inputs."""
+    import coremltools as ct
+    import numpy as np
+    from coremltools.converters.mil.mil import Builder as mb
+    from coremltools.converters.mil.mil import types
+
+    given, total, wanted = (ct.RangeDim(1, spec.context, 1) for _ in range(3))
+    tokens = mb.TensorSpec((1, given.symbol), dtype=types.int32)
+    mask = mb.TensorSpec((1, 1, given.symbol, total.symbol), dtype=types.fp16)
+    places = mb.TensorSpec((wanted.symbol,), dtype=types.int32)
+    caches = [mb.StateTensorSpec(spec.state_shape, dtype=types.fp16) for _ in range(2)]
+
+    def function(name: str) -> Any:
+        def body(  # the names that Core ML's users see
+            inputIds: Any,  # noqa: N803
+            causalMask: Any,  # noqa: N803
+            logitIndices: Any,  # noqa: N803
+            keyCache: Any,  # noqa: N803
+            valueCache: Any,  # noqa: N803
+        ) -> Any:
+            branches = _Branches(name, adapters.get(name, {}))
+            decoder = _Decoder(spec, weights, branches, causalMask, (keyCache, valueCache))
+            return decoder.logits(inputIds, logitIndices)
+
+        made: Any = mb.program(
+            input_specs=[tokens, mask, places, *caches],
+            opset_version=ct.target.iOS18,
+            function_name=name,
+        )
+        return made(body)
+
+    inputs = [
+        ct.TensorType("inputIds", shape=(1, given), dtype=np.int32),
+        ct.TensorType("causalMask", shape=(1, 1, given, total), dtype=np.float16),
+        ct.TensorType("logitIndices", shape=(wanted,), dtype=np.int32),
+    ]
+    program = function(MAIN)
+    for name in adapters:
+        program.add_function(name, function(name).functions[name])
+    return program, inputs
+
+
+class _Branches:
+    """What an adapter, the function's own, adds to linear layers."""
+
+    def __init__(self, adapter: str, changes: Mapping[str, LowRank]) -> None:
+        self.adapter, self.changes = adapter, changes
+
+    def added(self, x: Any, weight: str, y: Any) -> Any:
+        """`y`, the product of `x` and `weight`, with the adapter's change added."""
+        from coremltools.converters.mil.mil import Builder as mb
+
+        change = self.changes.get(weight)
+        if change is None:
+            return y
+        for part, matrix in (("down", change.down), ("up", change.up)):
+            name = f"{plain_name(weight)}_{plain_name(self.adapter)}_{part}"
+            narrow = to_float16(matrix, f"the adapter '{self.adapter}'")
+            x = mb.linear(x=x, weight=shared_constant(name, narrow), bias=zeros(len(narrow)))
+        return mb.add(x=y, y=x)
+
+
+class _Decoder:
+    """The operations of one program; shapes are given as they flow, Q tokens of E."""
+
+    def __init__(
+        self, spec: DecoderSpec, weights: Weights, branches: _Branches, mask: Any, caches: Any
+    ) -> None:
+        import numpy as np
+        from coremltools.converters.mil.mil import Builder as mb
+
+        self.spec, self.weights, self.branches = spec, weights, branches
+        self.mask, self.caches, self.mb = mask, caches, mb
+        sizes = mb.shape(x=mask)
+        total = mb.gather(x=sizes, indices=np.int32(3), axis=0)
+        given = mb.gather(x=sizes, indices=np.int32(2), axis=0)
+        self.end = mb.expand_dims(x=total, axes=[0])
+        self.start = mb.expand_dims(x=mb.sub(x=total, y=given), axes=[0])
+        first = self._vector(self.start, 0)
+        last = self._vector(self.end, spec.head_dim)
+        self.cos, self.sin = (
+            mb.slice_by_index(x=shared_constant(name, table), begin=first, end=last)
+            for name, table in zip(("cosines", "sines"), rope_tables(spec), strict=True)
+        )
+
+    def logits(self, tokens: Any, places: Any) -> Any:
+        """(1, Q) and (K,) to (1, K, vocabulary)."""
+        mb, names, weights = self.mb, self.spec.names, self.weights
+        embedding = weights.large(names.embedding, "embeddings")
+        x = mb.gather(x=embedding, indices=tokens, axis=0, validate_indices=False)
+        for number, layer in enumerate(self.spec.layers):
+            x = mb.add(x=x, y=self._attention(x, number, layer))
+            x = mb.add(x=x, y=self._ffn(x, number))
+        x = mb.gather(x=x, indices=places, axis=1, validate_indices=False)
+        head = weights.large(names.head, "head") if names.head else embedding
+        x = self._norm(x, names.norm)
+        if names.head is None or names.head not in self.branches.changes:
+            return mb.linear(x=x, weight=head, bias=zeros(self.spec.vocabulary), name="logits")
+        logits = mb.linear(x=x, weight=head, bias=zeros(self.spec.vocabulary))
+        return mb.identity(x=self.branches.added(x, names.head, logits), name="logits")
+
+    def _attention(self, x: Any, number: int, layer: LayerSpec) -> Any:
+        """(1, Q, width) to the same."""
+        mb, names = self.mb, self.spec.names
+        h = self._norm(x, names.attention_norm, number)
+        queries, keys, values = self._qkv(h, number, layer)
+        if names.qk_norms:
+            queries = self._norm(queries, names.qk_norms[0], number)
+            keys = self._norm(keys, names.qk_norms[1], number)
+        begin = self._vector(number, 0, 0, self.start, 0)
+        end = self._vector(number + 1, 1, layer.kv_heads, self.end, self.spec.head_dim)
+        found = [
+            self._remembered(cache, new, begin, end, layer)
+            for cache, new in zip(self.caches, (self._rotated(keys), values), strict=True)
+        ]
+        mixed = mb.scaled_dot_product_attention(
+            query=self._rotated(queries), key=found[0], value=found[1], attn_mask=self.mask
+        )
+        width = layer.query_heads * self.spec.head_dim
+        flat = mb.reshape(x=mb.transpose(x=mixed, perm=[0, 2, 1, 3]), shape=[1, -1, width])
+        return self._linear(flat, names.output, number)
+
+    def _qkv(self, h: Any, number: int, layer: LayerSpec) -> list[Any]:
+        """(1, Q, width) to queries, keys and values of shape (1, heads, Q, head_dim)."""
+        counts = [layer.query_heads, layer.kv_heads, layer.kv_heads]
+        names = self.spec.names.qkv
+        if len(names) == 1:
+            heads = self._heads(self._linear(h, names[0], number), sum(counts))
+            return list(self.mb.split(x=heads, split_sizes=counts, axis=1))
+        return [
+            self._heads(self._linear(h, name, number), count)
+            for name, count in zip(names, counts, strict=True)
+        ]
+
+    def _heads(self, x: Any, count: int) -> Any:
+        """(1, Q, count * head_dim) to (1, count, Q, head_dim)."""
+        apart = self.mb.reshape(x=x, shape=[1, -1, count, self.spec.head_dim])
+        return self.mb.transpose(x=apart, perm=[0, 2, 1, 3])
+
+    def _rotated(self, x: Any) -> Any:
+        """Rotary positions, halves paired as in transformers; (1, heads, Q, head_dim) to same."""
+        import numpy as np
+
+        mb = self.mb
+        first, second = mb.split(x=x, num_splits=2, axis=-1)
+        turned = mb.concat(values=[mb.mul(x=second, y=np.float16(-1)), first], axis=-1)
+        return mb.add(x=mb.mul(x=x, y=self.cos), y=mb.mul(x=turned, y=self.sin))
+
+    def _remembered(self, cache: Any, new: Any, begin: Any, end: Any, layer: LayerSpec) -> Any:
+        """Write (1, kv_heads, Q, head_dim) to the state; all of it as (1, query_heads, E, ...)."""
+        mb, spec = self.mb, self.spec
+        updated = mb.slice_update(
+            x=mb.read_state(input=cache),
+            update=mb.expand_dims(x=new, axes=[0]),
+            begin=begin,
+            end=end,
+        )
+        stored = mb.coreml_update_state(state=cache, value=updated)
+        found = mb.slice_by_index(
+            x=stored,
+            begin=begin,
+            end=end,
+            begin_mask=[False, True, True, True, True],
+            squeeze_mask=[True, False, False, False, False],
+        )
+        sharing = layer.query_heads // layer.kv_heads
+        if sharing == 1:
+            return found
+        tiled = mb.tile(x=mb.expand_dims(x=found, axes=[2]), reps=[1, 1, sharing, 1, 1])
+        return mb.reshape(x=tiled, shape=[1, layer.query_heads, -1, spec.head_dim])
+
+    def _ffn(self, x: Any, number: int) -> Any:
+        """SwiGLU, (1, Q, width) to the same."""
+        mb, names = self.mb, self.spec.names
+        h = self._norm(x, names.ffn_norm, number)
+        inner = [self._linear(h, name, number) for name in names.gate_up]
+        gate, up = mb.split(x=inner[0], num_splits=2, axis=-1) if len(inner) == 1 else inner
+        return self._linear(mb.mul(x=mb.silu(x=gate), y=up), names.down, number)
+
+    def _linear(self, x: Any, name: str, number: int) -> Any:
+        weight = name.format(layer=number)
+        rows = self.spec.shapes[weight][0]
+        y = self.mb.linear(x=x, weight=self.weights.large(weight), bias=zeros(rows))
+        return self.branches.added(x, weight, y)
+
+    def _norm(self, x: Any, name: str, number: int = 0) -> Any:
+        """RMSNorm over the last axis, computed in float32: a square of 256 overflows float16."""
+        import numpy as np
+
+        mb = self.mb
+        wide = mb.cast(x=x, dtype="fp32")
+        mean = mb.reduce_mean(x=mb.mul(x=wide, y=wide), axes=[-1], keep_dims=True)
+        scaled = mb.mul(x=wide, y=mb.rsqrt(x=mean, epsilon=np.float32(self.spec.eps)))
+        narrow = mb.cast(x=scaled, dtype="fp16")
+        weight = name.format(layer=number)
+        scale = shared_constant(plain_name(weight), self.weights.small(weight))
+        return mb.mul(x=narrow, y=scale)
+
+    def _vector(self, *entries: Any) -> Any:
+        """An int32 vector of numbers and of variables of shape (1,)."""
+        import numpy as np
+
+        parts = [np.array([e], np.int32) if isinstance(e, int) else e for e in entries]
+        return self.mb.concat(values=parts, axis=0)
+
+
+def zeros(count: int) -> Any:
+    """No bias, stored once for all layers of the same height; by itself each would have its own."""
+    import numpy as np
+
+    return shared_constant(f"no_bias_{count}", np.zeros(count, np.float16))
+
+
+def rope_tables(spec: DecoderSpec) -> tuple[Any, Any]:
+    """Cosines and sines of every position, float16 of shape (context, head_dim).
+
+    The frequencies are those of https://arxiv.org/abs/2104.09864, each twice: for both halves.
+    """
+    import numpy as np
+
+    frequencies = spec.rope_theta ** -(np.arange(0, spec.head_dim, 2) / spec.head_dim)
+    angles = np.outer(np.arange(spec.context) / spec.rope_factor, np.tile(frequencies, 2))
+    return np.cos(angles).astype(np.float16), np.sin(angles).astype(np.float16)

@@ -1,0 +1,172 @@
+"""What a decoder is made of, as data: sizes, and the names of its tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from zoo import schema
+from zoo.errors import IntegrityError
+
+SPEC_FILE = "decoder.json"
+"""Where a build keeps its spec."""
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """The sizes of one layer: heads of queries, heads of keys and values, width inside SwiGLU."""
+
+    query_heads: int
+    kv_heads: int
+    ffn_width: int
+
+
+@dataclass(frozen=True)
+class TensorNames:
+    """The tensors in the checkpoint; `{layer}` stands for a layer's number.
+
+    Attributes:
+        embedding: of shape (vocabulary, width).
+        norm: after the last layer.
+        head: of shape (vocabulary, width); `None` when the embedding serves as head too.
+        attention_norm, ffn_norm: before each half of a layer.
+        qkv: query, key and value by themselves, or one tensor with all three in this order.
+        qk_norms: norms of each head's queries and keys, or nothing.
+        output: from the heads back to the width.
+        gate_up: SwiGLU's gate and up by themselves, or one tensor with both in this order.
+        down: SwiGLU's way back to the width.
+    """
+
+    embedding: str
+    norm: str
+    attention_norm: str
+    qkv: tuple[str, ...]
+    output: str
+    ffn_norm: str
+    gate_up: tuple[str, ...]
+    down: str
+    head: str | None = None
+    qk_norms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DecoderSpec:
+    """A decoder-only language model with rotary positions, RMSNorm and SwiGLU.
+
+    Attributes:
+        vocabulary: number of tokens.
+        width: of the stream between layers.
+        head_dim: of one head.
+        layers: the sizes of each layer.
+        names: where the weights are.
+        eps: of RMSNorm.
+        rope_theta: base of the rotary frequencies.
+        rope_factor: positions are divided by it (linear scaling).
+        context: tokens that the state holds.
+        window: each token sees itself and this many minus one before; `None`: all before.
+    """
+
+    vocabulary: int
+    width: int
+    head_dim: int
+    layers: tuple[LayerSpec, ...]
+    names: TensorNames
+    eps: float
+    rope_theta: float
+    context: int
+    rope_factor: float = 1.0
+    window: int | None = None
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        for key in ("vocabulary", "width", "head_dim", "context"):
+            if getattr(self, key) < 1:
+                yield key, f"must be at least 1, not {getattr(self, key)}"
+        if self.head_dim % 2:
+            yield "head_dim", f"must be even, not {self.head_dim}"
+        if not self.layers:
+            yield "layers", "must not be empty"
+        for number, layer in enumerate(self.layers):
+            if min(layer.query_heads, layer.kv_heads, layer.ffn_width) < 1:
+                yield f"layers[{number}]", "has a size below 1"
+            elif layer.query_heads % layer.kv_heads:
+                yield (
+                    f"layers[{number}]",
+                    f"{layer.query_heads} query heads do not share {layer.kv_heads} key heads",
+                )
+
+    @property
+    def state_shape(self) -> tuple[int, int, int, int, int]:
+        """Of the key cache and of the value cache: (layers, 1, heads, context, head_dim).
+
+        There are as many heads as the layer with the most has; other layers use the first ones.
+        """
+        heads = max(layer.kv_heads for layer in self.layers)
+        return (len(self.layers), 1, heads, self.context, self.head_dim)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The name and the shape of every tensor."""
+        names, width = self.names, self.width
+        shapes: dict[str, tuple[int, ...]] = {
+            names.embedding: (self.vocabulary, width),
+            names.norm: (width,),
+        }
+        if names.head:
+            shapes[names.head] = (self.vocabulary, width)
+        for number, layer in enumerate(self.layers):
+            queries, keys = layer.query_heads * self.head_dim, layer.kv_heads * self.head_dim
+            heights = [queries, keys, keys]
+            own = {
+                names.attention_norm: (width,),
+                names.output: (width, queries),
+                names.ffn_norm: (width,),
+                names.down: (width, layer.ffn_width),
+            }
+            for group, rows in ((names.qkv, heights), (names.gate_up, [layer.ffn_width] * 2)):
+                parts = [sum(rows)] if len(group) == 1 else rows
+                own |= {name: (height, width) for name, height in zip(group, parts, strict=True)}
+            own |= dict.fromkeys(names.qk_norms, (self.head_dim,))
+            shapes |= {name.format(layer=number): shape for name, shape in own.items()}
+        return shapes
+
+    def write(self, folder: Path) -> None:
+        """Keep the spec in `folder`."""
+        (folder / SPEC_FILE).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """Options of a build in the format `coreml`."""
+
+    context: int = field(
+        default=2048, metadata={"doc": "tokens that the state holds", "minimum": 2}
+    )
+
+
+def read_spec(folder: Path) -> DecoderSpec:
+    """The spec that a build keeps in `folder`.
+
+    Raises:
+        IntegrityError: it is missing or damaged.
+    """
+    path = folder / SPEC_FILE
+    problems = schema.Problems()
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{path} cannot be read: {error}") from error
+    present = {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
+    if isinstance(present, dict) and isinstance(present.get("names"), dict):
+        present["names"] = {k: v for k, v in present["names"].items() if v is not None}
+    spec: DecoderSpec | None = schema.read(DecoderSpec, present, problems)
+    if spec is None or problems.found:
+        raise IntegrityError(f"{path} is damaged: {'; '.join(problems.found)}")
+    return spec
+
+
+PACKAGE = "model.mlpackage"
+
+
+ADAPTERS = "adapters"

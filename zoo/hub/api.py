@@ -1,0 +1,124 @@
+"""What the Hub says of a repository: the commit of a branch, the files of a commit, the gate.
+
+Its answers are taken for what they are, text from outside: of bounded size, and of the one form
+that is understood.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from zoo.hub.cache import COMMIT, Remote, checked_remote
+from zoo.hub.explain import Nonsense, retrying
+from zoo.progress import Progress
+
+TIMEOUT = 10.0
+LARGEST_ANSWER = 1 << 26
+MOST_FILES = 100_000
+MOST_PAGES = 1_000
+
+
+class HubApi:
+    """The Hub at `endpoint`, as this user sees the repository `repo`."""
+
+    def __init__(self, endpoint: str, repo: str, progress: Progress) -> None:
+        self.endpoint, self.repo, self.progress = endpoint, repo, progress
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """What goes with every request: the token among it, which may have to be renewed first."""
+        from huggingface_hub.utils import build_hf_headers
+
+        made: dict[str, str] = build_hf_headers(library_name="zoo")
+        return made
+
+    def commit(self, branch: str) -> str:
+        """The commit that a branch or tag has now.
+
+        Raises:
+            Nonsense: the answer is no answer of a hub; whatever the Hub's client raises.
+        """
+        url = f"{self.endpoint}/api/models/{self.repo}/revision/{quote(branch, safe='')}"
+        said, _ = self._ask(url)
+        commit = said.get("sha") if isinstance(said, dict) else None
+        if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+            raise Nonsense("it names no commit")
+        return commit
+
+    def files(self, commit: str) -> dict[str, Remote]:
+        """The files of a commit, by path; the paths are as the Hub says them.
+
+        Raises:
+            Nonsense: the answer is no list of files; whatever the Hub's client raises.
+        """
+        url: str | None = f"{self.endpoint}/api/models/{self.repo}/tree/{commit}?recursive=true"
+        found: dict[str, Remote] = {}
+        for _ in range(MOST_PAGES):
+            if url is None:
+                return found
+            said, following = self._ask(url)
+            if not isinstance(said, list):
+                raise Nonsense("it sends no list of files")
+            for entry in said:
+                remote = _remote(entry)
+                if remote and remote.path in found:
+                    raise Nonsense(f"it lists '{remote.path}' twice")
+                if remote:
+                    found[remote.path] = remote
+            if len(found) > MOST_FILES:
+                break
+            url = urljoin(url, following) if following else None
+            if url and not url.startswith(f"{self.endpoint}/"):
+                raise Nonsense("it goes on at another host")
+        raise Nonsense(f"it lists over {MOST_FILES:,} files")
+
+    def require_admission(self, path: str, commit: str) -> None:
+        """Ask for a file without its body: a gate is met before anything is fetched.
+
+        Raises:
+            GatedRepoError, and whatever else the Hub's client raises.
+        """
+        url = f"{self.endpoint}/{self.repo}/resolve/{commit}/{quote(path)}"
+        retrying(lambda: self._once("HEAD", url), self.endpoint, self.progress)
+
+    def _ask(self, url: str) -> tuple[Any, str | None]:
+        """The JSON at an address, and where it goes on."""
+        return retrying(lambda: self._once("GET", url), self.endpoint, self.progress)
+
+    def _once(self, method: str, url: str) -> tuple[Any, str | None]:
+        from huggingface_hub.utils import get_session, hf_raise_for_status
+
+        follow = method == "GET"
+        with get_session().stream(
+            method, url, headers=self.headers, timeout=TIMEOUT, follow_redirects=follow
+        ) as response:
+            if response.status_code >= 400:
+                response.read()
+            hf_raise_for_status(response)
+            if method == "HEAD":
+                return None, None
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise Nonsense(f"it sends over {LARGEST_ANSWER >> 20} MiB")
+            following = response.links.get("next", {}).get("url")
+        try:
+            return json.loads(body), following
+        except (ValueError, RecursionError):
+            raise Nonsense("what it answers is not what a hub says") from None
+
+
+def _remote(entry: Any) -> Remote | None:
+    """A file of a listing, checked; `None` for a folder."""
+    try:
+        if entry["type"] != "file":
+            return None
+        lfs = entry.get("lfs") or {}
+        size, digest = lfs.get("size", entry["size"]), lfs.get("oid")
+        return checked_remote(entry["path"], size, digest, entry["oid"], entry.get("xetHash"))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Nonsense(f"it lists a file wrongly ({error})") from None

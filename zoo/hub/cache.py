@@ -1,0 +1,316 @@
+"""The Hugging Face cache of one repository on this disk: its layout, its locks, its listings.
+
+    <cache>/models--<owner>--<name>/blobs/<digest>              a file, named by its own digest
+                                    blobs/<digest>.incomplete   what came of it so far
+                                    snapshots/<commit>/<path>   a link to its blob
+                                    refs/<branch>               the commit that a branch had
+                                    trees/<commit>.json         what the Hub listed at a commit
+    <cache>/.locks/models--<owner>--<name>/<digest>.lock
+
+Other programs write and read the same (https://huggingface.co/docs/huggingface_hub/guides/
+manage-cache), so nothing is stored twice; and nothing found here is believed before it is hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.files import locks
+from zoo.files.digests import Digest, blocks, git_state, sha256, unique
+from zoo.files.trust import confined
+
+COMMIT = re.compile("[0-9a-f]{40}")
+DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+LARGEST_LISTING = 1 << 28
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file as the Hub lists it; `digest` is its SHA-256, or the SHA-1 of git for a small one."""
+
+    path: str
+    size: int
+    digest: str
+    git: str
+    xet: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return "sha256" if len(self.digest) == 64 else "git sha1"
+
+
+class Cache:
+    """The cache of the repository `repo` below `root`."""
+
+    def __init__(self, root: Path, repo: str) -> None:
+        name = f"models--{repo.replace('/', '--')}"
+        self.root = root
+        self.folder = root / name
+        self.blobs = self.folder / "blobs"
+        self._locks = root / ".locks" / name
+
+    def snapshot(self, commit: str) -> Path:
+        """The folder of a commit."""
+        return self.folder / "snapshots" / commit
+
+    def blob(self, remote: Remote) -> Path:
+        return self.blobs / remote.digest
+
+    def partial(self, remote: Remote) -> Path:
+        return self.blobs / f"{remote.digest}.incomplete"
+
+    def missing_bytes(self, remote: Remote) -> int:
+        """How much of a file is still to come."""
+        try:
+            return max(0, remote.size - self.partial(remote).stat().st_size)
+        except OSError:
+            return remote.size
+
+    @contextmanager
+    def lock(
+        self, remote: Remote, on_wait: Callable[[str], None], stop: threading.Event
+    ) -> Iterator[None]:
+        """Be the only one to fetch a file, among ourselves and among users of the Hub's client.
+
+        Raises:
+            zoo.files.locks.Taken: another has it, and `stop` was set meanwhile.
+        """
+        import filelock
+
+        self._locks.mkdir(parents=True, exist_ok=True)
+        with locks.holding(self._locks / f"{remote.digest}.zoo", on_wait, stop=stop):
+            theirs = filelock.FileLock(self._locks / f"{remote.digest}.lock", mode=0o664)
+            told = False
+            while True:
+                try:
+                    theirs.acquire(timeout=0.2 if told else 0)
+                    break
+                except filelock.Timeout:
+                    if not told:
+                        on_wait("another program")
+                    told = True
+                    if stop.is_set():
+                        raise locks.Taken("another program") from None
+                except NotImplementedError:  # no flock here; ours holds all the same
+                    break
+            try:
+                yield
+            finally:
+                theirs.release()
+
+    def link(self, commit: str, remote: Remote) -> None:
+        """Have a fetched file at its path in the snapshot."""
+        pointer = self.snapshot(commit) / remote.path
+        blob = self.blob(remote)
+        target = os.path.relpath(blob, pointer.parent)
+        if pointer.is_symlink() and os.readlink(pointer) == target:
+            return
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        draft = pointer.with_name(f".{unique()}")
+        try:
+            os.symlink(target, draft)
+        except OSError:  # a file system without links has the file itself in the snapshot
+            shutil.copyfile(blob, draft)
+        os.replace(draft, pointer)
+
+    def branch(self, name: str) -> str | None:
+        """The commit that a branch had when it was last looked up."""
+        try:
+            commit = (self.folder / "refs" / name).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            return None
+        return commit if COMMIT.fullmatch(commit) else None
+
+    def set_branch(self, name: str, commit: str) -> None:
+        if self.branch(name) != commit:
+            _replace(self.folder / "refs" / name, commit)
+
+    def listing(self, commit: str) -> dict[str, Remote] | None:
+        """What the Hub listed at a commit, if that was kept and can be read."""
+        path = self.folder / "trees" / f"{commit}.json"
+        try:
+            if path.stat().st_size > LARGEST_LISTING:
+                return None
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["format_version"] != 1:
+                return None
+            return {name: _from_listing(name, file) for name, file in data["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def set_listing(self, commit: str, listing: dict[str, Remote]) -> None:
+        """Keep a listing in the form in which the Hub's client does."""
+        files = {name: _for_listing(listing[name]) for name in sorted(listing)}
+        text = json.dumps({"format_version": 1, "files": files}, indent=1)
+        _replace(self.folder / "trees" / f"{commit}.json", text)
+
+    def named_by_links(self, commit: str, paths: list[str]) -> dict[str, Remote] | None:
+        """The files at `paths` as the links of a snapshot name them, if all are there."""
+        found = {}
+        for path in paths:
+            pointer = self.snapshot(commit) / path
+            name = Path(os.readlink(pointer)).name if pointer.is_symlink() else ""
+            if not DIGEST.fullmatch(name) or not pointer.is_file():
+                return None
+            found[path] = Remote(path, pointer.stat().st_size, name, "")
+        return found
+
+    def discard(self, commit: str, remote: Remote) -> None:
+        """Remove a file of a snapshot and every blob that it leads to."""
+        for first in (self.snapshot(commit) / remote.path, self.blob(remote)):
+            path = first
+            while path.is_symlink():
+                target = path.parent / os.readlink(path)
+                path.unlink()
+                path = target
+            path.unlink(missing_ok=True)
+
+
+def forget(snapshot: Path, paths: Iterable[str]) -> int:
+    """Remove files of a snapshot, and their blobs where no other snapshot has them; bytes freed."""
+    folder = snapshot.parent.parent
+    freed = 0
+    for path in paths:
+        pointer = snapshot / path
+        blob = pointer.resolve()
+        pointer.unlink(missing_ok=True)
+        if blob.parent != (folder / "blobs").resolve() or not blob.is_file():
+            continue
+        others = (p for p in folder.glob("snapshots/*/**/*") if p.is_symlink())
+        if all(other.resolve() != blob for other in others):
+            freed += blob.stat().st_blocks * 512
+            blob.unlink()
+    for left in sorted(snapshot.rglob("*"), reverse=True):
+        if left.is_dir() and not any(left.iterdir()):
+            left.rmdir()
+    if snapshot.is_dir() and not any(snapshot.iterdir()):
+        snapshot.rmdir()
+    return freed
+
+
+def unfinished(root: Path) -> list[Path]:
+    """What is left of downloads that nobody is at, ours and those of the Hub's client."""
+    return [path for path in sorted(root.glob("models--*/blobs/*.incomplete")) if _idle(root, path)]
+
+
+def _idle(root: Path, path: Path) -> bool:
+    import filelock
+
+    digest, folder = path.name.partition(".")[0], root / ".locks" / path.parent.parent.name
+    if locks.holder(folder / f"{digest}.zoo") is not None:
+        return False
+    theirs = folder / f"{digest}.lock"
+    if not theirs.exists():
+        return True
+    try:
+        with filelock.FileLock(theirs, timeout=0, mode=0o664):
+            return True
+    except filelock.Timeout:
+        return False
+
+
+def states(remote: Remote) -> dict[str, Digest]:
+    """Digests to feed a file's bytes to: always SHA-256, and git's where the Hub names it so."""
+    made: dict[str, Digest] = {"sha256": hashlib.sha256()}
+    if remote.kind != "sha256":
+        made[remote.kind] = git_state(remote.size)
+    return made
+
+
+def fault_of(path: Path, remote: Remote, sha256_pinned: str | None = None) -> str | None:
+    """What is wrong with a file on disk, found by hashing it."""
+    size = path.stat().st_size
+    if size != remote.size:
+        return f"'{remote.path}' has {size} bytes, expected {remote.size}"
+    if remote.kind == "sha256":
+        found = {"sha256": sha256(path)}
+    else:
+        fed = states(remote)
+        for block in blocks(path):
+            for state in fed.values():
+                state.update(block)
+        found = {kind: state.hexdigest() for kind, state in fed.items()}
+    return wrong_digest(remote, found, sha256_pinned)
+
+
+def wrong_digest(
+    remote: Remote, found: dict[str, str], sha256_pinned: str | None = None
+) -> str | None:
+    """Which of the digests found is not as expected, if one is."""
+    expected = [(remote.kind, remote.digest), ("sha256", sha256_pinned)]
+    for kind, digest in expected:
+        if digest and found[kind] != digest:
+            return f"'{remote.path}' has the {kind} {found[kind]}, expected {digest}"
+    return None
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{unique()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _from_listing(path: str, file: dict[str, Any]) -> Remote:
+    size = file.get("lfs_size") or file["size"]
+    return checked_remote(path, size, file.get("lfs_sha256"), file["blob_id"], file.get("xet_hash"))
+
+
+def _for_listing(remote: Remote) -> dict[str, Any]:
+    data: dict[str, Any] = {"size": remote.size, "blob_id": remote.git or remote.digest}
+    if remote.kind == "sha256":
+        data |= {"lfs_sha256": remote.digest, "lfs_size": remote.size}
+    return data | ({"xet_hash": remote.xet} if remote.xet else {})
+
+
+def checked_remote(path: Any, size: Any, sha256: Any, git: Any, xet: Any = None) -> Remote:
+    """A listed file whose size and digests are of the form that they must have.
+
+    The path is taken as it is: whoever uses it must see that it is confined.
+
+    Raises:
+        ValueError: they are not.
+    """
+    digest = sha256 or git
+    if not isinstance(path, str) or type(size) is not int or size < 0:
+        raise ValueError(f"{path!r} has no size")
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or not isinstance(git, str):
+        raise ValueError(f"{path!r} has no digest")
+    if xet is not None and not (isinstance(xet, str) and re.fullmatch("[0-9a-f]{64}", xet)):
+        xet = None
+    return Remote(path, size, digest, git if DIGEST.fullmatch(git) else "", xet)
+
+
+def cached_commit(folder: Path, file: str = "") -> str | None:
+    """The commit in the Hub's cache of a folder, or of a file in it that is a link to there."""
+    link = folder / file
+    holders = (folder, *Path(os.readlink(link)).parents) if link.is_symlink() else (folder,)
+    for holder in holders:
+        if holder.parent.name == "snapshots" and COMMIT.fullmatch(holder.name):
+            return holder.name
+    return None
+
+
+def cached_repo(folder: Path, file: str = "") -> str | None:
+    """The repository in the Hub's cache that a folder is a snapshot of, found likewise."""
+    link = folder / file
+    holders = (folder, *Path(os.readlink(link)).parents) if link.is_symlink() else (folder,)
+    for holder in holders:
+        name = holder.parent.parent.name
+        if holder.parent.name == "snapshots" and name.startswith("models--"):
+            repo = name.removeprefix("models--").replace("--", "/", 1)
+            return repo if confined(repo) else None
+    return None

@@ -1,0 +1,1 @@
+"""From a recipe to a checked build, step by step."""

@@ -1,0 +1,127 @@
+"""What each step of a build is made from, and the key in the store that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
+from zoo.files.digests import sha256
+from zoo.files.trust import confined
+from zoo.store.store import key_of
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one build.
+
+    Attributes:
+        recipe: as it was written.
+        name: of the build.
+        pinned: the recipe, with what `zoo.lock` knows of its sources.
+    """
+
+    recipe: Recipe
+    name: str
+    pinned: Recipe
+
+    @property
+    def build(self) -> Build:
+        return self.recipe.build[self.name]
+
+    @property
+    def source_inputs(self) -> dict[str, Any]:
+        """What is asked for; `zoo.lock` sees to it that it stays the same bytes."""
+        inputs = self._asked(self.recipe.source)
+        if self.recipe.tokenizer is not None:
+            inputs["tokenizer"] = self._asked(self.recipe.tokenizer)
+        return inputs
+
+    @property
+    def convert_inputs(self) -> dict[str, Any]:
+        """The source, the adapters, and who converts them with which versions."""
+        plugin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        adapters = {
+            name: {**self._asked(source), "commit": self.pinned.adapter[name].revision}
+            for name, source in self.recipe.adapter.items()
+        }
+        return {
+            **self.source_inputs,
+            **({"adapters": adapters} if adapters else {}),
+            "commits": [source.revision for source in self.pinned.sources],
+            "family": self.recipe.family,
+            "format": self.build.format,
+            "options": self.build.options,
+            "minimum_os": self.build.minimum_os,
+            "plugin": str(plugin),
+            "tools": plugin.requirements(),
+        }
+
+    @property
+    def build_inputs(self) -> dict[str, Any]:
+        """The conversion, and the passes over it, with the files that they read."""
+        format, read = format_provider(self.build.format), self._read_by_passes()
+        return {
+            **self.convert_inputs,
+            "optimize": [asdict(step) for step in self.build.optimize],
+            **({"read": read} if read else {}),
+            "format_plugin": str(format) if self.build.optimize else None,
+        }
+
+    @property
+    def source(self) -> str:
+        """The key of the source."""
+        return key_of(f"{self.recipe.ref} source", self.source_inputs)
+
+    @property
+    def converted(self) -> str:
+        """The key of the conversion before the passes over it."""
+        return key_of(f"{self.recipe.ref} {self.build.format} converted", self.convert_inputs)
+
+    @property
+    def finished(self) -> str:
+        """The key of the finished build."""
+        return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+
+    def _read_by_passes(self) -> dict[str, str]:
+        """The sha256 of each file beside the recipe that a pass names, such as a calibration."""
+        options = [option for step in self.build.optimize for option in step.options.values()]
+        paths = {option: self.recipe.home / option for option in options if isinstance(option, str)}
+        return {
+            name: sha256(path)
+            for name, path in sorted(paths.items())
+            if confined(name) and path.is_file()
+        }
+
+    def _asked(self, source: Source) -> dict[str, Any]:
+        if source.folder is None:
+            wanted = source.revision or source.branch
+            return {
+                "source": source.repo,
+                "wanted": wanted,
+                "files": [f.path for f in source.files],
+            }
+        folder = (self.recipe.home / source.folder).resolve()
+        return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
+
+
+def of_adapter(recipe: Recipe, name: str) -> Recipe:
+    """The recipe whose source is an adapter of `recipe`."""
+    source = recipe.adapter[name]
+    return replace(recipe, ref=f"{recipe.ref}+{name}", source=source, tokenizer=None, adapter={})
+
+
+def format_provider(format: str) -> Provider | None:
+    """The plugin of a format, if it has one of its own."""
+    return provider(FORMATS, format) if format in providers(FORMATS) else None
+
+
+def _stats(folder: Path) -> list[tuple[str, int, int]]:
+    """What tells one state of a user's folder from another, without reading it."""
+    return sorted(
+        (p.relative_to(folder).as_posix(), p.stat().st_size, p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file()
+    )

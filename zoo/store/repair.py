@@ -1,0 +1,71 @@
+"""Make good what rotted: fetch what came from the Hub, remove what can be made again."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from zoo.catalogs.recipe import REPO, File, Source
+from zoo.errors import IntegrityError, ZooError
+from zoo.files.digests import unique
+from zoo.hub.cache import COMMIT
+from zoo.hub.repository import Repository
+from zoo.progress import Progress
+from zoo.store.artifacts import Artifact
+from zoo.store.store import Store
+
+
+def repair(store: Store, entry: Path, progress: Progress) -> str:
+    """Mend the artifact in one folder of the store; what was done, in a few words.
+
+    Files of a download are fetched again from the commit that they came from, the bad ones alone.
+    A build is removed: the next run makes it again from its source.
+
+    Raises:
+        ZooError: what stood in the way; nothing was removed.
+    """
+    artifact = _readable(store, entry)
+    if artifact is None or artifact.manifest.step != "download":
+        freed = store.remove(entry)
+        return f"removed ({freed} bytes); the next run makes it again"
+    with store.lock(entry.name):
+        bad = [f for f in artifact.manifest.files if f.fault(artifact.path, anew=True)]
+        for source in artifact.manifest.origin.get("sources", ()):
+            paths = {file["path"] for file in source["files"]}
+            _mend(artifact, source, [f.path for f in bad if f.path in paths], progress)
+        if left := store.verify(entry):
+            raise IntegrityError(
+                f"{entry.name} cannot be mended: {'; '.join(left)}",
+                f"remove it, and pull it again: zoo rm {entry.name}",
+            )
+        store.update(artifact, files=artifact.restat().manifest.files)
+    names = ", ".join(file.path for file in bad)
+    return f"fetched {names} again" if bad else "nothing was wrong"
+
+
+def _readable(store: Store, entry: Path) -> Artifact | None:
+    try:
+        return store.read(entry)
+    except ZooError:
+        return None
+
+
+def _mend(artifact: Artifact, source: dict[str, str], bad: list[str], progress: Progress) -> None:
+    """Bring the bad files of one source, into the cache and from there into the artifact."""
+    repo, commit = str(source.get("repo")), str(source.get("commit"))
+    if not bad or not re.fullmatch(REPO, repo) or not COMMIT.fullmatch(commit):
+        return
+    known = {file.path: file for file in artifact.manifest.files}
+    files = tuple(File(path, known[path].size, known[path].sha256) for path in bad)
+    wanted = Source(repo=repo, revision=commit, files=files)
+    folder = Repository(wanted, progress).pull()
+    for path in bad:
+        target = artifact.path / path
+        if target.exists() and target.samefile(folder / path):
+            continue
+        draft = target.with_name(f".{unique()}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / path, draft)
+        os.replace(draft, target)

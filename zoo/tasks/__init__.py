@@ -1,0 +1,1 @@
+"""Tasks: what a model does for a person."""

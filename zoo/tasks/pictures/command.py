@@ -1,0 +1,213 @@
+"""Pictures from the command line: where they are written, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.errors import InputError, UsageError
+from zoo.progress import Event, Listener, Progress
+from zoo.tasks.pictures.model import open_image
+from zoo.words import suggest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from zoo.tasks.pictures.model import ImageModel
+
+STDOUT = "-"
+STEP = "draw"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where pictures go.
+
+    Attributes:
+        paths: a file for each picture; none when it goes to stdout.
+        kind: how they are encoded, by PIL's name.
+    """
+
+    paths: tuple[Path, ...]
+    kind: str = "PNG"
+
+    @classmethod
+    def of(cls, name: str | None, count: int) -> Output:
+        """What `-o` means for so many pictures, of which `fox.png` becomes `fox-1.png`, ...
+
+        Raises:
+            InputError: there is no name, or its ending is of no kind of picture.
+            UsageError: stdout is asked for more than one picture, or is a terminal.
+        """
+        if name is None:
+            raise InputError("a picture needs a file to be written to", "give one with -o fox.png")
+        if name == STDOUT:
+            if count > 1:
+                raise UsageError(f"stdout takes one picture, not {count}", "give -o fox.png")
+            if sys.stdout.isatty():
+                raise UsageError("a terminal shows no PNG", "give -o fox.png, or a pipe")
+            return cls(())
+        path = Path(name)
+        kind = _kind(path)
+        if count == 1:
+            return cls((path,), kind)
+        numbers = range(1, count + 1)
+        return cls(tuple(path.with_stem(f"{path.stem}-{n}") for n in numbers), kind)
+
+    def require_writable(self) -> None:
+        """Refuse what cannot be written to, before anything is drawn.
+
+        Raises:
+            InputError: the folder is not there, or a file cannot be opened in it.
+        """
+        for path in self.paths:
+            if not path.parent.is_dir():
+                raise InputError(
+                    f"the folder '{path.parent}' for {path.name} does not exist", "make it first"
+                )
+            before = path.exists()
+            try:
+                with path.open("ab"):
+                    pass
+            except OSError as error:
+                raise _unwritable(path, error) from error
+            if not before:
+                path.unlink()
+
+    def write(self, pictures: list[Image]) -> None:
+        """Write the pictures to their files, in place of what was there."""
+        for path, picture in zip(self.paths, pictures, strict=True):
+            try:
+                path.write_bytes(self.encoded(picture))
+            except OSError as error:
+                raise _unwritable(path, error) from error
+
+    def encoded(self, picture: Image) -> bytes:
+        """A picture as the bytes of a file."""
+        made = BytesIO()
+        picture.save(made, self.kind)
+        return made.getvalue()
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Refuse options that no picture can be drawn with, before a model is fetched or loaded.
+
+    Raises:
+        InputError, UsageError: what of the output, or of the pictures given, is wrong.
+    """
+    output = Output.of(options.get("output"), options.get("count", 1))
+    if options.get("preview") and not output.paths:
+        raise UsageError("a preview is written to a file, not to stdout", "give -o fox.png")
+    output.require_writable()
+    for what in ("image", "mask"):
+        if what in options:
+            open_image(options[what], what)
+
+
+def draw(
+    model: ImageModel, prompt: str, options: dict[str, Any], listener: Listener
+) -> Generator[str | bytes, None, dict[str, Any]]:
+    """Draw a prompt.
+
+    Args:
+        model: which draws.
+        prompt: what the picture shows.
+        options: those of the command line: `output`, `count`, `preview`, and the model's.
+        listener: is told of the steps, and of what the model warns of.
+
+    Yields: the paths, or the bytes of the picture for stdout.
+
+    Returns: what `--json` prints: the paths and the seed.
+    """
+    check(options)
+    count, every = options.pop("count", 1), options.pop("preview", None)
+    output = Output.of(options.pop("output"), count)
+    told = Progress(STEP, listener)
+    with _warnings_told(told):
+        steps = model.stream([prompt] * count, **options)
+        listener(Event(STEP, "start"))
+        for step in steps:
+            told.update(step.number, step.total, "steps")
+            if every and step.number % every == 0 and step.number < step.total:
+                output.write(step.pictures())
+            last = step
+        pictures = last.pictures()
+    listener(Event(STEP, "done"))
+    output.write(pictures if output.paths else [])
+    if output.paths:
+        yield "".join(f"{path}\n" for path in output.paths)
+    else:
+        yield output.encoded(pictures[0])
+    return {"output": [str(path) for path in output.paths], "seed": last.seed}
+
+
+def _kind(path: Path) -> str:
+    """The kind of picture that the ending of a file means.
+
+    Raises:
+        InputError: it means none, or one that this PIL cannot write in colour.
+    """
+    from PIL import Image
+
+    Image.init()
+    endings: dict[str, str] = Image.registered_extensions()
+    known = {ending: kind for ending, kind in endings.items() if kind in Image.SAVE}
+    ending = path.suffix.lower()
+    if not ending:
+        raise InputError(f"'{path}' has no ending that says how to write it", f"try {path}.png")
+    if ending not in known:
+        raise InputError(
+            f"'{path}' ends in {path.suffix}, which is no kind of picture that PIL can write"
+            + suggest(ending, known),
+            f"try {path.with_suffix('.png')}",
+        )
+    try:
+        Image.new("RGB", (8, 8)).save(BytesIO(), known[ending])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"'{path}' ends in {path.suffix}, and PIL cannot write a picture so: {error}",
+            f"try {path.with_suffix('.png')}",
+        ) from error
+    return known[ending]
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"the picture cannot be written to {path}: {error.strerror or error}")
+
+
+@contextmanager
+def _warnings_told(told: Progress) -> Iterator[None]:
+    """What a model warns of becomes a note."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: told.note(str(message))
+        yield
+
+
+IMAGE_OPTIONS = (
+    click.option(
+        "-o", "--output", help="Picture: the file to write, such as fox.png; - for stdout."
+    ),
+    click.option(
+        "--count", type=click.IntRange(1, 64), help="Picture: so many, of seeds in a row."
+    ),
+    click.option("--preview", type=click.IntRange(1), help="Picture: write it every N steps."),
+    click.option("--steps", type=click.IntRange(1, 1000), help="Picture: steps of denoising."),
+    click.option("--guidance", type=click.FloatRange(0), help="Picture: weight of the prompt."),
+    click.option("--negative", help="Picture: what it should be away from."),
+    click.option("--width", type=click.IntRange(1), help="Picture: in pixels."),
+    click.option("--height", type=click.IntRange(1), help="Picture: in pixels."),
+    click.option("--scheduler", help="Picture: the sampler, such as ddim or euler."),
+    click.option("--image", help="Picture: one to go on from."),
+    click.option("--mask", help="Picture: white where --image is drawn anew."),
+    click.option("--strength", type=click.FloatRange(0, 1), help="Picture: how much anew."),
+    click.option("--safety/--no-safety", default=None, help="Picture: black where it is flagged."),
+)

@@ -1,0 +1,180 @@
+"""Text generation: what a language model is, and how tokens are chosen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from zoo.errors import InputError
+from zoo.tasks.model import Model
+from zoo.tasks.text.tokenizer import Tokenizer
+from zoo.words import suggest
+
+Messages = str | Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen.
+
+    Attributes:
+        max_tokens: most tokens to write.
+        temperature: 0 takes the likeliest token; 1 samples the model's own distribution.
+        top_p: sample among the likeliest tokens that hold this share of the probability.
+        top_k: sample among this many likeliest tokens; 0 for all.
+        min_p: leave out tokens less likely than this share of the likeliest one's probability.
+        seed: makes a run repeatable on the same machine and build.
+        stop: texts before which writing ends.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    stop: str | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        object.__setattr__(self, "stop", stops)
+        for name, good, meaning in (
+            ("max_tokens", self.max_tokens >= 1, "at least 1"),
+            ("temperature", 0 <= self.temperature < float("inf"), "0 or more"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("top_k", self.top_k >= 0, "0 or more"),
+            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
+            ("stop", all(stops), "texts that are not empty"),
+        ):
+            if not good:
+                raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Sampling:
+        """The sampling that keyword options ask for.
+
+        Raises:
+            InputError: an option that does not exist, or a value out of range.
+        """
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise InputError(f"there is no option '{name}'" + suggest(name, known))
+        return cls(**options)
+
+
+class TextModel(Model):
+    """A language model. Implementers write `tokens` and `logits`; the rest comes with it.
+
+    Args:
+        tokenizer: turns text into token ids and back.
+        context: most tokens that prompt and answer may have together, if known.
+        chat: whether a bare prompt is a turn of a chat.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, *, context: int | None, chat: bool = False) -> None:
+        self.tokenizer, self.context, self.chat_by_default = tokenizer, context, chat
+
+    @abstractmethod
+    def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        """Yield up to `sampling.max_tokens` token ids that follow `prompt`.
+
+        End-of-text tokens need no care: the caller stops at them.
+        """
+
+    @abstractmethod
+    def logits(self, tokens: Sequence[int]) -> Any:
+        """For each position of `tokens`, the logits of the token after it.
+
+        Returns: a float32 array of shape (len(tokens), vocabulary).
+        """
+
+    def __call__(self, prompt: str, *, chat: bool | None = None, **options: Any) -> str:
+        return self.generate(prompt, chat=chat, **options)
+
+    def generate(self, prompt: str, *, chat: bool | None = None, **options: Any) -> str:
+        """The text that follows `prompt`; options are those of `Sampling`.
+
+        Args:
+            prompt: text to go on from, or a user's turn when `chat` is true.
+            chat: whether to use the chat template; by default what the recipe says.
+
+        Raises:
+            InputError: an empty or overlong prompt, a bad option, a model without chat template.
+        """
+        return "".join(self.stream(prompt, chat=chat, **options))
+
+    def stream(self, prompt: str, *, chat: bool | None = None, **options: Any) -> Iterator[str]:
+        """As `generate`, piece by piece. A fault is raised at once, not at the first piece."""
+        if self.chat_by_default if chat is None else chat:
+            return self.stream_chat(prompt, **options)
+        _require_text(prompt)
+        return self._write(self.encode(prompt), Sampling.of({**self.defaults, **options}))
+
+    def chat(self, messages: Messages, **options: Any) -> str:
+        """The assistant's next turn.
+
+        Args:
+            messages: a user's turn, or all turns so far as `{"role": ..., "content": ...}`.
+            options: those of `Sampling`.
+
+        Raises:
+            InputError: as for `generate`.
+        """
+        return "".join(self.stream_chat(messages, **options))
+
+    def stream_chat(self, messages: Messages, **options: Any) -> Iterator[str]:
+        """As `chat`, piece by piece."""
+        if isinstance(messages, str):
+            _require_text(messages)
+            messages = [{"role": "user", "content": messages}]
+        if not messages:
+            raise InputError("the chat has no messages")
+        self.require_open()
+        return self._write(
+            self.tokenizer.render(messages), Sampling.of({**self.defaults, **options})
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """The token ids of `text`, with the special tokens that the model wants before it."""
+        self.require_open()
+        return self.tokenizer.encode(text)
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens `text` has."""
+        return len(self.encode(text))
+
+    def _write(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
+        if self.context is not None:
+            room = self.context - len(prompt)
+            if room < 1:
+                raise InputError(
+                    f"the prompt has {len(prompt)} tokens, and '{self.ref}' takes "
+                    f"at most {self.context - 1}",
+                    "shorten the prompt",
+                )
+            sampling = replace(sampling, max_tokens=min(sampling.max_tokens, room))
+        return self._pieces(prompt, sampling)
+
+    def _pieces(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
+        from zoo.tasks.text.tokenizer import until
+
+        return until(sampling.stop, self._decoded(prompt, sampling))
+
+    def _decoded(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
+        step = self.tokenizer.decoder()
+        ends = self.tokenizer.eos_ids
+        for token in self.tokens(prompt, sampling):
+            if token in ends:
+                return
+            if piece := step(token):
+                yield piece
+
+
+def _require_text(prompt: object) -> None:
+    if not isinstance(prompt, str):
+        raise InputError(f"the prompt must be text, not {type(prompt).__name__}")
+    if not prompt:
+        raise InputError("the prompt is empty", "give some text to go on from")
