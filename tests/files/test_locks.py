@@ -16,7 +16,7 @@ from zoo.files import locks
 COUNT = """
 import sys, time
 from pathlib import Path
-from zoo import locks
+from zoo.files import locks
 if sys.argv[3] == "dead":
     locks._flock = lambda path: None
 counter = Path(sys.argv[1]) / "counter"
@@ -64,7 +64,7 @@ def test_threads_exclude_each_other(
 
 def test_the_claim_of_a_killed_process_is_passed_at_once(tmp_path: Path) -> None:
     program = (
-        "import os, sys\nfrom pathlib import Path\nfrom zoo import locks\n"
+        "import os, sys\nfrom pathlib import Path\nfrom zoo.files import locks\n"
         "with locks.holding(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "l")], check=False)

@@ -37,9 +37,9 @@ from zoo.formats.coreml.plugin import cost
 from zoo.formats.tensors import Tensors
 from zoo.tasks.metrics import psnr
 from zoo_stable_diffusion.config import read_diffusion_config
+from zoo_stable_diffusion.coreml import components
 from zoo_stable_diffusion.coreml.components import Conversion, Target, read_styles
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
-from zoo_stable_diffusion.coreml.plugin import components
 from zoo_stable_diffusion.coreml.split_einsum_module import split_attention
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 
