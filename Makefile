@@ -1,11 +1,14 @@
-# make demo   set up, then let miniatures write, hear and draw through MLX and Core ML, checked
-# make test   set up, then lint, type-check and test everything
-# make faults the long fault tests, and a table of what was survived
+# make demo       set up, then run every miniature through MLX and Core ML
+# make test       set up, then lint, type-check and test everything: what CI runs
+# make quick      lint, types and the tests that build no model, for the inner loop
+# make faults     the long fault-injection tests, with a table of results
+# make bench      speed and memory beside the peers
+# make reference  write docs/cli.md, docs/api.md and the recipe schema from the code
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types layers unit faults setup bench schema clean
+.PHONY: demo test quick lint types layers unit faults setup bench reference clean
 
 setup: $(VENV)/.installed
 
@@ -16,17 +19,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 demo: setup
-	$(BIN)/zoo list
-	$(BIN)/zoo build mistral:mini/mlx-8bit
-	$(BIN)/zoo run mistral:mini/mlx-8bit "Once upon a time" --max-tokens 180
-	$(BIN)/zoo check mistral:mini/mlx-8bit
-	$(BIN)/zoo build mistral:mini/coreml-int4
-	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60
-	$(BIN)/zoo run mistral:mini/coreml-int4 "Once upon a time" --max-tokens 60 --adapter pirate
-	$(BIN)/zoo run whisper:mini/mlx-8bit recipes/whisper/clips/01.wav
-	$(BIN)/zoo build stable-diffusion:mini/coreml-6bit
-	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large red ring on the left" --seed 1 -o ring.png
-	$(BIN)/zoo run stable-diffusion:mini/coreml-6bit "a large red ring on the left" --seed 1 --adapter ink -o ink.png
+	$(BIN)/python scripts/demo.py
 
 test: lint types layers unit
 
@@ -43,6 +36,9 @@ layers: setup
 unit: setup
 	$(BIN)/pytest -n 2 --dist loadfile -q
 
+quick: lint types layers
+	$(BIN)/pytest -n 2 --dist loadfile -q -m "not faults and not builds" -p no:cacheprovider
+
 faults: setup
 	$(BIN)/pytest -m faults -q tests/faults
 
@@ -57,8 +53,9 @@ bench: setup
 	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/unet_conversion.py --widths 64 128 256 256
 
-schema: setup
-	$(BIN)/python -c "import json; from zoo.recipe import recipe_schema; print(json.dumps(recipe_schema(), indent=1))" > docs/recipe.schema.json
+reference: setup
+	$(BIN)/python scripts/reference.py
+	$(BIN)/python -c "import json; from zoo.catalogs.recipe import recipe_schema; print(json.dumps(recipe_schema(), indent=1))" > docs/recipe.schema.json
 
 clean:
 	rm -rf $(VENV) dist build
