@@ -83,7 +83,7 @@ def zoo_way(way: str, folder: Path, audio: np.ndarray) -> dict[str, Any]:
     with zoo.load(name, format=way, check=False) as model:
         watch = Watch()
         found = model.transcribe(
-            audio, sample_rate=RATE, language="en", temperature=0, previous=False
+            audio, sample_rate=RATE, language="en", temperature=0, condition_on_previous_text=False
         )
         return {**watch.read(), "text": found.text}
 

@@ -56,11 +56,11 @@ if TYPE_CHECKING:
     from zoo.store.store import Artifact as Artifact
     from zoo.store.store import Store as Store
     from zoo.tasks.model import Model as Model
-    from zoo.tasks.pictures.model import Drawing as Drawing
+    from zoo.tasks.pictures.model import DenoisingStep as DenoisingStep
     from zoo.tasks.pictures.model import ImageModel as ImageModel
-    from zoo.tasks.pictures.model import Step as Step
-    from zoo.tasks.speech.model import Hearing as Hearing
+    from zoo.tasks.pictures.model import ImageOptions as ImageOptions
     from zoo.tasks.speech.model import SpeechModel as SpeechModel
+    from zoo.tasks.speech.model import TranscribeOptions as TranscribeOptions
     from zoo.tasks.speech.transcript import Segment as Segment
     from zoo.tasks.speech.transcript import Transcript as Transcript
     from zoo.tasks.speech.transcript import Word as Word
@@ -77,13 +77,13 @@ _HOME = {
     "Check": "zoo.catalogs.recipe",
     "CheckFailed": "zoo.errors",
     "Cost": "zoo.costs",
+    "DenoisingStep": "zoo.tasks.pictures.model",
     "DoesNotFit": "zoo.errors",
-    "Drawing": "zoo.tasks.pictures.model",
     "Event": "zoo.progress",
     "File": "zoo.catalogs.recipe",
     "Gated": "zoo.errors",
-    "Hearing": "zoo.tasks.speech.model",
     "ImageModel": "zoo.tasks.pictures.model",
+    "ImageOptions": "zoo.tasks.pictures.model",
     "InUse": "zoo.errors",
     "InputError": "zoo.errors",
     "IntegrityError": "zoo.errors",
@@ -105,10 +105,10 @@ _HOME = {
     "Segment": "zoo.tasks.speech.transcript",
     "Source": "zoo.catalogs.recipe",
     "SpeechModel": "zoo.tasks.speech.model",
-    "Step": "zoo.tasks.pictures.model",
     "StepError": "zoo.errors",
     "Store": "zoo.store.store",
     "TextModel": "zoo.tasks.text.model",
+    "TranscribeOptions": "zoo.tasks.speech.model",
     "Transcript": "zoo.tasks.speech.transcript",
     "UsageError": "zoo.errors",
     "Verdict": "zoo.tasks.verdict",
@@ -135,13 +135,13 @@ __all__ = [
     "Check",
     "CheckFailed",
     "Cost",
+    "DenoisingStep",
     "DoesNotFit",
-    "Drawing",
     "Event",
     "File",
     "Gated",
-    "Hearing",
     "ImageModel",
+    "ImageOptions",
     "InUse",
     "InputError",
     "IntegrityError",
@@ -163,10 +163,10 @@ __all__ = [
     "Segment",
     "Source",
     "SpeechModel",
-    "Step",
     "StepError",
     "Store",
     "TextModel",
+    "TranscribeOptions",
     "Transcript",
     "UsageError",
     "Verdict",

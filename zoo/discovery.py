@@ -10,7 +10,7 @@ from zoo.errors import MissingExtra, MissingPlugin, PluginConflict
 from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
-YARDSTICKS = "zoo.yardsticks"
+SCORERS = "zoo.scorers"
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,7 @@ def provider(group: str, name: str) -> Provider:
         MissingPlugin: nobody does.
         PluginConflict: several do; the message names each.
     """
-    kind = {CATALOGS: "catalog", FAMILIES: "family", FORMATS: "format", YARDSTICKS: "yardstick"}[
-        group
-    ]
+    kind = {CATALOGS: "catalog", FAMILIES: "family", FORMATS: "format", SCORERS: "scorer"}[group]
     known = providers(group)
     claims = known.get(name, ())
     if not claims:

@@ -14,7 +14,7 @@ import pluggy
 
 from zoo import defaults, hookspecs
 from zoo.costs import Cost
-from zoo.discovery import FAMILIES, FORMATS, YARDSTICKS, Provider, family_formats, provider
+from zoo.discovery import FAMILIES, FORMATS, SCORERS, Provider, family_formats, provider
 from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, UsageError, ZooError
 from zoo.words import suggest
 
@@ -166,17 +166,17 @@ def _providers(family: str, format: str) -> list[Provider]:
         return [mine]
 
 
-def load_yardstick(name: str) -> Callable[[Any, str], bool]:
-    """The function that some plugin's entry point in `zoo.yardsticks` names.
+def load_scorer(name: str) -> Callable[[Any, str], bool]:
+    """The function that some plugin's entry point in `zoo.scorers` names.
 
     Raises:
         MissingPlugin, PluginConflict: nobody provides it, or several do.
         MissingExtra, BrokenPlugin: it cannot be loaded, and why.
     """
-    origin = provider(YARDSTICKS, name)
+    origin = provider(SCORERS, name)
     origin.require()
-    yardstick: Callable[[Any, str], bool] = _import(origin)
-    return yardstick
+    scorer: Callable[[Any, str], bool] = _import(origin)
+    return scorer
 
 
 def _load(origin: Provider) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.tasks.pictures.model import Drawing
+from zoo.tasks.pictures.model import ImageOptions
 
 
 class Canvas:
@@ -13,29 +13,29 @@ class Canvas:
     Args:
         start: scaled latents of the picture, (n, channels, height, width).
         noise: of the same shape.
-        drawing: how it is drawn on.
+        options: how it is drawn on.
         veil: (1, 1, height, width), 1 where it is drawn anew; `None` for everywhere.
         covered: scaled latents of the picture without what is drawn anew, for a U-Net that is told
             of it.
     """
 
     def __init__(
-        self, start: Any, noise: Any, drawing: Drawing, veil: Any = None, covered: Any = None
+        self, start: Any, noise: Any, options: ImageOptions, veil: Any = None, covered: Any = None
     ) -> None:
-        self.start, self.noise, self.drawing = start, noise, drawing
+        self.start, self.noise, self.options = start, noise, options
         self.veil, self.covered = veil, covered
 
     def times(self, scheduler: Any) -> Any:
         """The times that are left to a scheduler, by the strength."""
-        steps = self.drawing.steps
-        skipped = (steps - max(1, int(steps * self.drawing.strength))) * scheduler.order
+        steps = self.options.steps
+        skipped = (steps - max(1, int(steps * self.options.strength))) * scheduler.order
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(skipped)
         return scheduler.timesteps[skipped:]
 
     def begin(self, scheduler: Any, time: Any) -> Any:
         """The latents of the first step."""
-        if self.drawing.strength < 1:
+        if self.options.strength < 1:
             return self._at(scheduler, time)
         return self.noise * scheduler.init_noise_sigma
 

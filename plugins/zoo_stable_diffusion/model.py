@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.tasks.pictures.model import Drawing, Step
+from zoo.tasks.pictures.model import DenoisingStep, ImageOptions
 from zoo_stable_diffusion.canvas import Canvas, pixels_of, veil_of
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.loading import load_tokenizer
@@ -27,7 +27,7 @@ BESIDE = ("scheduler", "tokenizer", "tokenizer_2")
 """Folders of a pipeline that every build keeps as they are."""
 
 PROBE_SEED, PROBE_TIMES = 7, (981.0, 501.0, 21.0)
-"""The noise and the times at which `parts` asks the U-Net."""
+"""The noise and the times at which `component_outputs` asks the U-Net."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ class StableDiffusionModel(zoo.ImageModel):
         raise NotImplementedError(f"{type(self).__name__} has no safety checker")
 
     def denoise(
-        self, prompts: Sequence[str], drawing: Drawing, image: Any, mask: Any
-    ) -> Iterator[Step]:
+        self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
+    ) -> Iterator[DenoisingStep]:
         config = self.config
-        width = drawing.width or (image.width if image else config.side)
-        height = drawing.height or (image.height if image else config.side)
+        width = options.width or (image.width if image else config.side)
+        height = options.height or (image.height if image else config.side)
         for name, size in (("width", width), ("height", height)):
             if size < config.factor or size % config.factor:
                 near = max(config.factor, round(size / config.factor) * config.factor)
@@ -119,28 +119,28 @@ class StableDiffusionModel(zoo.ImageModel):
             raise zoo.InputError(
                 f"'{self.ref}' is made for inpainting", "give an image and a mask to draw in"
             )
-        scheduler = make_scheduler(drawing.scheduler, config.scheduler, config.schedule)
-        return self._steps(prompts, drawing, scheduler, (height, width), image, mask)
+        scheduler = make_scheduler(options.scheduler, config.scheduler, config.schedule)
+        return self._steps(prompts, options, scheduler, (height, width), image, mask)
 
     def _steps(
         self,
         prompts: Sequence[str],
-        drawing: Drawing,
+        options: ImageOptions,
         scheduler: Any,
         size: tuple[int, int],
         image: Any,
         mask: Any,
-    ) -> Iterator[Step]:
+    ) -> Iterator[DenoisingStep]:
         import torch
 
         count = len(prompts)
-        guided = drawing.guidance > 1
-        told, sizes = self.told(prompts, drawing.negative, guided, size)
-        seeds = [torch.Generator().manual_seed(drawing.seed + n) for n in range(count)]
+        guided = options.guidance > 1
+        told, sizes = self.told(prompts, options.negative, guided, size)
+        seeds = [torch.Generator().manual_seed(options.seed + n) for n in range(count)]
         shape = 1, self.config.channels, *(side // self.config.factor for side in size)
         noise = torch.cat([torch.randn(shape, generator=seed) for seed in seeds])
-        scheduler.set_timesteps(drawing.steps)
-        canvas = self._canvas(image, mask, noise, drawing)
+        scheduler.set_timesteps(options.steps)
+        canvas = self._canvas(image, mask, noise, options)
         times = canvas.times(scheduler) if canvas else scheduler.timesteps
         latents = noise * scheduler.init_noise_sigma
         if canvas:
@@ -153,29 +153,29 @@ class StableDiffusionModel(zoo.ImageModel):
             found = torch.from_numpy(self.noise(given.numpy(), float(time), told, sizes))
             if guided:
                 away, toward = found.chunk(2)
-                found = away + drawing.guidance * (toward - away)
+                found = away + options.guidance * (toward - away)
             latents = _next(scheduler, found, time, latents, seeds)
             if canvas:
                 following = times[number] if number < len(times) else None
                 latents = canvas.kept(scheduler, latents, following)
-            yield Step(
+            yield DenoisingStep(
                 number,
                 len(times),
-                partial(self._drawn, latents.clone(), drawing.safety),
-                drawing.seed,
+                partial(self._drawn, latents.clone(), options.safety),
+                options.seed,
             )
 
-    def _canvas(self, image: Any, mask: Any, noise: Any, drawing: Drawing) -> Canvas | None:
+    def _canvas(self, image: Any, mask: Any, noise: Any, options: ImageOptions) -> Canvas | None:
         if image is None:
             return None
         pixels, count = pixels_of(image), len(noise)
         start = self._scaled_latents(pixels, count)
         if mask is None:
-            return Canvas(start, noise, drawing)
+            return Canvas(start, noise, options)
         covered = None
         if self.config.given > self.config.channels:
             covered = self._scaled_latents(pixels * (pixels_of(mask) < 0), count)
-        return Canvas(start, noise, drawing, veil_of(mask, noise.shape[-2:]), covered)
+        return Canvas(start, noise, options, veil_of(mask, noise.shape[-2:]), covered)
 
     def told(
         self, prompts: Sequence[str], negative: str, guided: bool, size: tuple[int, int]
@@ -223,7 +223,7 @@ class StableDiffusionModel(zoo.ImageModel):
                 stacklevel=2,
             )
 
-    def parts(self, prompt: str) -> Mapping[str, Any]:
+    def component_outputs(self, prompt: str) -> Mapping[str, Any]:
         import numpy as np
         import torch
 

@@ -1,4 +1,4 @@
-"""The yardstick of the miniature: what a drawn picture shows, told by rules, not by a model.
+"""The scorer of the miniature: what a drawn picture shows, told by rules, not by a model.
 
 The miniature draws one shape on a plain ground: "a small red circle on the left". The reader looks
 at the pixels alone, so it can say how many prompts a build draws right.

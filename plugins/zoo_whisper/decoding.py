@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from zoo.tasks.speech.model import Hearing
+from zoo.tasks.speech.model import TranscribeOptions
 from zoo_whisper.config import WhisperConfig
 from zoo_whisper.vocabulary import Vocabulary
 
@@ -71,45 +71,48 @@ class Decoder:
 
     Args:
         config, vocabulary: the model's.
-        hearing: what is asked for.
+        options: what is asked for.
     """
 
-    def __init__(self, config: WhisperConfig, vocabulary: Vocabulary, hearing: Hearing) -> None:
+    def __init__(
+        self, config: WhisperConfig, vocabulary: Vocabulary, options: TranscribeOptions
+    ) -> None:
         import numpy as np
 
-        self.config, self.vocabulary, self.hearing = config, vocabulary, hearing
+        self.config, self.vocabulary, self.options = config, vocabulary, options
         special = {vocabulary.start, vocabulary.previous, vocabulary.silent, vocabulary.plain}
         never = {*config.suppress, *special, *vocabulary.languages.values()} - {vocabulary.end}
         self._never = np.array(sorted(never))
-        self._random = np.random.default_rng(hearing.seed)
+        self._random = np.random.default_rng(options.seed)
 
     def text(self, heard: Listening, prompt: Sequence[int]) -> Text:
         """The first text over the temperatures that is neither repetitive nor unlikely."""
-        hearing = self.hearing
+        options = self.options
         writing = heard.begin()
         first = writing.go_on(prompt)
         start = len(prompt) - 1 - list(reversed(prompt)).index(self.vocabulary.start)
         no_speech = float(_probabilities(first[start])[self.vocabulary.silent])
         best = None
-        for temperature in hearing.temperature:  # type: ignore[union-attr]
+        for temperature in options.temperature:  # type: ignore[union-attr]
             tokens, mean = self._search(_Beam(writing.fork(), first[-1]), len(prompt), temperature)
             found = Text(tokens, mean, no_speech, temperature)
             if best is None or mean > best.log_probability:
                 best = found
-            silent = no_speech > hearing.no_speech and mean < hearing.log_probability
-            if silent or (mean >= hearing.log_probability and not self._repetitive(tokens)):
+            silent = no_speech > options.no_speech_threshold and mean < options.logprob_threshold
+            if silent or (mean >= options.logprob_threshold and not self._repetitive(tokens)):
                 return found
         assert best is not None
         return best
 
     def _repetitive(self, tokens: Sequence[int]) -> bool:
         raw = self.vocabulary.decode(tokens).encode()
-        return bool(raw) and len(raw) / len(zlib.compress(raw)) > self.hearing.compression_ratio
+        limit = self.options.compression_ratio_threshold
+        return bool(raw) and len(raw) / len(zlib.compress(raw)) > limit
 
     def _search(self, root: _Beam, given: int, temperature: float) -> tuple[tuple[int, ...], float]:
         import numpy as np
 
-        width = 1 if temperature > 0 else self.hearing.beams
+        width = 1 if temperature > 0 else self.options.beams
         beams, done = [root], []
         room = min(self.config.context // 2, self.config.context - given)
         for step in range(room):

@@ -13,7 +13,7 @@ from typing import Any
 
 import zoo
 from zoo.tasks.speech.audio import Audio
-from zoo.tasks.speech.model import Hearing
+from zoo.tasks.speech.model import Segments, TranscribeOptions
 from zoo.tasks.speech.transcript import Segment, Word
 from zoo_whisper.alignment import Alignment
 from zoo_whisper.config import FRAMES_PER_SECOND, read_whisper_config
@@ -60,23 +60,25 @@ class WhisperModel(zoo.SpeechModel):
         self.require_open()
         return self.listen(samples).begin().go_on(tokens)
 
-    def hear(self, audio: Audio, hearing: Hearing, progress: zoo.Progress) -> Iterator[Segment]:
-        self.vocabulary.require_language(hearing.language, hearing.task)
-        if hearing.words and not self.config.heads:
+    def transcribe_segments(
+        self, audio: Audio, options: TranscribeOptions, progress: zoo.Progress
+    ) -> Segments:
+        self.vocabulary.require_language(options.language, options.task)
+        if options.words and not self.config.heads:
             raise zoo.InputError(
                 f"'{self.ref}' has no alignment heads, by which words are placed in time",
                 "ask without words, or take a source whose generation_config.json lists them",
             )
-        return self._segments(audio, hearing, progress)
+        return self._segments(audio, options, progress)
 
     def _segments(
-        self, audio: Audio, hearing: Hearing, progress: zoo.Progress
-    ) -> Iterator[Segment]:
+        self, audio: Audio, options: TranscribeOptions, progress: zoo.Progress
+    ) -> Segments:
         import numpy as np
 
-        decoder = Decoder(self.config, self.vocabulary, hearing)
-        before = self.vocabulary.encode(f" {hearing.prompt.strip()}") if hearing.prompt else []
-        first, language = list(before), hearing.language
+        decoder = Decoder(self.config, self.vocabulary, options)
+        before = self.vocabulary.encode(f" {options.prompt.strip()}") if options.prompt else []
+        first, language = list(before), options.language
         sound = _Windows(audio, self.window, progress)
         while (samples := sound.here()) is not None:
             padded = np.zeros(self.window, np.float32)
@@ -84,30 +86,30 @@ class WhisperModel(zoo.SpeechModel):
             heard = self.listen(padded)
             if language is None:
                 language = decoder.language(heard)
-            self.language = language
-            prompt = self.vocabulary.prompt(language, hearing.task)
+            prompt = self.vocabulary.prompt(language, options.task)
             room = self.config.context // 2 - 1
             if before:
                 prompt = [self.vocabulary.previous, *before[-room:], *prompt]
             text = decoder.text(heard, prompt)
             begin, length = sound.place / self.rate, len(samples) / self.rate
-            silent = text.no_speech > hearing.no_speech
-            if silent and text.log_probability < hearing.log_probability:
+            silent = text.no_speech > options.no_speech_threshold
+            if silent and text.log_probability < options.logprob_threshold:
                 sound.skip(len(samples))
                 continue
             parts, used = _cut(text.tokens, self.vocabulary.zero, length)
-            yield from self._said(heard, prompt, hearing, text, parts, begin, length)
+            yield from self._said(heard, prompt, options, text, parts, begin, length)
             heard_now = [t for _, _, tokens in parts for t in tokens]
-            before = [*before, *heard_now][-room:] if hearing.previous else first
+            before = [*before, *heard_now][-room:] if options.condition_on_previous_text else first
             if text.temperature > WARM:
                 before = first
             sound.skip(round(used * self.rate))
+        return language or ""
 
     def _said(
         self,
         heard: Listening,
         prompt: Sequence[int],
-        hearing: Hearing,
+        options: TranscribeOptions,
         text: Text,
         parts: list[Part],
         begin: float,
@@ -115,7 +117,7 @@ class WhisperModel(zoo.SpeechModel):
     ) -> Iterator[Segment]:
         """The segments of one window that say something."""
         alignment, place = None, 0
-        if hearing.words and parts:
+        if options.words and parts:
             tokens = [token for _, _, tokens in parts for token in tokens]
             frames = round(length * FRAMES_PER_SECOND)
             alignment = Alignment(heard, self.vocabulary, prompt, tokens, frames)

@@ -19,7 +19,7 @@ from cli.world import RECIPE, Said
 from zoo import api
 from zoo.cli import drawing
 from zoo.progress import Event
-from zoo.tasks.pictures.model import Drawing, ImageModel, Step
+from zoo.tasks.pictures.model import DenoisingStep, ImageModel, ImageOptions
 
 
 class Painter(ImageModel):
@@ -28,27 +28,27 @@ class Painter(ImageModel):
     ref, build, format = "user/tiny:one", "torch", "torch"
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Sequence[str], Drawing, Any]] = []
+        self.asked: list[tuple[Sequence[str], ImageOptions, Any]] = []
 
     def denoise(
-        self, prompts: Sequence[str], drawing: Drawing, image: Any, mask: Any
-    ) -> Iterator[Step]:
-        self.asked.append((list(prompts), drawing, mask))
+        self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
+    ) -> Iterator[DenoisingStep]:
+        self.asked.append((list(prompts), options, mask))
         blue = 0 if image is None else image.getpixel((0, 0))[2]
 
         def pictures(number: int) -> list[Image.Image]:
-            seeds = [drawing.seed + n for n in range(len(prompts))]
+            seeds = [options.seed + n for n in range(len(prompts))]
             return [Image.new("RGB", (8, 8), (number, seed % 256, blue)) for seed in seeds]
 
         if "long" in prompts[0]:
             warnings.warn("left out is 'long'", stacklevel=2)
-        for number in range(1, drawing.steps + 1):
-            yield Step(number, drawing.steps, partial(pictures, number), drawing.seed)
+        for number in range(1, options.steps + 1):
+            yield DenoisingStep(number, options.steps, partial(pictures, number), options.seed)
 
     def close(self) -> None:
         """It is used again in the same test."""
 
-    def parts(self, prompt: str) -> Mapping[str, Any]:
+    def component_outputs(self, prompt: str) -> Mapping[str, Any]:
         return {}
 
 
@@ -73,7 +73,11 @@ def test_a_picture_is_written_and_told(
     said = zoo("run", "tiny", "a fox", "-o", str(path), "--seed", "5", "--steps", "3")
     assert (said.code, said.out) == (0, f"{path}\n"), said.err
     assert colour(path) == (3, 5, 0)
-    assert said.err.splitlines() == ["zoo: draw", "zoo: draw 1 of 3 steps", "zoo: draw done"]
+    assert said.err.splitlines() == [
+        "zoo: generate",
+        "zoo: generate 1 of 3 steps",
+        "zoo: generate done",
+    ]
     assert zoo("run", "tiny", "a fox", "-o", str(path), "-q").err == ""
     told = zoo("run", "tiny", "a long fox", "-o", str(path), "-q").err
     assert told == "zoo: left out is 'long'\n"
@@ -215,7 +219,7 @@ def test_a_bar_leaves_what_goes_to_a_pipe_alone(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     with drawing.drawing() as listener:
-        listener(Event("draw", "update", 1, 3, "steps"))
+        listener(Event("generate", "update", 1, 3, "steps"))
         print(json.dumps({"seed": 1}))
     shown = capsys.readouterr()
     assert shown.out == '{"seed": 1}\n'

@@ -139,9 +139,9 @@ class Check:
     recorded: dict[str, float] = field(
         default_factory=dict, metadata={"doc": "figures of the source itself, as measured"}
     )
-    yardstick: str | None = field(
+    scorer: str | None = field(
         default=None,
-        metadata={"doc": "judge of pictures by their prompts, of the entry point zoo.yardsticks"},
+        metadata={"doc": "judge of pictures by their prompts, of the entry point zoo.scorers"},
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
@@ -193,8 +193,8 @@ class Recipe:
             own = {file.path for file in self.source.files}
             for path in sorted(own & {file.path for file in self.tokenizer.files}):
                 yield "tokenizer.files", f"lists '{path}', which the source has too"
-        if self.check and self.check.yardstick and self.task != "text-to-image":
-            yield "check.yardstick", f"judges pictures, and the task is {self.task}"
+        if self.check and self.check.scorer and self.task != "text-to-image":
+            yield "check.scorer", f"judges pictures, and the task is {self.task}"
         if not self.build:
             yield "build", "at least one build is needed"
         for kind, names in (("build", self.build), ("adapter", self.adapter)):

@@ -20,7 +20,7 @@ from zoo.pipeline.plan import Plan, PlannedStep
 from zoo.progress import Event, Listener, Progress
 from zoo.store import origin
 from zoo.store.store import Artifact, Manifest, Store, Stored, describe_files, now
-from zoo.tasks.pictures.check import Yardstick
+from zoo.tasks.pictures.check import Scorer
 from zoo.tasks.verdict import MEASURES, Verdict, judge, limits_of, measure
 from zoo.words import human
 
@@ -306,18 +306,18 @@ class Pipeline:
             self.recipe,
             lambda: reference.run(self.pinned, Build(format=REFERENCE), source.path, adapters),
             lambda: family.run(self.pinned, self.build, path, adapters),
-            self._yardstick(),
+            self._scorer(),
         )
         verdict = judge(metrics, limits, {**self._tools(REFERENCE), **self._tools()})
         self.listener(Event("check", "done", message=str(verdict)))
         return verdict
 
-    def _yardstick(self) -> Yardstick | None:
+    def _scorer(self) -> Scorer | None:
         """The judge that the recipe's check names."""
-        from zoo.family import load_yardstick
+        from zoo.family import load_scorer
 
-        named = self.recipe.check.yardstick if self.recipe.check else None
-        return load_yardstick(named) if named else None
+        named = self.recipe.check.scorer if self.recipe.check else None
+        return load_scorer(named) if named else None
 
     def _cannot_check(self, forced: bool) -> str:
         """Why no check can be made, or the empty string."""

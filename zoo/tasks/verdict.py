@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
-from zoo.tasks.pictures.check import Yardstick, measure_pictures
+from zoo.tasks.pictures.check import Scorer, measure_pictures
 from zoo.tasks.speech.check import measure_speech
 from zoo.tasks.task import Measure
 from zoo.tasks.text.check import measure_text
@@ -29,8 +29,8 @@ BETTER = {
     "perplexity_ratio": LOWER,
     "token_agreement": HIGHER,
     "wer": LOWER,
-    "yardstick": HIGHER,
-    "yardstick_loss": LOWER,
+    "scorer": HIGHER,
+    "scorer_loss": LOWER,
 }
 """Figures that a recipe can limit, beside those that end with `_psnr`: of these more is better."""
 
@@ -103,17 +103,17 @@ def measure(
     recipe: Recipe,
     source: Callable[[], Model],
     build: Callable[[], Model],
-    yardstick: Yardstick | None = None,
+    scorer: Scorer | None = None,
 ) -> dict[str, float]:
     """The figures of a build, by the measure of the recipe's task.
 
     Those of the build with an adapter begin with its name: `pirate:top1`. An adapter draws other
-    pictures than the yardstick expects, and is not held to it.
+    pictures than the scorer expects, and is not held to it.
     """
     assert recipe.check is not None
     inputs = [recipe.home / path for path in recipe.check.inputs]
     take = MEASURES[recipe.task]
-    whole = partial(measure_pictures, yardstick=yardstick) if yardstick else take
+    whole = partial(measure_pictures, scorer=scorer) if scorer else take
     figures = whole(inputs, source, build)
     for name in recipe.adapter:
         with_adapter = take(inputs, _using(name, source), _using(name, build))

@@ -17,7 +17,7 @@ from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.execute.program import Program, ReferenceProgram
 from zoo.formats.coreml.package.reader import Package
 from zoo.formats.coreml.package.weights import weights_of
-from zoo.tasks.pictures.model import Drawing
+from zoo.tasks.pictures.model import ImageOptions
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml.components import SUFFIX, UNET
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
@@ -63,14 +63,14 @@ def choose_bits(
     prompts = read_prompts(recipe, options)
     package = converted / f"{UNET}{SUFFIX}"
     require_measurable(recipe, read_diffusion_config(converted), whole=package.is_dir())
-    drawing = Drawing.of(recipe.defaults)
-    drawing = replace(drawing, steps=min(drawing.steps, STEPS), seed=SEED)
-    points = points_of(converted, prompts, drawing, progress)
+    options = ImageOptions.of(recipe.defaults)
+    options = replace(options, steps=min(options.steps, STEPS), seed=SEED)
+    points = points_of(converted, prompts, options, progress)
     constants = Constants(Package(package))
     program = ReferenceProgram(package, constants=constants, mode="fp32", bounded=False)
     store, choice = choose_for_package(
         constants,
-        harm_of(program, points, drawing.guidance),
+        harm_of(program, points, options.guidance),
         progress,
         bits_per_weight=options.bits_per_weight,
         choices=options.choices,
@@ -137,7 +137,7 @@ class Asked:
 
 
 def points_of(
-    converted: Path, prompts: Sequence[str], drawing: Drawing, progress: zoo.Progress
+    converted: Path, prompts: Sequence[str], options: ImageOptions, progress: zoo.Progress
 ) -> list[Inputs]:
     """What the U-Net is asked now and then while the prompts are drawn.
 
@@ -149,7 +149,7 @@ def points_of(
     ways = []
     for number, prompt in enumerate(prompts):
         asked.inputs = []
-        for _ in model.denoise([prompt], drawing, None, None):
+        for _ in model.denoise([prompt], options, None, None):
             pass
         ways.append(asked.inputs)
         progress.update(number + 1, len(prompts), "prompts")

@@ -9,7 +9,7 @@ from typing import Any
 import zoo
 from zoo.formats.coreml.execute.chain import open_functions
 from zoo.formats.coreml.execute.program import Mode, Program, open_program
-from zoo.tasks.pictures.model import Drawing, Step
+from zoo.tasks.pictures.model import DenoisingStep, ImageOptions
 from zoo_stable_diffusion.config import read_json
 from zoo_stable_diffusion.coreml.components import DECODER, ENCODER, MOST_AT_ONCE, SUFFIX, UNET
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
@@ -40,9 +40,9 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         self.multiple = self.config.factor * 2 ** (levels - 1)
 
     def denoise(
-        self, prompts: Sequence[str], drawing: Drawing, image: Any, mask: Any
-    ) -> Iterator[Step]:
-        sizes = {"width": drawing.width, "height": drawing.height}
+        self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
+    ) -> Iterator[DenoisingStep]:
+        sizes = {"width": options.width, "height": options.height}
         if image is not None:
             sizes = {side: sizes[side] or getattr(image, side) for side in sizes}
         for side, pixels in sizes.items():
@@ -52,7 +52,7 @@ class CoreMLStableDiffusion(StableDiffusionModel):
                     f"and the {side} is {pixels}",
                     f"the nearest is {max(1, round(pixels / self.multiple)) * self.multiple}",
                 )
-        return super().denoise(prompts, drawing, image, mask)
+        return super().denoise(prompts, options, image, mask)
 
     def text(self, ids: Sequence[Any]) -> Conditioning:
         import numpy as np

@@ -39,8 +39,8 @@ def ours(built) -> CoreMLStableDiffusion:
 
 
 def test_each_component_is_that_of_diffusers_in_float16(ours, theirs):
-    wanted = theirs.parts(PROMPT)
-    for name, found in ours.parts(PROMPT).items():
+    wanted = theirs.component_outputs(PROMPT)
+    for name, found in ours.component_outputs(PROMPT).items():
         assert found.shape == wanted[name].shape
         assert psnr(found, wanted[name]) > 35, name
 
@@ -66,8 +66,8 @@ def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
         zoo_stable_diffusion.coreml.plugin, folder, tmp_path, attention="split-einsum"
     )
     assert operations(build / "unet.mlpackage")["scaled_dot_product_attention"] == 0
-    found = CoreMLStableDiffusion(build).parts(PROMPT)["unet"]
-    assert psnr(found, theirs.parts(PROMPT)["unet"]) > 35
+    found = CoreMLStableDiffusion(build).component_outputs(PROMPT)["unet"]
+    assert psnr(found, theirs.component_outputs(PROMPT)["unet"]) > 35
 
 
 def test_passes_leave_the_autoencoder_alone(folder, theirs, tmp_path):
@@ -80,6 +80,9 @@ def test_passes_leave_the_autoencoder_alone(folder, theirs, tmp_path):
 
     assert size(build, "unet") < 0.5 * size(whole, "unet")
     assert size(build, "vae_decoder") == size(whole, "vae_decoder")
-    wanted, found = theirs.parts(PROMPT), CoreMLStableDiffusion(build).parts(PROMPT)
+    wanted, found = (
+        theirs.component_outputs(PROMPT),
+        CoreMLStableDiffusion(build).component_outputs(PROMPT),
+    )
     assert 20 < psnr(found["unet"], wanted["unet"]) < 60
     assert psnr(found["vae_decoder"], wanted["vae_decoder"]) > 35

@@ -73,8 +73,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 @pytest.mark.parametrize("layout", ["xl", "two"])
 def test_each_component_is_that_of_diffusers(layout, format, request):
     made: Layout = request.getfixturevalue(layout)
-    wanted = made.model("torch").parts(PROMPT)
-    for name, found in made.model(format).parts(PROMPT).items():
+    wanted = made.model("torch").component_outputs(PROMPT)
+    for name, found in made.model(format).component_outputs(PROMPT).items():
         assert found.shape == wanted[name].shape
         assert psnr(found, wanted[name]) > (90 if format == "mlx" else 45), name
 

@@ -29,7 +29,10 @@ def theirs(folder) -> TorchStableDiffusion:
 
 
 def test_each_component_is_that_of_diffusers(folder, theirs):
-    ours, wanted = MLXStableDiffusion(folder).parts(PROMPT), theirs.parts(PROMPT)
+    ours, wanted = (
+        MLXStableDiffusion(folder).component_outputs(PROMPT),
+        theirs.component_outputs(PROMPT),
+    )
     for name, found in ours.items():
         assert found.shape == wanted[name].shape
         assert np.abs(found - wanted[name]).max() < 1e-3, name
@@ -49,7 +52,10 @@ def test_a_seed_draws_the_same_picture(folder, theirs):
 def test_a_quantized_build_is_near(folder, theirs, tmp_path, bits, least):
     step = {"kind": "quantize", "bits": bits, "group_size": 32}
     build = make_build(zoo_stable_diffusion.mlx.plugin, folder, tmp_path, step)
-    found, wanted = MLXStableDiffusion(build).parts(PROMPT), theirs.parts(PROMPT)
+    found, wanted = (
+        MLXStableDiffusion(build).component_outputs(PROMPT),
+        theirs.component_outputs(PROMPT),
+    )
     assert least < psnr(found["unet"], wanted["unet"]) < least + 40
     assert np.abs(found["vae_decoder"] - wanted["vae_decoder"]).max() < 1e-3
 

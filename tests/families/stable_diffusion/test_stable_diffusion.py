@@ -117,13 +117,13 @@ def test_a_style_of_diffusers_is_used_and_left(folder, theirs, tmp_path):
         tmp_path, unet_lora_layers=layers, unet_lora_adapter_metadata=described
     )
     model = TorchStableDiffusion(folder).add_adapters({"thick": tmp_path})
-    plain = model.parts(PROMPT)["unet"]
+    plain = model.component_outputs(PROMPT)["unet"]
     model.use("thick")
-    styled = model.parts(PROMPT)["unet"]
+    styled = model.component_outputs(PROMPT)["unet"]
     model.use(None)
-    assert np.array_equal(model.parts(PROMPT)["unet"], plain)
+    assert np.array_equal(model.component_outputs(PROMPT)["unet"], plain)
     model.unet = unet.eval()
-    wanted = model.parts(PROMPT)["unet"]
+    wanted = model.component_outputs(PROMPT)["unet"]
     assert np.abs(wanted - plain).max() > 0.01
     assert np.abs(styled - wanted).max() < 1e-4
     other = tmp_path / "other"

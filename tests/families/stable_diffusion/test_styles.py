@@ -128,7 +128,7 @@ def drawn(model: zoo.ImageModel, style: str | None) -> np.ndarray:
 
 def noise(model: zoo.ImageModel, style: str | None) -> np.ndarray:
     model.use(style)
-    return model.parts(PROMPT)["unet"]
+    return model.component_outputs(PROMPT)["unet"]
 
 
 def unet_of(build: Path) -> Path:

@@ -18,7 +18,7 @@ import zoo
 import zoo_whisper.coreml
 from zoo.tasks.speech.audio import Audio
 from zoo.tasks.speech.check import psnr, word_errors
-from zoo.tasks.speech.model import Hearing
+from zoo.tasks.speech.model import TranscribeOptions
 from zoo_whisper.coreml import CoreMLWhisper
 from zoo_whisper.decoding import Decoder
 from zoo_whisper.mlx import MLXWhisper
@@ -69,7 +69,7 @@ def test_a_held_out_voice_is_understood(mini, clip):
 def test_three_minutes_have_every_word_once_and_in_time(mini):
     audio, said = sound(*(list(SAID) * 18)[:64])
     assert len(audio) / RATE > 180
-    found = mini.transcribe(audio, sample_rate=RATE, previous=False)
+    found = mini.transcribe(audio, sample_rate=RATE, condition_on_previous_text=False)
     wanted = " ".join(text for _, text in said).split()
     assert word_errors(found.text.split(), wanted) == 0
     starts = [segment.start for segment in found.segments]
@@ -82,7 +82,9 @@ def test_progress_of_a_long_sound_is_told(torch_mini):
     told, seconds = [], round(len(audio) / RATE)
     torch_mini.transcribe(audio, sample_rate=RATE, listener=told.append)
     assert [event.done for event in told] == sorted({event.done for event in told})
-    assert {(event.step, event.total, event.unit) for event in told} == {("hear", seconds, "s")}
+    assert {(event.step, event.total, event.unit) for event in told} == {
+        ("transcribe", seconds, "s")
+    }
     assert (len(told) >= 3, told[-1].done) == (True, seconds)
     told.clear()
     torch_mini.transcribe(CLIPS[0], listener=told.append)
@@ -152,7 +154,7 @@ def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, 
     assert psnr(model.encoded(audio), hidden) > (45 if format == "coreml" else 90)
     found = model.logits(audio, given[0].tolist())
     np.testing.assert_allclose(found, logits, atol=tolerance * float(logits.abs().max()))
-    decoder = Decoder(model.config, model.vocabulary, Hearing(temperature=0))
+    decoder = Decoder(model.config, model.vocabulary, TranscribeOptions(temperature=0))
     for language, task in (
         [("en", "transcribe")] if english else [("de", "transcribe"), ("fr", "translate")]
     ):
@@ -236,7 +238,7 @@ def test_ten_hours_take_the_memory_of_a_window():
 
     told = []
     audio = Audio(RATE, 36_000.0, "long", blocks)
-    windows = _Windows(audio, 30 * RATE, zoo.Progress("hear", told.append))
+    windows = _Windows(audio, 30 * RATE, zoo.Progress("transcribe", told.append))
     most, count = 0, 0
     while (here := windows.here()) is not None:
         most, count = max(most, len(windows._held)), count + len(here[: 29 * RATE])

@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 WHITE = 255
 FEW = 2
-"""Prompts that are drawn when no yardstick asks for all of them."""
+"""Prompts that are drawn when no scorer asks for all of them."""
 
-Yardstick = Callable[[Any, str], bool]
-"""Whether a picture shows its prompt. Plugins bring them by the entry point `zoo.yardsticks`."""
+Scorer = Callable[[Any, str], bool]
+"""Whether a picture shows its prompt. Plugins bring them by the entry point `zoo.scorers`."""
 
 
 def measure_pictures(
     inputs: list[Path],
     source: Callable[[], Model],
     build: Callable[[], Model],
-    yardstick: Yardstick | None = None,
+    scorer: Scorer | None = None,
 ) -> dict[str, float]:
     """Agreement of two models that draw the same prompts from the same seeds.
 
     Args:
-        inputs: files with a prompt on each line. Without a yardstick, a few are enough.
+        inputs: files with a prompt on each line. Without a scorer, a few are enough.
         source, build: load the models.
-        yardstick: judges a picture by its prompt.
+        scorer: judges a picture by its prompt.
 
     Returns:
         NAME_psnr: of what each component makes of the same inputs, in decibels; the peak is the
             largest value of the source's.
         picture_psnr: of all pictures together.
         worst_picture_psnr: of the one that differs most.
-        yardstick, source_yardstick: the share of prompts that are drawn right.
-        yardstick_loss: by how much the build's share is less.
+        scorer, source_scorer: the share of prompts that are drawn right.
+        scorer_loss: by how much the build's share is less.
         pictures: how many were drawn.
 
     Raises:
@@ -52,7 +52,7 @@ def measure_pictures(
     prompts = [line.strip() for line in lines if line.strip()]
     if not prompts:
         raise RecipeError(f"the check's inputs have no prompt: {', '.join(map(str, inputs))}")
-    if yardstick is None:
+    if scorer is None:
         prompts = prompts[:FEW]
     wanted, right = _drawn(source, prompts)
     found, drawn = _drawn(build, prompts)
@@ -61,12 +61,12 @@ def measure_pictures(
     figures["worst_picture_psnr"] = min(
         psnr(one, other, WHITE) for one, other in zip(drawn, right, strict=True)
     )
-    if yardstick is not None:
+    if scorer is not None:
         share, source_share = (
-            float(np.mean(list(map(yardstick, pictures, prompts)))) for pictures in (drawn, right)
+            float(np.mean(list(map(scorer, pictures, prompts)))) for pictures in (drawn, right)
         )
-        figures |= {"yardstick": share, "source_yardstick": source_share}
-        figures["yardstick_loss"] = source_share - share
+        figures |= {"scorer": share, "source_scorer": source_share}
+        figures["scorer_loss"] = source_share - share
     return {**figures, "pictures": float(len(prompts))}
 
 
@@ -75,7 +75,7 @@ def _drawn(load: Callable[[], Model], prompts: list[str]) -> tuple[dict[str, Any
     import numpy as np
 
     with cast("ImageModel", load()) as model:
-        parts = dict(model.parts(prompts[0]))
+        parts = dict(model.component_outputs(prompts[0]))
         return parts, [
             np.asarray(model.generate(prompt, seed=seed, safety=False))
             for seed, prompt in enumerate(prompts)

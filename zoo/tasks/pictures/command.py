@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zoo.tasks.pictures.model import ImageModel
 
 STDOUT = "-"
-STEP = "draw"
+STEP = "generate"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ MODES = ("RGB", "L", "1")
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ImageOptions:
     """How a picture is drawn.
 
     Attributes:
@@ -58,7 +58,7 @@ class Drawing:
                 raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Drawing:
+    def of(cls, options: Mapping[str, Any]) -> ImageOptions:
         """What keyword options ask for.
 
         Raises:
@@ -72,7 +72,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Step:
+class DenoisingStep:
     """A step of denoising that was taken.
 
     Attributes:
@@ -89,23 +89,23 @@ class Step:
 
 
 class ImageModel(Model):
-    """Text to image. Implementers write `denoise` and `parts`."""
+    """Text to image. Implementers write `denoise` and `component_outputs`."""
 
     @abstractmethod
     def denoise(
-        self, prompts: Sequence[str], drawing: Drawing, image: Any, mask: Any
-    ) -> Iterator[Step]:
+        self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
+    ) -> Iterator[DenoisingStep]:
         """Draw a picture for each prompt, step by step.
 
         Args:
             prompts: at least one.
-            drawing: how. It has a seed.
+            options: how. It has a seed.
             image: a `PIL.Image` to go on from, or `None`.
             mask: a `PIL.Image`, white where `image` is drawn anew, or `None`.
         """
 
     @abstractmethod
-    def parts(self, prompt: str) -> Mapping[str, Any]:
+    def component_outputs(self, prompt: str) -> Mapping[str, Any]:
         """What each component makes of inputs that are the same for every build.
 
         Returns: float32 arrays by name of the component, for checks.
@@ -121,9 +121,9 @@ class ImageModel(Model):
 
         Args:
             prompt: what it shows.
-            image: a `PIL.Image` or path to go on from (image to image); see `Drawing.strength`.
+            image: a `PIL.Image` or path to go on from (image to image); see `strength`.
             mask: a `PIL.Image` or path of the same size, white where `image` is drawn anew.
-            options: those of `Drawing`.
+            options: those of `ImageOptions`.
 
         Raises:
             InputError: an empty prompt, a bad option, a picture that cannot be read or drawn on.
@@ -145,7 +145,7 @@ class ImageModel(Model):
         image: Any = None,
         mask: Any = None,
         **options: Any,
-    ) -> Iterator[Step]:
+    ) -> Iterator[DenoisingStep]:
         """As `generate_many`, step by step. A fault of the input is raised at once."""
         self.require_open()
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
@@ -158,14 +158,14 @@ class ImageModel(Model):
                 raise InputError("the prompt is empty", "say what the picture shows")
         if mask is not None and image is None:
             raise InputError("a mask needs the image that it belongs to", "give image too")
-        drawing = Drawing.of({**self.defaults, **options})
-        if drawing.seed is None:
-            drawing = replace(drawing, seed=secrets.randbits(32))
+        asked = ImageOptions.of({**self.defaults, **options})
+        if asked.seed is None:
+            asked = replace(asked, seed=secrets.randbits(32))
         shown = None if image is None else open_image(image, "image").convert("RGB")
         veil = None if mask is None else open_image(mask, "mask").convert("L")
         if shown is not None and veil is not None and shown.size != veil.size:
             raise InputError(f"the mask is {_size(veil)}, and the image {_size(shown)}")
-        return self.denoise(texts, drawing, shown, veil)
+        return self.denoise(texts, asked, shown, veil)
 
 
 def open_image(given: Any, what: str) -> Image:

@@ -19,18 +19,14 @@ def speech(
     """Speech to text: a line for each segment, or a document of them all."""
     from io import BytesIO
 
-    from zoo.tasks.speech.transcript import Transcript
-
-    hearing = cast(SpeechModel, model)
+    speaker = cast(SpeechModel, model)
     sound = given.argument if given.argument is not None else BytesIO(given.piped)
     form = options.pop("transcript", "text")
-    segments = hearing.stream(sound, listener=listener, **options)
     if form == "text":
-        for segment in segments:
+        for segment in speaker.stream(sound, listener=listener, **options):
             yield segment.text.strip() + "\n"
         return
-    said = tuple(segments)
-    transcript = Transcript("".join(s.text for s in said).strip(), said, hearing.language)
+    transcript = speaker.transcribe(sound, listener=listener, **options)
     if form == "json":
         yield transcript.to_json() + "\n"
     else:

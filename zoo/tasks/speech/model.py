@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -14,9 +14,12 @@ from zoo.tasks.speech.audio import Audio
 from zoo.tasks.speech.transcript import Segment, Transcript
 from zoo.words import suggest
 
+Segments = Generator[Segment, None, str]
+"""Segments as they are found; the generator returns the language."""
+
 
 @dataclass(frozen=True)
-class Hearing:
+class TranscribeOptions:
     """How speech is turned into text.
 
     Attributes:
@@ -26,10 +29,10 @@ class Hearing:
         words: whether each word gets its times.
         beams: how many texts are followed at once; 1 takes the likeliest token each time.
         temperature: tried one after another, until a text is neither repetitive nor unlikely.
-        compression_ratio: a text that zlib shrinks by more is repetitive.
-        log_probability: a text whose mean per token is lower is unlikely.
-        no_speech: above this probability of silence, an unlikely text is left out.
-        previous: whether what was heard before is the prompt of the next window.
+        compression_ratio_threshold: a text that zlib shrinks by more is repetitive.
+        logprob_threshold: a text whose mean per token is lower is unlikely.
+        no_speech_threshold: above this probability of silence, an unlikely text is left out.
+        condition_on_previous_text: whether the text so far is the prompt of the next window.
         seed: of the sampling at temperatures above 0.
     """
 
@@ -39,10 +42,10 @@ class Hearing:
     words: bool = False
     beams: int = 1
     temperature: float | Sequence[float] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-    compression_ratio: float = 2.4
-    log_probability: float = -1.0
-    no_speech: float = 0.6
-    previous: bool = True
+    compression_ratio_threshold: float = 2.4
+    logprob_threshold: float = -1.0
+    no_speech_threshold: float = 0.6
+    condition_on_previous_text: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +55,7 @@ class Hearing:
         for name, good, meaning in (
             ("task", self.task in ("transcribe", "translate"), "'transcribe' or 'translate'"),
             ("beams", 1 <= self.beams <= 32, "from 1 to 32"),
-            ("no_speech", 0 <= self.no_speech <= 1, "from 0 to 1"),
+            ("no_speech_threshold", 0 <= self.no_speech_threshold <= 1, "from 0 to 1"),
         ):
             if not good:
                 raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
@@ -60,7 +63,7 @@ class Hearing:
             raise InputError(f"temperature must be from 0 to 2, not {given!r}")
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Hearing:
+    def of(cls, options: Mapping[str, Any]) -> TranscribeOptions:
         """What keyword options ask for.
 
         Raises:
@@ -74,7 +77,7 @@ class Hearing:
 
 
 class SpeechModel(Model):
-    """Speech to text. Implementers write `hear`, `encoded` and `logits`.
+    """Speech to text. Implementers write `transcribe_segments`, `encoded` and `logits`.
 
     Attributes:
         rate: samples in a second that the model takes.
@@ -85,10 +88,15 @@ class SpeechModel(Model):
     window: int
 
     @abstractmethod
-    def hear(self, audio: Audio, hearing: Hearing, progress: Progress) -> Iterator[Segment]:
+    def transcribe_segments(
+        self, audio: Audio, options: TranscribeOptions, progress: Progress
+    ) -> Segments:
         """The segments in order, each as soon as it is known.
 
-        A sound that fills a window tells `progress` how many of its seconds are through.
+        A fault of the options is raised at once, not at the first segment. Audio that fills a
+        window tells `progress` how many of its seconds are done.
+
+        Returns: a generator that yields the segments and returns the language, such as `en`.
         """
 
     @abstractmethod
@@ -120,19 +128,19 @@ class SpeechModel(Model):
             sound: a path, an open binary file, or an array of samples (see `zoo.audio`).
             sample_rate: that of an array.
             listener: called with an `Event` after each window of a long sound; its unit is "s".
-            options: those of `Hearing`.
+            options: those of `TranscribeOptions`.
 
         Raises:
             InputError: no sound, a language that the model does not know, a bad option.
         """
-        from zoo.tasks.speech.transcript import Transcript
-
-        heard = self.stream(sound, sample_rate=sample_rate, listener=listener, **options)
-        segments = tuple(heard)
-        return Transcript("".join(s.text for s in segments).strip(), segments, self.language)
-
-    language = ""
-    """Of what was heard last."""
+        found = self.stream(sound, sample_rate=sample_rate, listener=listener, **options)
+        segments: list[Segment] = []
+        while True:
+            try:
+                segments.append(next(found))
+            except StopIteration as end:
+                text = "".join(segment.text for segment in segments).strip()
+                return Transcript(text, tuple(segments), end.value or "")
 
     def stream(
         self,
@@ -141,11 +149,14 @@ class SpeechModel(Model):
         sample_rate: int | None = None,
         listener: Listener = silent,
         **options: Any,
-    ) -> Iterator[Segment]:
-        """As `transcribe`, segment by segment. A fault of the input is raised at once."""
+    ) -> Segments:
+        """As `transcribe`, segment by segment. A fault of the input is raised at once.
+
+        Returns: a generator that yields the segments and returns the language.
+        """
         from zoo.tasks.speech.audio import open_audio
 
         self.require_open()
-        hearing = Hearing.of({**self.defaults, **options})
+        asked = TranscribeOptions.of({**self.defaults, **options})
         audio = open_audio(sound, rate=self.rate, sample_rate=sample_rate)
-        return self.hear(audio, hearing, Progress("hear", listener))
+        return self.transcribe_segments(audio, asked, Progress("transcribe", listener))
