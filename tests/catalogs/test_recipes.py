@@ -128,7 +128,7 @@ def test_shipped_recipes_are_sound(path):
     recipe = read_recipe(path)
     jsonschema.validate(tomllib.loads(path.read_text()), recipe_schema())
     assert recipe.license
-    assert recipe.source.files or not recipe.source.pinned, "a pinned source names its files"
+    assert recipe.source.files or not recipe.source.folder, "a folder names its files"
     assert recipe.source.pinned or recipe.source.branch
     assert recipe.check, "a shipped recipe can be checked"
     assert all((path.parent / name).is_file() for name in recipe.check.inputs)

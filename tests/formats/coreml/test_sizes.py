@@ -18,15 +18,36 @@ from zoo_openelm.config import parse_config, read_openelm_config
 from zoo_openelm.coreml import decoder_spec
 
 RECIPES = Path(__file__).parents[3] / "recipes"
-MISTRAL_7B = {
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_attention_heads": 32,
-    "num_hidden_layers": 32,
-    "num_key_value_heads": 8,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 1e6,
-    "vocab_size": 32768,
+
+
+def mistral(width: int, inner: int, layers: int, heads: int, vocabulary: int) -> dict[str, float]:
+    """The config of a published model; all have 8 key-value heads of 128."""
+    return {
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_attention_heads": heads,
+        "num_hidden_layers": layers,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1e6,
+        "vocab_size": vocabulary,
+    }
+
+
+MISTRAL_7B = mistral(4096, 14336, 32, 32, 32768)
+OF_7B = {32000: "7b-v0.1 7b-instruct-v0.1 7b-instruct-v0.2 zephyr-7b-beta neural-chat-7b"}
+OF_7B |= {32002: "openhermes-2.5 openchat-3.5", 32032: "hermes-2-pro"}
+OF_7B |= {32768: "7b-v0.3 7b-instruct-v0.3 mathstral-7b"}
+PUBLISHED_MISTRAL = {
+    **{name: mistral(4096, 14336, 32, 32, n) for n, all in OF_7B.items() for name in all.split()},
+    **dict.fromkeys(("nemo-base", "nemo-instruct"), mistral(5120, 14336, 40, 32, 131072)),
+    "ministral-8b-instruct": mistral(4096, 12288, 36, 32, 131072),
+    **dict.fromkeys(("small-instruct-2409", "codestral-22b"), mistral(6144, 16384, 56, 48, 32768)),
+    **dict.fromkeys(
+        ("small-24b-base-2501", "small-24b-instruct-2501"), mistral(5120, 32768, 40, 32, 131072)
+    ),
+    "large-instruct-2407": mistral(12288, 28672, 88, 96, 32768),
 }
 OPENELM = {
     **{key: value for key, value in TINY.items() if key not in ("num_query_heads", "num_kv_heads")},
@@ -44,7 +65,7 @@ def spec_of(recipe: Recipe) -> DecoderSpec:
             return for_coreml(read_mistral_config(folder), recipe.context)
         return decoder_spec(read_openelm_config(folder))
     if recipe.family == "mistral":
-        return for_coreml(MISTRAL_7B, recipe.context)
+        return for_coreml(PUBLISHED_MISTRAL[recipe.ref], recipe.context)
     layers, width, head_dim, _ = PUBLISHED[recipe.ref.partition("-")[0]]
     sizes = {"num_transformer_layers": layers, "model_dim": width, "head_dim": head_dim}
     return decoder_spec(parse_config({**OPENELM, **sizes}))
