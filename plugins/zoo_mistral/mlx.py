@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import copy_text_files, link_or_copy
 from zoo.formats.mlx.text import MLXTextModel
+from zoo.formats.tensors import weight_files
 from zoo_mistral.config import for_mlx, read_mistral_config
 
 
@@ -14,17 +15,10 @@ from zoo_mistral.config import for_mlx, read_mistral_config
 def convert(source: Path, workdir: Path) -> Path:
     config = for_mlx(read_mistral_config(source))
     (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
-    whole = source / "model.safetensors"
-    for path in sorted(source.iterdir()):
-        if not path.is_file() or path.name == "config.json":
-            continue
-        if path.suffix == ".safetensors":
-            if whole.is_file() and path != whole:
-                continue  # the same weights in another maker's layout
-            name = path.name if path.name.startswith("model") else f"model-{path.name}"
-            link_or_copy(path, workdir / name)
-        elif path.suffix in (".json", ".jinja", ".model", ".txt") and "index" not in path.name:
-            link_or_copy(path, workdir / path.name)
+    for path in weight_files(source):
+        name = path.name if path.name.startswith("model") else f"model-{path.name}"
+        link_or_copy(path, workdir / name)
+    copy_text_files(source, workdir)
     return workdir
 
 

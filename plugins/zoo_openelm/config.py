@@ -7,7 +7,6 @@ the layers lie, as in `corenet/modeling/models/language_modeling/general_gpt.py`
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from zoo.formats.checkpoint import read_json
+from zoo.formats.tensors import Tensors
 
 POSITIVE = ("vocab_size", "num_transformer_layers", "model_dim", "head_dim")
 FIXED = {
@@ -24,8 +25,6 @@ FIXED = {
     "ffn_with_glu": (True,),
 }
 """What other values of these keys would mean is in no published model, and not implemented."""
-
-NAMED_FAULTS = 3
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class OpenELMConfig:
         return sum(map(prod, self.shapes.values()))
 
 
-def read_json(folder: Path) -> dict[str, Any]:
+def plain_config(folder: Path) -> dict[str, Any]:
     """The config.json in `folder` without its `auto_map`.
 
     zoo refuses other checkpoints with an `auto_map`: it names Python files beside the weights, and
@@ -109,13 +108,7 @@ def read_json(folder: Path) -> dict[str, Any]:
     Raises:
         zoo.IntegrityError: it is unreadable.
     """
-    path = folder / "config.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise zoo.IntegrityError(f"{path} cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise zoo.IntegrityError(f"{path} must be a JSON object")
+    data = read_json(folder / "config.json")
     data.pop("auto_map", None)
     return data
 
@@ -126,7 +119,7 @@ def read_openelm_config(folder: Path) -> OpenELMConfig:
     Raises:
         zoo.IntegrityError: it is unreadable, incomplete, contradictory, or of another architecture.
     """
-    data = read_json(folder)
+    data = plain_config(folder)
     try:
         return parse_config(data)
     except ValueError as error:
@@ -178,35 +171,9 @@ def check_weights(folder: Path, config: OpenELMConfig) -> list[Path]:
     Raises:
         zoo.IntegrityError: what is missing, unknown, or of another shape.
     """
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise zoo.IntegrityError(f"{folder} has no safetensors, and zoo reads no other weights")
-    found: dict[str, tuple[int, ...]] = {}
-    for path in files:
-        try:
-            with safe_open(path, framework="numpy") as weights:
-                for name in weights.keys():  # noqa: SIM118 - it is no mapping
-                    found[name] = tuple(weights.get_slice(name).get_shape())
-        except (OSError, SafetensorError) as error:
-            raise zoo.IntegrityError(f"{path} cannot be read: {error}") from error
-    expected = config.shapes
-    faults = [f"'{name}' is missing" for name in expected if name not in found]
-    faults += [f"'{name}' is unknown" for name in found if name not in expected]
-    faults += [
-        f"'{name}' has the shape {found[name]}, not {shape}"
-        for name, shape in expected.items()
-        if found.get(name, shape) != shape
-    ]
-    if faults:
-        more = f"; and {len(faults) - NAMED_FAULTS} more" if len(faults) > NAMED_FAULTS else ""
-        raise zoo.IntegrityError(
-            f"the weights in {folder} are not those that its config.json describes: "
-            + "; ".join(faults[:NAMED_FAULTS])
-            + more
-        )
-    return files
+    tensors = Tensors(folder)
+    tensors.require(config.shapes)
+    return tensors.files
 
 
 def _heads(

@@ -10,7 +10,7 @@ import zoo
 from zoo.formats.coreml.language.convert import convert_decoder
 from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, TensorNames
-from zoo_openelm.config import OpenELMConfig, check_weights, read_json, read_openelm_config
+from zoo_openelm.config import OpenELMConfig, check_weights, plain_config, read_openelm_config
 from zoo_openelm.text import Prompted
 
 LAYER = "transformer.layers.{layer}"
@@ -67,7 +67,7 @@ def convert(
     check_weights(source, config)
     spec = decoder_spec(config)
     return convert_decoder(
-        recipe, build, spec, read_json(source), source, adapters, workdir, progress
+        recipe, build, spec, plain_config(source), source, adapters, workdir, progress
     )
 
 

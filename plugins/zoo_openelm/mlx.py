@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Self
 
 import zoo
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import copy_text_files, link_or_copy
 from zoo.formats.mlx.text import MLXTextModel
-from zoo_openelm.config import check_weights, read_json, read_openelm_config
+from zoo_openelm.config import check_weights, plain_config, read_openelm_config
 from zoo_openelm.text import Prompted
-
-TEXT_FILES = (".json", ".jinja", ".model", ".txt")
 
 
 class OpenELMMLXTextModel(Prompted, MLXTextModel):
@@ -31,12 +29,9 @@ def convert(source: Path, workdir: Path) -> Path:
     for path in check_weights(source, config):
         name = path.name if path.name.startswith("model") else f"model-{path.name}"
         link_or_copy(path, workdir / name)
-    for path in sorted(source.iterdir()):
-        wanted = path.suffix in TEXT_FILES and "index" not in path.name
-        if wanted and path.is_file() and path.name != "config.json":
-            link_or_copy(path, workdir / path.name)
+    copy_text_files(source, workdir)
     described = {
-        **read_json(source),
+        **plain_config(source),
         "num_query_heads": config.query_heads,
         "num_kv_heads": config.kv_heads,
         "ffn_multipliers": config.ffn_multipliers,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zoo
+from zoo.formats.checkpoint import read_json
 
 KINDS = (
     "StableDiffusionPipeline",
@@ -109,21 +109,6 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
 
 def _is_listed(index: dict[str, Any], component: str) -> bool:
     return bool((index.get(component) or [None])[0])
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        IntegrityError: the file is not there, or holds something else.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise zoo.IntegrityError(f"{path} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise zoo.IntegrityError(f"{path} must be a JSON object")
-    return found
 
 
 def weights_of(folder: Path, component: str) -> Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import zoo
+from zoo.formats.checkpoint import read_json
 
 FRAMES_PER_SECOND = 50
 """Of the encoder's output; two frames of the spectrogram make one."""
@@ -54,8 +53,11 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
     Raises:
         zoo.IntegrityError: it is unreadable, incomplete, or of another architecture.
     """
-    config, generation = _read(folder, "config.json"), _read(folder, "generation_config.json")
-    sound = _read(folder, "preprocessor_config.json")
+    config, generation = (
+        read_json(folder / "config.json"),
+        read_json(folder / "generation_config.json"),
+    )
+    sound = read_json(folder / "preprocessor_config.json")
     if config.get("model_type") != "whisper":
         raise zoo.IntegrityError(
             f"{folder / 'config.json'}: model_type is {config.get('model_type')!r}, not 'whisper'"
@@ -82,13 +84,3 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise zoo.IntegrityError(f"{folder}: the config lacks or garbles {error}") from error
-
-
-def _read(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        data = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise zoo.IntegrityError(f"{folder / name} cannot be read: {error}") from error
-    if not isinstance(data, dict):
-        raise zoo.IntegrityError(f"{folder / name} must be a JSON object")
-    return data

@@ -6,14 +6,13 @@ window, by the encoder's package, and given to each call.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import copy_text_files, read_json
 from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.convert.traced import Input, write_traced
 from zoo.formats.coreml.execute.program import open_program
@@ -111,7 +110,7 @@ def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progr
     from zoo_whisper.module import Decoder, Encoder, Memory, Spectrogram
 
     config = read_whisper_config(source)
-    described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    described = read_json(source / "config.json")
     encoder = Encoder(config, described["encoder_ffn_dim"])
     decoder = Decoder(config, described["decoder_ffn_dim"])
     _load(source, encoder, decoder)
@@ -145,9 +144,7 @@ def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progr
     progress.update(2, 3, "packages")
     _write_decoder(config, decoder, about, workdir / f"{DECODER}.mlpackage")
     progress.update(3, 3, "packages")
-    for path in sorted(source.iterdir()):
-        if path.suffix in (".json", ".txt") and "index" not in path.name:
-            link_or_copy(path, workdir / path.name)
+    copy_text_files(source, workdir, left_out=())
     return workdir
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import copy_text_files, read_json
 from zoo.formats.mlx.plugin import read_quantize
 from zoo_whisper.config import read_whisper_config
 from zoo_whisper.model import WhisperModel
@@ -93,7 +93,7 @@ def load_module(folder: Path) -> Any:
 
     from zoo_whisper.mlx_module import Whisper
 
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json")
     inner = config["encoder_ffn_dim"], config["decoder_ffn_dim"]
     module = Whisper(read_whisper_config(folder), inner)
     quantization = config.get("quantization")
@@ -152,12 +152,10 @@ def optimize(
     )
     parameters = dict(tree_flatten(module.parameters()))
     mx.save_safetensors(str(workdir / "model.safetensors"), parameters)  # type: ignore[arg-type]
-    config = json.loads((converted / "config.json").read_text(encoding="utf-8"))
+    config = read_json(converted / "config.json")
     config["quantization"] = {"group_size": group, "bits": bits}
     (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
-    for path in sorted(converted.iterdir()):
-        if path.name != "config.json" and path.suffix in (".json", ".txt"):
-            link_or_copy(path, workdir / path.name)
+    copy_text_files(converted, workdir)
     return workdir
 
 

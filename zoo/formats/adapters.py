@@ -18,6 +18,7 @@ from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.files.safetensors import read_header
+from zoo.formats.checkpoint import read_json
 from zoo.formats.tensors import Tensors
 
 CONFIG = "adapter_config.json"
@@ -131,12 +132,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).exists() and _layout(folder)[0] == DIFFUSERS_FILE:
         return _config_of_diffusers(folder / DIFFUSERS_FILE)
     path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise IntegrityError(f"{path} must be a JSON object")
+    config = read_json(path)
     kind = str(config.get("peft_type") or config.get("fine_tune_type") or "lora")
     if kind.lower() != "lora":
         raise IntegrityError(f"{path} is of the kind '{kind}'; zoo knows LoRA")

@@ -5,12 +5,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
 
 FOREIGN_CODE = ("auto_map", "model_file")
+TEXT_FILES = (".jinja", ".json", ".model", ".txt")
+"""Endings of the files of a tokenizer, a chat template and the settings of generation."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        IntegrityError: the file is not there, is no JSON, or holds something else than an object.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise IntegrityError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise IntegrityError(f"{path} must be a JSON object")
+    return data
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -20,12 +38,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         IntegrityError: what is missing, or what zoo refuses and why.
     """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise IntegrityError(f"{path} must be a JSON object")
+    config = read_json(path)
     for key in FOREIGN_CODE:
         if key in config:
             raise IntegrityError(
@@ -51,3 +64,23 @@ def link_or_copy(source: Path, target: Path) -> None:
         except OSError:  # another disk, or one without hard links
             pass
     shutil.copy2(source.resolve(), target)
+
+
+def copy_text_files(
+    source: Path, target: Path, *, left_out: Iterable[str] = ("config.json",)
+) -> None:
+    """Have a checkpoint's tokenizer, chat template and settings in `target` too.
+
+    These are the files with one of the endings `TEXT_FILES` at the top of `source`, without the
+    index of the weights. Each is linked or copied, as `link_or_copy` does.
+
+    Args:
+        source: the folder of the checkpoint, or of a build.
+        target: the folder to write to; it exists.
+        left_out: the names of files that the caller writes itself.
+    """
+    skipped = set(left_out)
+    for path in sorted(source.iterdir()):
+        wanted = path.suffix in TEXT_FILES and not path.name.endswith(".index.json")
+        if wanted and path.name not in skipped and path.is_file():
+            link_or_copy(path, target / path.name)

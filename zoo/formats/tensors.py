@@ -42,8 +42,10 @@ class Tensors:
 
     def __init__(self, folder: Path, files: list[Path] | None = None) -> None:
         self.folder = folder
+        self.files = list(files or weight_files(folder))
+        """The files that the tensors are in."""
         self._entries: dict[str, _Entry] = {}
-        for path in files or weight_files(folder):
+        for path in self.files:
             self._entries.update(_read_header(path))
 
     @property

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import link_or_copy, read_json
 from zoo.formats.mlx.plugin import read_quantize
-from zoo_stable_diffusion.config import read_diffusion_config, read_json
+from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.mlx.weights import BUILT, load_component
 from zoo_stable_diffusion.model import BESIDE, Conditioning, StableDiffusionModel
 

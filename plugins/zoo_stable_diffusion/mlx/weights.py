@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo_stable_diffusion.config import read_json, weights_of
+from zoo.formats.checkpoint import read_json
+from zoo_stable_diffusion.config import weights_of
 from zoo_stable_diffusion.loading import listed
 
 BUILT = "weights.safetensors"

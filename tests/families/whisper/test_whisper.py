@@ -188,7 +188,8 @@ def test_quantized_weights_stay_close(tmp_path):
     from zoo_whisper.mlx import optimize
 
     step = Optimization("quantize", {"bits": 8, "group_size": 32})
-    optimize(None, Build("mlx", (step,)), source, out, zoo.Progress("optimize", lambda event: None))
+    build, progress = Build("mlx", (step,)), zoo.Progress("optimize", lambda event: None)
+    optimize(zoo.show("whisper:mini"), build, source, out, progress)
     plain, small = MLXWhisper(source), MLXWhisper(out)
     audio = np.random.default_rng(2).normal(0, 0.1, plain.window).astype(np.float32)
     assert 25 < psnr(small.encoded(audio), plain.encoded(audio)) < 80

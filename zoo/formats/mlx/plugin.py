@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from zoo import schema
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
+from zoo.formats.options import read_pass
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
 
@@ -48,11 +48,7 @@ def read_quantize(recipe: Recipe, build: Build) -> Quantize:
     if [step.kind for step in build.optimize] != ["quantize"]:
         kinds = ", ".join(f"'{step.kind}'" for step in build.optimize)
         raise RecipeError(f"'{recipe.ref}' asks mlx for {kinds}; it has one pass, 'quantize'")
-    problems = schema.Problems()
-    options: Quantize | None = schema.read(Quantize, build.optimize[0].options, problems)
-    if options is None or problems.found:
-        raise RecipeError(f"'{recipe.ref}' has a wrong pass 'quantize':", tuple(problems.found))
-    return options
+    return read_pass(Quantize, recipe, build.optimize[0])
 
 
 @hookimpl

@@ -11,9 +11,11 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from zoo.files.safetensors import read_header
 from zoo.formats.checkpoint import link_or_copy
 from zoo.formats.mlx.loading import open_model
 from zoo.progress import Progress
@@ -111,18 +113,8 @@ def _safetensors_type(dtype: Any, mx: Any) -> str:
 
 def _count(folder: Path) -> int:
     """Number of weights in the safetensors of a folder, by their headers."""
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                size = 1
-                for dimension in entry["shape"]:
-                    size *= dimension
-                total += size
-    return total
+    headers = (read_header(path) for path in folder.glob("*.safetensors"))
+    return sum(prod(tensor.shape) for header in headers for tensor in header.tensors.values())
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from zoo import schema
-from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.recipe import Build, Optimization, Recipe
 from zoo.errors import RecipeError
 from zoo.files.trust import confined
 from zoo.formats.coreml.compress.encoding import FULL, Scheme
 from zoo.formats.coreml.package.weights import Role
+from zoo.formats.options import read_pass
 from zoo.words import suggest
 
 LINEAR_BITS = (4, 8)
@@ -221,7 +221,7 @@ def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) ->
     """
     kinds = [step.kind for step in build.optimize]
     known = {**KINDS, "mixed": mixed}
-    found = [_read(recipe, step.kind, step.options, known) for step in build.optimize]
+    found = [_read(recipe, step, known) for step in build.optimize]
     if kinds not in ORDERS:
         raise RecipeError(
             f"'{recipe.ref}' asks coreml for {', '.join(kinds)}: it can prune, then quantize or "
@@ -232,17 +232,11 @@ def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) ->
     return Passes(store, by_kind.get("prune"), by_kind.get("mixed"))
 
 
-def _read(
-    recipe: Recipe, kind: str, given: Mapping[str, Any], known: Mapping[str, type[Any]]
-) -> Any:
-    if kind not in known:
-        close = suggest(kind, known) or f"; it has {', '.join(known)}"
-        raise RecipeError(f"'{recipe.ref}' asks coreml for '{kind}'{close}")
-    problems = schema.Problems()
-    options = schema.read(known[kind], given, problems)
-    if options is None or problems.found:
-        raise RecipeError(f"'{recipe.ref}' has a wrong pass '{kind}':", tuple(problems.found))
-    return options
+def _read(recipe: Recipe, step: Optimization, known: Mapping[str, type[Any]]) -> Any:
+    if step.kind not in known:
+        close = suggest(step.kind, known) or f"; it has {', '.join(known)}"
+        raise RecipeError(f"'{recipe.ref}' asks coreml for '{step.kind}'{close}")
+    return read_pass(known[step.kind], recipe, step)
 
 
 def of_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:

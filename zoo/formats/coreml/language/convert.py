@@ -14,11 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zoo import schema
 from zoo.catalogs.recipe import Build, Recipe, Source
-from zoo.errors import RecipeError
 from zoo.formats.adapters import adapter_files, read_adapters
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import copy_text_files, link_or_copy
 from zoo.formats.coreml.compress.encoding import Compression, Keep
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE, tell
 from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
@@ -33,10 +31,12 @@ from zoo.formats.coreml.language.spec import (
     DecoderSpec,
     read_spec,
 )
+from zoo.formats.options import read_options
 from zoo.formats.tensors import Tensors, weight_files
 from zoo.progress import Progress
 
-TEXT_FILES = (".json", ".jinja", ".model", ".txt")
+OWN_FILES = (SPEC_FILE, LEDGER_FILE)
+"""What a build writes beside the package, in place of what its source has by these names."""
 
 
 def convert_decoder(
@@ -62,10 +62,10 @@ def convert_decoder(
         IntegrityError: weights that are not those of the spec, or that float16 cannot hold; an
             adapter of another model.
     """
-    options = _read_options(recipe, build)
+    options = read_options(DecoderOptions, recipe, build)
     spec = replace(spec, context=min(spec.context, options.context))
     (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
-    _copy_text_files(source, workdir)
+    copy_text_files(source, workdir, left_out=("config.json", *OWN_FILES))
     spec.write(workdir)
     if build.optimize:
         read_passes(recipe, build).require_known(spec.shapes)
@@ -85,7 +85,7 @@ def compress_decoder(
     recipe: Recipe, passes: Passes, converted: Path, workdir: Path, progress: Progress
 ) -> Path:
     """The hook `optimize` for what `convert_decoder` laid ready."""
-    _copy_text_files(converted, workdir, "config.json")
+    copy_text_files(converted, workdir, left_out=OWN_FILES)
     spec = read_spec(converted)
     spec.write(workdir)
     laid = (converted / ADAPTERS).glob("*")
@@ -145,20 +145,3 @@ def _pin(source: Source) -> str:
     origin = source.repo or source.folder or ""
     revision = source.revision or source.branch
     return f"{origin}@{revision}" if revision else origin
-
-
-def _read_options(recipe: Recipe, build: Build) -> DecoderOptions:
-    problems = schema.Problems()
-    options: DecoderOptions | None = schema.read(DecoderOptions, build.options, problems)
-    if options is None or problems.found:
-        raise RecipeError(f"'{recipe.ref}' has wrong options for coreml:", tuple(problems.found))
-    return options
-
-
-def _copy_text_files(source: Path, target: Path, *also: str) -> None:
-    """Link or copy the tokenizer's files, and others of its kind, without the weights' index."""
-    own = {"config.json", SPEC_FILE, LEDGER_FILE} - set(also)
-    for path in sorted(source.iterdir()):
-        wanted = path.suffix in TEXT_FILES and "index" not in path.name and path.name not in own
-        if wanted and path.is_file():
-            link_or_copy(path, target / path.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zoo import schema
 from zoo.errors import IntegrityError
+from zoo.formats.checkpoint import read_json
 
 SPEC_FILE = "decoder.json"
 """Where a build keeps its spec."""
@@ -153,12 +154,8 @@ def read_spec(folder: Path) -> DecoderSpec:
     """
     path = folder / SPEC_FILE
     problems = schema.Problems()
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} cannot be read: {error}") from error
-    present = {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else data
-    if isinstance(present, dict) and isinstance(present.get("names"), dict):
+    present = {k: v for k, v in read_json(path).items() if v is not None}
+    if isinstance(present.get("names"), dict):
         present["names"] = {k: v for k, v in present["names"].items() if v is not None}
     spec: DecoderSpec | None = schema.read(DecoderSpec, present, problems)
     if spec is None or problems.found:
