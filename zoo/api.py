@@ -12,6 +12,7 @@ from typing import Any
 from zoo import machine
 from zoo.catalogs import estimates
 from zoo.catalogs.catalog import Catalog, open_catalog
+from zoo.catalogs.formats import format_of
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import REPO, Recipe, Source
 from zoo.costs import Cost
@@ -27,9 +28,6 @@ from zoo.tasks.verdict import Verdict
 from zoo.words import human, suggest
 
 HUB = re.compile(rf"hf:(?P<repo>{REPO})(?:@(?P<revision>[\w./-]+))?")
-
-COSTED = "coreml"
-"""The format whose builds tell what they cost, when none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,8 @@ def cost(
     """
     if build is None and format is None:
         recipe, named = _resolve(ref, family)
-        format = COSTED if named is None and COSTED in recipe.formats else None
+        costed = [name for name in recipe.formats if format_of(name).reports_cost]
+        format = costed[0] if costed and named is None else None
     return _pipeline(ref, build, format, family, listener).cost(tokens)
 
 
@@ -222,12 +221,17 @@ def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, 
     """
     if build is not None or format is not None:
         return recipe.pick(build, format)[0], ""
-    ranked = [f for f in machine.preferred_formats() if f in recipe.formats]
-    ranked += [f for f in recipe.formats if f not in ranked]
+    ranked = sorted(recipe.formats, key=_rank)
     usable = [f for f in ranked if _installed(recipe.family, f)] or ranked[:1]
     names = [name for f in usable for name, b in recipe.build.items() if b.format == f]
     name = next((name for name in names if fit(recipe, name).fits), names[0])
     return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
+
+
+def _rank(format: str) -> int:
+    """Where a format stands on this machine; the lowest is the best."""
+    described = format_of(format)
+    return described.apple_rank if machine.apple_silicon() else described.rank
 
 
 def _installed(family: str, format: str) -> bool:

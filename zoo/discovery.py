@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
+from typing import Any
 
-from zoo.errors import MissingExtra, MissingPlugin, PluginConflict
+from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict
 from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
 SCORERS = "zoo.scorers"
+DESCRIPTIONS = "zoo.format_descriptions"
+KINDS = {
+    CATALOGS: "catalog",
+    FAMILIES: "family",
+    FORMATS: "format",
+    DESCRIPTIONS: "format description",
+    SCORERS: "scorer",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,24 @@ class Provider:
         """The command that brings what this plugin needs."""
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         return f"pip install '{self.distribution}{extras}'"
+
+    def load(self) -> Any:
+        """What the entry point names, imported.
+
+        Raises:
+            BrokenPlugin: it cannot be imported, or has no such name.
+        """
+        module, _, attribute = self.value.partition(":")
+        try:
+            loaded = import_module(module)
+            return getattr(loaded, attribute) if attribute else loaded
+        except (Exception, SystemExit) as error:
+            text = " ".join(str(error).split())
+            raise BrokenPlugin(
+                f"the plugin '{self.name}' of {self} cannot be loaded: "
+                f"{type(error).__name__}: {text}",
+                f"report it to its maker, or remove it: pip uninstall {self.distribution}",
+            ) from error
 
     def requirements(self) -> dict[str, str | None]:
         """The packages that the extras bring, each with its installed version or `None`."""
@@ -116,7 +143,7 @@ def provider(group: str, name: str) -> Provider:
         MissingPlugin: nobody does.
         PluginConflict: several do; the message names each.
     """
-    kind = {CATALOGS: "catalog", FAMILIES: "family", FORMATS: "format", SCORERS: "scorer"}[group]
+    kind = KINDS[group]
     known = providers(group)
     claims = known.get(name, ())
     if not claims:

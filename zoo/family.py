@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from zoo import defaults, hookspecs
+from zoo.catalogs.formats import format_of
 from zoo.costs import Cost
 from zoo.discovery import FAMILIES, FORMATS, SCORERS, Provider, family_formats, provider
 from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, UsageError, ZooError
@@ -91,9 +91,10 @@ class Family:
 
     def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
         if "cost" not in self._answers:
+            others = [name for name in recipe.formats if format_of(name).reports_cost]
             raise UsageError(
                 f"builds of '{recipe.ref}' in the format '{self.format}' have no cost report",
-                "choose another format, such as --format coreml",
+                f"choose another format: --format {others[0]}" if others else None,
             )
         result = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
         if not isinstance(result, Cost):
@@ -175,33 +176,18 @@ def load_scorer(name: str) -> Callable[[Any, str], bool]:
     """
     origin = provider(SCORERS, name)
     origin.require()
-    scorer: Callable[[Any, str], bool] = _import(origin)
+    scorer: Callable[[Any, str], bool] = origin.load()
     return scorer
 
 
 def _load(origin: Provider) -> Any:
-    plugin = _import(origin)
+    plugin = origin.load()
     if not any(hasattr(getattr(plugin, name, None), "zoo_impl") for name in dir(plugin)):
         raise BrokenPlugin(
             f"the plugin '{origin.name}' of {origin} has no hooks",
             f"mark its functions with @zoo.hookimpl; the hooks are {', '.join(HOOKS)}",
         )
     return plugin
-
-
-def _import(origin: Provider) -> Any:
-    """What an entry point names."""
-    module, _, attribute = origin.value.partition(":")
-    try:
-        loaded = importlib.import_module(module)
-        return getattr(loaded, attribute) if attribute else loaded
-    except (Exception, SystemExit) as error:
-        text = " ".join(str(error).split())
-        raise BrokenPlugin(
-            f"the plugin '{origin.name}' of {origin} cannot be loaded: "
-            f"{type(error).__name__}: {text}",
-            f"report it to its maker, or remove it: pip uninstall {origin.distribution}",
-        ) from error
 
 
 def _explain(plugin: Any, origin: str, error: pluggy.PluginValidationError) -> str:

@@ -1,4 +1,4 @@
-"""What this machine is: where things are kept, how much memory it has, which formats suit it."""
+"""What this machine is: where things are kept, and how much memory it has."""
 
 from __future__ import annotations
 
@@ -40,11 +40,6 @@ def memory() -> int:
 def apple_silicon() -> bool:
     """Whether this is a Mac with Apple's own processor."""
     return sys.platform == "darwin" and platform.machine() == "arm64"
-
-
-def preferred_formats() -> tuple[str, ...]:
-    """Formats from best to worst for this machine."""
-    return ("mlx", "coreml", "torch") if apple_silicon() else ("torch", "mlx", "coreml")
 
 
 def describe() -> str:

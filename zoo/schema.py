@@ -26,9 +26,15 @@ class Problems:
     """The faults found so far, each as `key.path: what is wrong`."""
 
     found: list[str] = field(default_factory=list)
+    _pairs: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def add(self, path: str, message: str) -> None:
         self.found.append(f"{path}: {message}" if path else message)
+        self._pairs.append((path, message))
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The faults found so far, each as its key path and what is wrong."""
+        return list(self._pairs)
 
 
 def read(cls: type[Any], data: object, problems: Problems, path: str = "") -> Any:

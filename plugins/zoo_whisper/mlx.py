@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats.checkpoint import copy_text_files, read_json
-from zoo.formats.mlx.plugin import read_quantize
+from zoo.formats.mlx.description import read_quantize
 from zoo_whisper.config import read_whisper_config
 from zoo_whisper.model import WhisperModel
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from zoo.catalogs import estimates
 from zoo.catalogs.catalog import open_catalog, shipped_catalog
 from zoo.catalogs.recipe import confined, read_recipe, recipe_schema
 from zoo.errors import NotFound, RecipeError
@@ -48,10 +49,10 @@ optimize = [{ kind = "mixed", bits_per_weight = 4, calibration = "some.txt" }]
 
 
 def test_a_build_is_known_by_the_files_that_its_passes_read(tmp_path):
-    recipe, found = read(tmp_path, GOOD + MIXED), []
-    for text in (None, "one", "two"):
-        if text:
-            (tmp_path / "some.txt").write_text(text)
+    found = []
+    for text in ("one", "two", "three"):
+        (tmp_path / "some.txt").write_text(text)
+        recipe = read(tmp_path, GOOD + MIXED)
         keys = Keys(recipe, "mixed", recipe)
         found.append((keys.converted, keys.finished))
     assert len({converted for converted, _ in found}) == 1
@@ -98,6 +99,48 @@ def test_each_fault_is_named(tmp_path, old, new, words):
         read(tmp_path, text)
     assert words in caught.value.message
     assert str(tmp_path / "recipe.toml") in caught.value.message
+
+
+CHECK = '[check]\ninputs = ["check.txt"]\n'
+MLX = '[build.m]\nformat = "mlx"\noptimize = [{ kind = "quantize", %s }]\n'
+COREML = '[build.c]\nformat = "coreml"\noptimize = [%s]\n'
+
+
+@pytest.mark.parametrize(
+    ("added", "words"),
+    [
+        (MLX % "bits = 4, group_size = 0", "build.m.optimize[0].group_size: must be one of (32,"),
+        (MLX % 'bits = "four"', "build.m.optimize[0].bits: must be an integer, not 'four'"),
+        (MLX % 'mix = "x"', "build.m.optimize[0].mix: must be one of 'mixed_2_6'"),
+        (MLX % "bit = 4", "build.m.optimize[0].bit: unknown key, did you mean 'bits'?"),
+        (MLX.replace("quantize", "prune") % "bits = 4", "mlx has one pass, 'quantize', and not 'prune'"),
+        (COREML % '{ kind = "quantise" }', "coreml has no pass 'quantise', did you mean 'quantize'?"),
+        (COREML % '{ kind = "palettize", bits = 5 }', "build.c.optimize[0].bits: must be one of (1, 2,"),
+        (COREML % '{ kind = "quantize" }, { kind = "prune", sparsity = 0.5 }', "build.c.optimize: coreml cannot do quantize, prune"),
+        (COREML % '{ kind = "mixed", bits_per_weight = 4, calibration = "no.txt" }', "calibration: there is no file 'no.txt' beside the recipe"),
+        ('optimize = [{ kind = "quantize" }]\n', "build.torch.optimize: the format 'torch' is the source itself"),
+        ("bits = -1\n", "build.torch.bits: must be above 0"),
+        ("limits = { tpo1 = 0.9 }\n", "build.torch.limits.tpo1: "),
+        ("limits = { top1 = nan }\n", "build.torch.limits.top1: must be a finite number, not nan"),
+        (CHECK + "limits = { top = 0.9 }\n", "check.limits.top: "),
+        (CHECK.replace('"check.txt"', '"none.txt"'), "check.inputs[0]: there is no file 'none.txt'"),
+        (CHECK.replace('"check.txt"', '"empty.txt"'), "check.inputs[0]: 'empty.txt' is empty"),
+        (CHECK.replace('"check.txt"', ""), "check.inputs: must name a file to measure on"),
+        ('[adapter.a]\nfolder = "none"\n', "adapter.a.folder: there is no folder 'none'"),
+    ],
+)  # fmt: skip
+def test_what_a_format_or_a_task_must_know_is_checked_when_a_recipe_is_read(tmp_path, added, words):
+    (tmp_path / "check.txt").write_text("some text")
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(RecipeError) as caught:
+        read(tmp_path, GOOD + added)
+    assert words in caught.value.message
+
+
+def test_a_format_that_nobody_describes_is_taken_as_it_is(tmp_path):
+    step = '[build.x]\nformat = "unheard-of"\noptimize = [{ kind = "shrink", bits = 3 }]\n'
+    recipe = read(tmp_path, GOOD + step)
+    assert estimates.bits_per_weight(recipe.build["x"]) == 3
 
 
 def test_all_faults_come_at_once(tmp_path):

@@ -18,6 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     config.mkdir()
     (config / "catalog.toml").write_text(CATALOG)
     (config / "one.toml").write_text(RECIPE % ("0" * 64))
+    (config / "check.txt").write_text("Once upon a time.\n")
     (config / "huge.toml").write_text(HUGE)
     (config / "spoilt.toml").write_text("schema = 1\nfamly = 'x'\n")
     monkeypatch.setenv("ZOO_CONFIG", str(config))

@@ -18,7 +18,7 @@ def test_list(zoo: Callable[..., Said], home: Path) -> None:
     for word in ("NAME", "TASK", "PARAMS", "SIZE", "MEMORY", "LICENSE", "FORMATS", "FITS"):
         assert word in header
     assert one.split() == [
-        "user/tiny:one", "text-generation", "1.0M", "4", "B", "400.0", "MB", "MIT", "torch,mlx",
+        "user/tiny:one", "text-generation", "1.0M", "4", "B", "400.6", "MB", "MIT", "torch,mlx",
         "mlx-4bit", "yes", "=", "user/tiny",
     ]  # fmt: skip
     assert "no" in huge.split()

@@ -1,7 +1,7 @@
 """A recipe: one source model, pinned, with its builds and its checks, as strict data.
 
 Recipes are TOML files. `read_recipe` turns one into frozen dataclasses and reports every fault at
-once; `RECIPE_SCHEMA` describes the same for editors.
+once; `recipe_schema` describes the same for editors.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +74,7 @@ class Source:
     def pinned(self) -> bool:
         """Whether the recipe alone decides every byte: a commit, or a folder of hashed files."""
         return self.revision is not None or (
-            self.folder is not None and all(f.sha256 for f in self.files)
+            self.folder is not None and bool(self.files) and all(f.sha256 for f in self.files)
         )
 
     @property
@@ -181,6 +181,7 @@ class Recipe:
         default_factory=dict, metadata={"doc": "options of a call, when the caller gives none"}
     )
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
+    weight_bytes: int | None = field(default=None, metadata={"internal": True}, compare=False)
     ref: str = field(default="", metadata={"internal": True})
     home: Path = field(default=Path(), metadata={"internal": True}, compare=False)
 
@@ -237,7 +238,7 @@ class Recipe:
         return tuple(dict.fromkeys(b.format for b in self.build.values()))
 
 
-RECIPE_SCHEMA = "A zoo recipe"
+TITLE = "A zoo recipe"
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -260,18 +261,21 @@ def read_recipe(path: Path, ref: str = "") -> Recipe:
     Raises:
         RecipeError: with every fault in the file, each by key path.
     """
-    data = read_toml(path, "recipe")
+    from zoo.catalogs.validation import faults_of
+
     problems = schema.Problems()
-    made: Recipe | None = schema.read(Recipe, data, problems)
-    if made is None or problems.found:
+    recipe: Recipe | None = schema.read(Recipe, read_toml(path, "recipe"), problems)
+    if recipe is not None:
+        recipe = replace(recipe, ref=ref or path.stem, home=path.parent)
+        for where, message in faults_of(recipe):
+            problems.add(where, message)
+    if recipe is None or problems.found:
         count = len(problems.found)
         faults = "1 fault" if count == 1 else f"{count} faults"
         raise RecipeError(f"recipe {path} has {faults}:", tuple(problems.found))
-    object.__setattr__(made, "ref", ref or path.stem)
-    object.__setattr__(made, "home", path.parent)
-    return made
+    return recipe
 
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON Schema of a recipe file."""
-    return schema.json_schema(Recipe, RECIPE_SCHEMA)
+    return schema.json_schema(Recipe, TITLE)

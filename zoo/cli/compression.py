@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from zoo.catalogs.formats import format_of
 from zoo.cli import facts, output
 from zoo.cli.output import Column
 from zoo.errors import IntegrityError
@@ -16,6 +17,13 @@ SCHEMES = (
     Column("WEIGHTS", right=True),
     Column("BITS", right=True),
 )
+PARTS = {
+    "bits_per_weight": float,
+    "entries": dict,
+    "skipped": dict,
+    "figures": dict,
+    "layers": dict,
+}
 SKIPPED = (Column("LEFT AS IT WAS"), Column("BECAUSE"))
 
 
@@ -28,16 +36,17 @@ def read(artifact: Artifact) -> dict[str, Any] | None:
     Raises:
         IntegrityError: it is damaged.
     """
-    from zoo.formats.coreml.compress.ledger import LEDGER_FILE
-
-    path = artifact.path / LEDGER_FILE
+    named = format_of(artifact.manifest.format).ledger
+    if named is None:
+        return None
+    path = artifact.path / named
     try:
-        data: dict[str, Any] = json.loads(path.read_bytes())
+        data: Any = json.loads(path.read_bytes())
+        return {key: kind(data.get(key, kind())) for key, kind in PARTS.items()}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{path} cannot be read: {error}", "see 'zoo verify'") from error
-    return data
 
 
 def show(data: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats.checkpoint import link_or_copy, read_json
-from zoo.formats.mlx.plugin import read_quantize
+from zoo.formats.mlx.description import read_quantize
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.mlx.weights import BUILT, load_component
 from zoo_stable_diffusion.model import BESIDE, Conditioning, StableDiffusionModel

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-from zoo.catalogs.recipe import Build, Optimization, Recipe
+from zoo import schema
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
 from zoo.files.trust import confined
-from zoo.formats.coreml.compress.encoding import FULL, Scheme
-from zoo.formats.coreml.package.weights import Role
-from zoo.formats.options import read_pass
 from zoo.words import suggest
+
+if TYPE_CHECKING:
+    from zoo.formats.coreml.compress.encoding import Scheme
+    from zoo.formats.coreml.package.weights import Role
+
+FULL = 16
+"""Bits of a weight that stays as it is, in float16."""
 
 LINEAR_BITS = (4, 8)
 PALETTE_BITS = (1, 2, 3, 4, 6, 8)
@@ -22,6 +28,13 @@ PER_BLOCK, PALETTE_GROUP = 32, 16
 """What shares a scale on a Mac's GPU, and a table on the Neural Engine, unless it is said."""
 
 Target = Literal["gpu", "neural-engine"]
+
+
+def _scheme(*arguments: Any) -> Scheme:
+    """A scheme; this module is read with every recipe, so it brings no code that stores weights."""
+    from zoo.formats.coreml.compress.encoding import Scheme
+
+    return Scheme(*arguments)
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class Stored:
         """How a weight is stored."""
         own = {"embeddings": self.embeddings, "head": self.head, "conv": self.conv}.get(role)
         bits = of_pattern(self.layers, name, self.bits if own is None else own)
-        return Scheme() if bits == FULL else self.stored(bits)
+        return _scheme() if bits == FULL else self.stored(bits)
 
     def stored(self, bits: int) -> Scheme:
         """How a weight of so many bits is stored."""
@@ -88,7 +101,7 @@ class Quantize(Stored):
         """How a weight of so many bits is stored."""
         per_block = bits == 4 and self.target == "gpu"
         block = self.block_size if bits == self.bits else None
-        return Scheme("linear", bits, PER_BLOCK * per_block if block is None else block)
+        return _scheme("linear", bits, PER_BLOCK * per_block if block is None else block)
 
 
 @dataclass(frozen=True)
@@ -108,7 +121,7 @@ class Palettize(Stored):
     def stored(self, bits: int) -> Scheme:
         """How a weight of so many bits is stored."""
         default = PALETTE_GROUP if self.target == "neural-engine" else 0
-        return Scheme("palette", bits, default if self.group_size is None else self.group_size)
+        return _scheme("palette", bits, default if self.group_size is None else self.group_size)
 
 
 @dataclass(frozen=True)
@@ -188,7 +201,7 @@ class Passes:
         self.store, self.prune, self.mixed = store, prune, mixed
 
     def scheme(self, role: Role, name: str) -> Scheme:
-        scheme = Scheme() if self.store is None else self.store.scheme(role, name)
+        scheme = _scheme() if self.store is None else self.store.scheme(role, name)
         return scheme if self.prune is None else self.prune.pruned(scheme, role, name)
 
     def require_known(self, names: Iterable[str]) -> None:
@@ -207,6 +220,7 @@ KINDS: dict[str, type[Any]] = {
     "palettize": Palettize,
     "mixed": MixedText,
 }
+ORDER = "it can prune, then quantize or palettize, or choose mixed bits"
 ORDERS = [*([kind] for kind in KINDS), ["prune", "quantize"], ["prune", "palettize"]]
 
 
@@ -219,24 +233,63 @@ def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) ->
     Raises:
         RecipeError: a pass that does not exist, wrong options, or an order that cannot be.
     """
-    kinds = [step.kind for step in build.optimize]
-    known = {**KINDS, "mixed": mixed}
-    found = [_read(recipe, step, known) for step in build.optimize]
-    if kinds not in ORDERS:
-        raise RecipeError(
-            f"'{recipe.ref}' asks coreml for {', '.join(kinds)}: it can prune, then quantize or "
-            "palettize"
-        )
-    by_kind = dict(zip(kinds, found, strict=True))
+    found, faults = _read_all(build, {**KINDS, "mixed": mixed})
+    if faults:
+        listed = tuple(f"{path}: {what}" for path, what in faults)
+        raise RecipeError(f"'{recipe.ref}' has a build that coreml cannot make:", listed)
+    by_kind = {step.kind: options for step, options in zip(build.optimize, found, strict=True)}
     store = by_kind.get("quantize") or by_kind.get("palettize")
     return Passes(store, by_kind.get("prune"), by_kind.get("mixed"))
 
 
-def _read(recipe: Recipe, step: Optimization, known: Mapping[str, type[Any]]) -> Any:
-    if step.kind not in known:
-        close = suggest(step.kind, known) or f"; it has {', '.join(known)}"
-        raise RecipeError(f"'{recipe.ref}' asks coreml for '{step.kind}'{close}")
-    return read_pass(known[step.kind], recipe, step)
+def pass_faults(recipe: Recipe, build: Build) -> list[tuple[str, str]]:
+    """What is wrong with the passes of a build, as far as it holds for every family.
+
+    Returns: the key path inside the build, and what is wrong. The pass `mixed` has options of the
+    family's own besides; those are the family's to check.
+    """
+    if not build.optimize:
+        return []
+    own = {f.name for f in fields(Mixed)}
+    known = replace(
+        build,
+        optimize=tuple(
+            replace(step, options={k: v for k, v in step.options.items() if k in own})
+            if step.kind == "mixed"
+            else step
+            for step in build.optimize
+        ),
+    )
+    found, faults = _read_all(known, {**KINDS, "mixed": Mixed})
+    for number, options in enumerate(found):
+        if isinstance(options, Mixed) and not _has_text(recipe.home / options.calibration):
+            faults.append((f"optimize[{number}].calibration", _NO_TEXT.format(options.calibration)))
+    return faults
+
+
+_NO_TEXT = "there is no file '{}' beside the recipe, or it is empty"
+
+
+def _has_text(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _read_all(
+    build: Build, known: Mapping[str, type[Any]]
+) -> tuple[list[Any], list[tuple[str, str]]]:
+    """The options of each pass, and the faults by their key paths inside the build."""
+    problems, found = schema.Problems(), []
+    for number, step in enumerate(build.optimize):
+        where = f"optimize[{number}]"
+        if step.kind not in known:
+            close = suggest(step.kind, known) or f"; it has {', '.join(known)}"
+            problems.add(f"{where}.kind", f"coreml has no pass '{step.kind}'{close}")
+            continue
+        found.append(schema.read(known[step.kind], step.options, problems, where))
+    kinds = [step.kind for step in build.optimize]
+    if kinds not in ORDERS and not problems.found:
+        problems.add("optimize", f"coreml cannot do {', '.join(kinds) or 'no pass'}: {ORDER}")
+    return found, problems.pairs()
 
 
 def of_pattern(patterns: Mapping[str, Any], name: str, default: Any) -> Any:

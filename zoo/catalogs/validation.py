@@ -1,0 +1,78 @@
+"""What a recipe promises beyond its own form, checked when it is read and not after a conversion.
+
+Passes are checked by the format's description, limits by the task, and the files that a check or
+an adapter needs are looked for. Nothing here reads a model or imports the code of one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from zoo.catalogs.formats import described
+from zoo.errors import MissingPlugin, PluginError
+from zoo.words import suggest
+
+if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Build, Recipe, Source
+
+
+def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """What is wrong with a recipe whose form is right: key path, and what is wrong there."""
+    for name, build in recipe.build.items():
+        for path, message in _build_faults(recipe, build):
+            yield f"build.{name}.{path}", message
+    if recipe.check is not None:
+        yield from _check_faults(recipe)
+    for name, source in recipe.adapter.items():
+        yield from _folder_faults(recipe, source, f"adapter.{name}")
+
+
+def _build_faults(recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
+    yield from _of_format(recipe, build)
+    yield from _limit_faults(build.limits, "limits")
+    if build.bits is not None and not 0 < build.bits <= 64:
+        yield "bits", f"must be above 0 and at most 64, not {build.bits:g}"
+
+
+def _of_format(recipe: Recipe, build: Build) -> Iterable[tuple[str, str]]:
+    """The faults that the build's format finds, if its description is there and can be used."""
+    try:
+        return list(described(build.format).faults(recipe, build))
+    except MissingPlugin:
+        return ()
+    except PluginError as error:
+        return [("format", error.message)] if build.optimize else ()
+    except Exception as error:  # a stranger's description fails for the recipes that name it alone
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return [("format", f"the description of '{build.format}' failed: {text}")]
+
+
+def _limit_faults(limits: Mapping[str, float], where: str) -> Iterator[tuple[str, str]]:
+    from zoo.tasks.verdict import BETTER, better
+
+    for name, limit in limits.items():
+        if better(name) is None:
+            yield f"{where}.{name}", f"no check measures it{suggest(name, BETTER)}"
+        elif not math.isfinite(limit):
+            yield f"{where}.{name}", f"must be a finite number, not {limit}"
+
+
+def _check_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    check = recipe.check
+    assert check is not None
+    if not check.inputs:
+        yield "check.inputs", "must name a file to measure on"
+    for number, name in enumerate(check.inputs):
+        path = recipe.home / name
+        if not path.is_file():
+            yield f"check.inputs[{number}]", f"there is no file '{name}' beside the recipe"
+        elif path.stat().st_size == 0:
+            yield f"check.inputs[{number}]", f"'{name}' is empty: there is nothing to measure on"
+    yield from _limit_faults(check.limits, "check.limits")
+
+
+def _folder_faults(recipe: Recipe, source: Source, where: str) -> Iterator[tuple[str, str]]:
+    if source.folder is not None and not (recipe.home / source.folder).is_dir():
+        yield f"{where}.folder", f"there is no folder '{source.folder}' beside the recipe"

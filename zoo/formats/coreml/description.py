@@ -1,0 +1,64 @@
+"""The format `coreml` as data: its passes, and what a build takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from zoo.catalogs.formats import STORED_BITS, Format, Weights
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.formats.coreml.compress.passes import PER_BLOCK, pass_faults
+
+LEDGER_FILE = "compression.json"
+"""Where a build keeps its ledger."""
+
+FLOAT16_SCALE = 16
+
+
+class CoreML(Format):
+    """Apple's Core ML: float16, or compressed by passes."""
+
+    rank, apple_rank = 30, 20
+    reports_cost = True
+    ledger = LEDGER_FILE
+    reserved_names = ("main",)
+
+    def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
+        yield from pass_faults(recipe, build)
+
+    def bits_per_weight(self, build: Build) -> float:
+        """Of large matrices: bits of their own for some weights are not counted, nor are tables.
+
+        An option that is no number counts as not given.
+        """
+        bits, scales, kept, mask = float(STORED_BITS), 0.0, 1.0, 0
+        for step in build.optimize:
+            options = {k: v for k, v in step.options.items() if isinstance(v, int | float)}
+            match step.kind:
+                case "mixed":
+                    return float(options.get("bits_per_weight", bits))
+                case "prune":
+                    kept, mask = 1 - _zeros(step.options.get("n_of_m"), options), 1
+                case "palettize":
+                    bits = float(options.get("bits", 4))
+                case "quantize":
+                    bits = float(options.get("bits", 4))
+                    per_block = bits == 4 and step.options.get("target", "gpu") == "gpu"
+                    block = options.get("block_size", PER_BLOCK if per_block else 0)
+                    scales = FLOAT16_SCALE / block if block else 0.0
+        return bits * kept + scales + mask
+
+    def disk_bytes(self, weights: Weights, build: Build) -> int:
+        """Bytes of the package; without passes it has every weight in float16."""
+        bits = build.bits if build.bits is not None else self.bits_per_weight(build)
+        return int(weights.count * bits / 8)
+
+
+def _zeros(n_of_m: Any, options: Mapping[str, float]) -> float:
+    match n_of_m:
+        case [int(zeros), int(of)] if of:
+            return zeros / of
+    return options.get("sparsity", 0.0)
+
+
+DESCRIPTION = CoreML()

@@ -1,0 +1,30 @@
+"""The format `torch` as data: the source itself, run by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zoo.catalogs.formats import RUNTIME_BYTES, Format, Weights
+from zoo.catalogs.recipe import Build, Recipe
+
+COMPUTED_BYTES = 4
+
+
+class Torch(Format):
+    """Builds are the source's own files; on a CPU PyTorch computes in float32."""
+
+    rank, apple_rank = 10, 30
+    runs_source = True
+    links_source = True
+    writes_adapters = False
+
+    def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
+        if build.optimize:
+            yield "optimize", "the format 'torch' is the source itself and has no passes"
+
+    def memory_bytes(self, weights: Weights, build: Build) -> int:
+        """Bytes of memory: float32 for each weight, however it is stored, and the runtime."""
+        return int(weights.count * COMPUTED_BYTES * 1.1) + RUNTIME_BYTES
+
+
+DESCRIPTION = Torch()
