@@ -90,7 +90,7 @@ def parse_header(text: bytes, size: int) -> Header:
         )
     except RecursionError:
         raise ValueError("its header is nested too deep") from None
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise ValueError("its '__metadata__' is no table of texts")
     first = 8 + len(text)

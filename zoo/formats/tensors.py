@@ -14,6 +14,7 @@ from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.files.safetensors import read_header
+from zoo.formats.checkpoint import weight_files
 
 NAMED_FAULTS = 4
 CHUNK = 1 << 22
@@ -33,8 +34,7 @@ class _Entry:
 class Tensors:
     """The floating-point tensors of safetensors, by name: those of a folder, or the `files` alone.
 
-    A folder with `model*.safetensors` may hold the same weights in their maker's own layout too
-    (`consolidated.safetensors`); those are left out.
+    Which files of a folder are the checkpoint is decided by `zoo.formats.checkpoint`.
 
     Raises:
         IntegrityError: there are none, or a header is damaged.
@@ -106,21 +106,6 @@ class Tensors:
                 + "; ".join(faults[:NAMED_FAULTS])
                 + more
             )
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of a folder, without a second copy in another layout.
-
-    Raises:
-        IntegrityError: there are none.
-    """
-    whole = folder / "model.safetensors"
-    if whole.is_file():
-        return [whole]
-    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise IntegrityError(f"{folder} has no safetensors, and zoo reads no other weights")
-    return files
 
 
 def _read_header(path: Path) -> dict[str, _Entry]:

@@ -25,6 +25,11 @@ def open_model(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]
     return module, config
 
 
+def mlx_name(name: str) -> str:
+    """What a weight file is called in an MLX checkpoint: mlx-lm reads `model*.safetensors`."""
+    return name if name.startswith("model") else f"model-{name}"
+
+
 def _sliding_llama(config: dict[str, Any]) -> tuple[type[Any], type[Any]]:
     """mlx-lm's Llama with a window in every layer; its own wants one layer without."""
     from mlx_lm.models import llama

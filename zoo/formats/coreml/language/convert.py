@@ -16,7 +16,7 @@ from typing import Any
 
 from zoo.catalogs.recipe import Build, Recipe, Source
 from zoo.formats.adapters import adapter_files, read_adapters
-from zoo.formats.checkpoint import copy_text_files, link_or_copy
+from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
 from zoo.formats.coreml.compress.ledger import tell
 from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
@@ -33,7 +33,7 @@ from zoo.formats.coreml.language.spec import (
     read_spec,
 )
 from zoo.formats.options import read_options
-from zoo.formats.tensors import Tensors, weight_files
+from zoo.formats.tensors import Tensors
 from zoo.progress import Progress
 
 OWN_FILES = (SPEC_FILE, LEDGER_FILE)
