@@ -101,15 +101,12 @@ def choose_weights(
         IntegrityError: shards are missing, or several variants are there and none is preferred.
     """
     for stem in STEMS:
-        for variant in _variants(stem, names, where):
-            if found := _of_stem(stem, variant, names, read, where):
-                return found
-    found = [name for name in names if name.endswith(SUFFIX)]
-    own = sorted(name for name in found if not name.startswith(OTHER_COPIES)) or sorted(found)
-    stems = {match["stem"] for name in own if (match := SHARD.fullmatch(name))}
-    if len(stems) == 1 and all(map(SHARD.fullmatch, own)):
-        return _numbered(stems.pop(), None, own, where)
-    return own
+        if found := _preferred(stem, names, read, where):
+            return found
+    all_weights = [name for name in names if name.endswith(SUFFIX)]
+    own = [name for name in all_weights if not name.startswith(OTHER_COPIES)] or all_weights
+    stems = {m["stem"] if (m := SHARD.fullmatch(name)) else name.split(".")[0] for name in own}
+    return sorted(name for stem in stems for name in _preferred(stem, names, read, where))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -218,7 +215,9 @@ def _components(read: Read | None, top: Collection[str]) -> set[str] | None:
 
 def _variants(stem: str, names: Collection[str], where: str) -> list[str | None]:
     """The variants of a stem to try, the preferred one first; `None` is the plain one."""
-    whole = re.compile(rf"{stem}(?:\.([\w-]+))?\.safetensors(?:\.index(?:\.([\w-]+))?\.json)?")
+    whole = re.compile(
+        rf"{re.escape(stem)}(?:\.([\w-]+))?\.safetensors(?:\.index(?:\.([\w-]+))?\.json)?"
+    )
     found = set()
     for name in names:
         shard = SHARD.fullmatch(name)
@@ -235,6 +234,12 @@ def _variants(stem: str, names: Collection[str], where: str) -> list[str | None]
             "keep those of one variant",
         )
     return preferred or list(others)
+
+
+def _preferred(stem: str, names: Collection[str], read: Read | None, where: str) -> list[str]:
+    """The weights of one stem, in the variant that comes first."""
+    found = (_of_stem(stem, v, names, read, where) for v in _variants(stem, names, where))
+    return next((weights for weights in found if weights), [])
 
 
 def _of_stem(
