@@ -141,7 +141,8 @@ def test_any_set_of_names_gives_some_of_them_or_a_sentence(names: set[str]) -> N
     except IntegrityError:
         return
     assert set(chosen) <= names
-    assert len({name.endswith(".fp16.safetensors") for name in chosen}) <= 1
+    variants = {(name.split(".")[0].split("-")[0], ".fp16." in name) for name in chosen}
+    assert len(variants) == len({stem for stem, _ in variants})
     assert all(name.endswith(".safetensors") for name in chosen)
     assert bool(chosen) == any(name.endswith(".safetensors") for name in names)
 

@@ -215,9 +215,8 @@ def _components(read: Read | None, top: Collection[str]) -> set[str] | None:
 
 def _variants(stem: str, names: Collection[str], where: str) -> list[str | None]:
     """The variants of a stem to try, the preferred one first; `None` is the plain one."""
-    whole = re.compile(
-        rf"{re.escape(stem)}(?:\.([\w-]+))?\.safetensors(?:\.index(?:\.([\w-]+))?\.json)?"
-    )
+    pattern = r"(?:\.([\w-]+))?\.safetensors(?:\.index(?:\.([\w-]+))?\.json)?"
+    whole = re.compile(re.escape(stem) + pattern)
     found = set()
     for name in names:
         shard = SHARD.fullmatch(name)
