@@ -172,7 +172,7 @@ def test_what_is_cached_needs_no_room(puller: Puller, monkeypatch: pytest.Monkey
 
 
 def test_a_disk_that_fills_up(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill(self: object, file: object, chunk: bytes) -> None:
+    def fill(self: object, chunk: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as full:

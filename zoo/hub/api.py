@@ -6,16 +6,21 @@ that is understood.
 
 from __future__ import annotations
 
-import json
+import time
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urljoin
 
+from zoo.files.documents import parse_json
+from zoo.hub import client
 from zoo.hub.cache import COMMIT, Remote, checked_remote
 from zoo.hub.explain import Nonsense, retrying
 from zoo.progress import Progress
 
 TIMEOUT = 10.0
+LONGEST_ANSWER = 120.0
+"""Seconds that one answer may take to arrive, however steadily it drips."""
+
 LARGEST_ANSWER = 1 << 26
 MOST_FILES = 100_000
 MOST_PAGES = 1_000
@@ -29,11 +34,12 @@ class HubApi:
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """What goes with every request: the token among it, which may have to be renewed first."""
-        from huggingface_hub.utils import build_hf_headers
+        """What goes with every request.
 
-        made: dict[str, str] = build_hf_headers(library_name="zoo")
-        return made
+        Raises:
+            UsageError: the token cannot be used.
+        """
+        return client.headers()
 
     def commit(self, branch: str) -> str:
         """The commit that a branch or tag has now.
@@ -70,7 +76,10 @@ class HubApi:
                     found[remote.path] = remote
             if len(found) > MOST_FILES:
                 break
-            url = urljoin(url, following) if following else None
+            try:
+                url = urljoin(url, following) if following else None
+            except ValueError:
+                raise Nonsense("it goes on at something that is no address") from None
             if url and not url.startswith(f"{self.endpoint}/"):
                 raise Nonsense("it goes on at another host")
         raise Nonsense(f"it lists over {MOST_FILES:,} files")
@@ -89,26 +98,24 @@ class HubApi:
         return retrying(lambda: self._once("GET", url), self.endpoint, self.progress)
 
     def _once(self, method: str, url: str) -> tuple[Any, str | None]:
-        from huggingface_hub.utils import get_session, hf_raise_for_status
-
         follow = method == "GET"
-        with get_session().stream(
+        with client.session().stream(
             method, url, headers=self.headers, timeout=TIMEOUT, follow_redirects=follow
         ) as response:
-            if response.status_code >= 400:
-                response.read()
-            hf_raise_for_status(response)
+            client.raise_for_status(response)
             if method == "HEAD":
                 return None, None
-            body = bytearray()
+            body, deadline = bytearray(), time.monotonic() + LONGEST_ANSWER
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise Nonsense(f"it sends over {LARGEST_ANSWER >> 20} MiB")
+                if time.monotonic() > deadline:
+                    raise Nonsense(f"an answer takes more than {LONGEST_ANSWER:g} s")
             following = response.links.get("next", {}).get("url")
         try:
-            return json.loads(body), following
-        except (ValueError, RecursionError):
+            return parse_json(bytes(body)), following
+        except ValueError:
             raise Nonsense("what it answers is not what a hub says") from None
 
 

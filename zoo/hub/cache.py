@@ -13,11 +13,12 @@ manage-cache), so nothing is stored twice; and nothing found here is believed be
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
-import shutil
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,13 +26,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import IntegrityError
 from zoo.files import locks
-from zoo.files.digests import Digest, blocks, git_state, sha256, unique
+from zoo.files.digests import Digest, blocks, git_state, sha256
+from zoo.files.documents import parse_json
+from zoo.files.safe_folder import SafeFolder, write_all
 from zoo.files.trust import confined
 
 COMMIT = re.compile("[0-9a-f]{40}")
 DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 LARGEST_LISTING = 1 << 28
+LARGEST_REF = 1 << 10
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -50,31 +56,67 @@ class Remote:
 
 
 class Cache:
-    """The cache of the repository `repo` below `root`."""
+    """The cache of the repository `repo` below `root`.
+
+    What is written or removed is below the repository's own folder, and no link is followed there.
+    A blob may be a link into another part of the cache, as where repositories share their blobs; a
+    link that leads out of the cache is taken for no file.
+    """
 
     def __init__(self, root: Path, repo: str) -> None:
         name = f"models--{repo.replace('/', '--')}"
         self.root = root
         self.folder = root / name
-        self.blobs = self.folder / "blobs"
+        self.files = SafeFolder(self.folder)
         self._locks = root / ".locks" / name
 
     def snapshot(self, commit: str) -> Path:
         """The folder of a commit."""
         return self.folder / "snapshots" / commit
 
-    def blob(self, remote: Remote) -> Path:
-        return self.blobs / remote.digest
+    def blob(self, remote: Remote) -> str:
+        """The path of a file's blob, below the repository's folder."""
+        return f"blobs/{remote.digest}"
 
-    def partial(self, remote: Remote) -> Path:
-        return self.blobs / f"{remote.digest}.incomplete"
+    def partial(self, remote: Remote) -> str:
+        """The path of what came so far of a file."""
+        return f"{self.blob(remote)}.incomplete"
+
+    def found(self, commit: str, remote: Remote) -> Path | None:
+        """The regular file in the cache that has the bytes of `remote`, or should have."""
+        for path in (self.blob(remote), f"snapshots/{commit}/{remote.path}"):
+            if (file := self._inside(path)) is not None:
+                return file
+        return None
+
+    def spoilt(self, remote: Remote) -> bool:
+        """Whether something that is no file of the cache is in the place of a file's blob."""
+        there = self.files.info(self.blob(remote)) is not None
+        return there and self._inside(self.blob(remote)) is None
 
     def missing_bytes(self, remote: Remote) -> int:
         """How much of a file is still to come."""
         try:
-            return max(0, remote.size - self.partial(remote).stat().st_size)
-        except OSError:
-            return remote.size
+            there = self.files.info(self.partial(remote))
+        except (OSError, IntegrityError):
+            there = None
+        return max(0, remote.size - (there.st_size if there else 0))
+
+    def _inside(self, path: str) -> Path | None:
+        """The regular file that `path` is, or leads to inside the cache."""
+        whole = self.folder / path
+        try:
+            there = self.files.info(path)
+            if there is None:
+                return None
+            if stat.S_ISLNK(there.st_mode):
+                whole = whole.resolve()
+                if not whole.is_relative_to(self.root.resolve()):
+                    return None
+                there = whole.lstat()
+        except (OSError, IntegrityError, RuntimeError):
+            return None
+        return whole if stat.S_ISREG(there.st_mode) else None
 
     @contextmanager
     def lock(
@@ -110,92 +152,132 @@ class Cache:
 
     def link(self, commit: str, remote: Remote) -> None:
         """Have a fetched file at its path in the snapshot."""
-        pointer = self.snapshot(commit) / remote.path
-        blob = self.blob(remote)
-        target = os.path.relpath(blob, pointer.parent)
-        if pointer.is_symlink() and os.readlink(pointer) == target:
+        pointer = f"snapshots/{commit}/{remote.path}"
+        target = "../" * pointer.count("/") + self.blob(remote)
+        if self.files.target(pointer) == target:
             return
-        pointer.parent.mkdir(parents=True, exist_ok=True)
-        draft = pointer.with_name(f".{unique()}")
         try:
-            os.symlink(target, draft)
-        except OSError:  # a file system without links has the file itself in the snapshot
-            shutil.copyfile(blob, draft)
-        os.replace(draft, pointer)
+            self.files.link(pointer, target)
+        except OSError as error:  # a file system without links has the file itself in the snapshot
+            if error.errno not in NO_LINKS:
+                raise
+            self._copy(self.blob(remote), pointer)
 
     def branch(self, name: str) -> str | None:
         """The commit that a branch had when it was last looked up."""
         try:
-            commit = (self.folder / "refs" / name).read_text(encoding="ascii").strip()
-        except (OSError, ValueError):
+            commit = self.files.read(f"refs/{name}", LARGEST_REF).decode("ascii").strip()
+        except (OSError, ValueError, IntegrityError):
             return None
         return commit if COMMIT.fullmatch(commit) else None
 
     def set_branch(self, name: str, commit: str) -> None:
         if self.branch(name) != commit:
-            _replace(self.folder / "refs" / name, commit)
+            self.files.replace(f"refs/{name}", commit.encode())
 
     def listing(self, commit: str) -> dict[str, Remote] | None:
         """What the Hub listed at a commit, if that was kept and can be read."""
-        path = self.folder / "trees" / f"{commit}.json"
         try:
-            if path.stat().st_size > LARGEST_LISTING:
-                return None
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(self.files.read(f"trees/{commit}.json", LARGEST_LISTING))
             if data["format_version"] != 1:
                 return None
             return {name: _from_listing(name, file) for name, file in data["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IntegrityError):
             return None
 
     def set_listing(self, commit: str, listing: dict[str, Remote]) -> None:
         """Keep a listing in the form in which the Hub's client does."""
         files = {name: _for_listing(listing[name]) for name in sorted(listing)}
         text = json.dumps({"format_version": 1, "files": files}, indent=1)
-        _replace(self.folder / "trees" / f"{commit}.json", text)
+        self.files.replace(f"trees/{commit}.json", text.encode())
 
     def named_by_links(self, commit: str, paths: list[str]) -> dict[str, Remote] | None:
         """The files at `paths` as the links of a snapshot name them, if all are there."""
         found = {}
         for path in paths:
-            pointer = self.snapshot(commit) / path
-            name = Path(os.readlink(pointer)).name if pointer.is_symlink() else ""
-            if not DIGEST.fullmatch(name) or not pointer.is_file():
+            pointer = f"snapshots/{commit}/{path}"
+            name = (self.files.target(pointer) or "").rpartition("/")[2]
+            file = self._inside(pointer)
+            if not DIGEST.fullmatch(name) or file is None:
                 return None
-            found[path] = Remote(path, pointer.stat().st_size, name, "")
+            found[path] = Remote(path, file.stat().st_size, name, "")
         return found
 
     def discard(self, commit: str, remote: Remote) -> None:
-        """Remove a file of a snapshot and every blob that it leads to."""
-        for first in (self.snapshot(commit) / remote.path, self.blob(remote)):
-            path = first
-            while path.is_symlink():
-                target = path.parent / os.readlink(path)
-                path.unlink()
-                path = target
-            path.unlink(missing_ok=True)
+        """Remove a file of a snapshot and every blob of the cache that it leads to.
+
+        A link that leads out of the cache is removed, and what it leads to stays.
+
+        Raises:
+            IntegrityError: a folder is in the place of the file.
+        """
+        self.files.remove(f"snapshots/{commit}/{remote.path}")
+        self.discard_blob(remote)
+
+    def discard_blob(self, remote: Remote) -> None:
+        """Remove the blob of a file, likewise."""
+        folder, path = self.files, self.blob(remote)
+        while (there := folder.info(path)) is not None:
+            if stat.S_ISDIR(there.st_mode):
+                raise IntegrityError(
+                    f"{folder.root / path} is a folder, and should be the file '{remote.path}'",
+                    "find out who put it there, and remove it",
+                )
+            leads, here = folder.target(path), folder.root / path
+            folder.remove(path)
+            if leads is None:
+                return
+            root = self.root.resolve()
+            end = Path(os.path.normpath(here.parent.resolve() / leads))
+            if not end.is_relative_to(root):
+                return
+            folder, path = SafeFolder(root), end.relative_to(root).as_posix()
+
+    def _copy(self, source: str, target: str) -> None:
+        draft = f"{target}.{os.urandom(6).hex()}"
+        try:
+            with self.files.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+                for block in blocks(self.folder / source):
+                    write_all(file, block)
+            self.files.move(draft, target)
+        finally:
+            self.files.remove(draft)
 
 
-def forget(snapshot: Path, paths: Iterable[str]) -> int:
-    """Remove files of a snapshot, and their blobs where no other snapshot has them; bytes freed."""
-    folder = snapshot.parent.parent
+def forget(root: Path, snapshot: Path, paths: Iterable[str]) -> int:
+    """Remove files of a snapshot of the cache at `root`, and their blobs where no other has them.
+
+    Nothing is removed when `snapshot` is none of this cache.
+
+    Returns:
+        The bytes freed.
+    """
+    folder, commit = snapshot.parent.parent, snapshot.name
+    if snapshot.parent.name != "snapshots" or folder.parent != root or not COMMIT.fullmatch(commit):
+        return 0
+    files = SafeFolder(folder)
     freed = 0
     for path in paths:
-        pointer = snapshot / path
-        blob = pointer.resolve()
-        pointer.unlink(missing_ok=True)
-        if blob.parent != (folder / "blobs").resolve() or not blob.is_file():
+        pointer = f"snapshots/{commit}/{path}"
+        name = (files.target(pointer) or "").rpartition("/")[2]
+        files.remove(pointer)
+        blob = files.info(f"blobs/{name}") if DIGEST.fullmatch(name) else None
+        if blob is None or not stat.S_ISREG(blob.st_mode) or _linked(folder, name):
             continue
-        others = (p for p in folder.glob("snapshots/*/**/*") if p.is_symlink())
-        if all(other.resolve() != blob for other in others):
-            freed += blob.stat().st_blocks * 512
-            blob.unlink()
-    for left in sorted(snapshot.rglob("*"), reverse=True):
-        if left.is_dir() and not any(left.iterdir()):
-            left.rmdir()
-    if snapshot.is_dir() and not any(snapshot.iterdir()):
-        snapshot.rmdir()
+        freed += blob.st_blocks * 512
+        files.remove(f"blobs/{name}")
+    for left in sorted((p for p in snapshot.rglob("*") if p.is_dir()), reverse=True):
+        if not any(left.iterdir()):
+            files.remove(left.relative_to(folder).as_posix())
+    if not files.names(f"snapshots/{commit}"):
+        files.remove(f"snapshots/{commit}")
     return freed
+
+
+def _linked(folder: Path, blob: str) -> bool:
+    """Whether a file of some snapshot is a link to this blob."""
+    links = (p for p in folder.glob("snapshots/*/**/*") if p.is_symlink())
+    return any(Path(os.readlink(link)).name == blob for link in links)
 
 
 def unfinished(root: Path) -> list[Path]:
@@ -252,16 +334,6 @@ def wrong_digest(
         if digest and found[kind] != digest:
             return f"'{remote.path}' has the {kind} {found[kind]}, expected {digest}"
     return None
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{unique()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _from_listing(path: str, file: dict[str, Any]) -> Remote:

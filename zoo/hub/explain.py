@@ -38,6 +38,12 @@ EXPLANATIONS: dict[str, tuple[type[ZooError], str, str]] = {
         "'{repo}' at revision '{revision}' lists a file that it does not have",
         "see {hub}/{repo}",
     ),
+    "absent": (
+        NotFound,
+        "{hub} has no such repository, revision or file ({reason}): "
+        "'{repo}' at revision '{revision}'",
+        "see {hub}/{repo}",
+    ),
     "refused": (Gated, "{hub} refuses your token for '{repo}'", LOGIN),
     "OfflineModeIsEnabled": (
         Offline,
@@ -58,7 +64,7 @@ class Nonsense(Exception):
     """An answer that no hub gives, such as a login page; `args[0]` says how it shows."""
 
 
-LOST = ("HfHubHTTPError", "HTTPError")
+LOST = ("HTTPError", "InvalidURL", "StreamError")
 
 
 def explain(error: BaseException, repo: str, revision: str, endpoint: str) -> ZooError | None:
@@ -84,14 +90,15 @@ def retrying(attempt: Callable[[], Answer], endpoint: str, progress: Progress) -
         try:
             return attempt()
         except (OSError, HTTPError) as error:
-            failed = next((link for link in _chain(error) if _is_transient(link)), None)
+            failed = _transient(error)
             if failed is None:
                 raise
-            seconds = transfer.asked_pause(getattr(failed, "response", None)) or pause
+            asked = transfer.asked_pause(getattr(failed, "response", None))
+            seconds = asked or transfer.with_jitter(pause)
             if seconds > transfer.LONGEST_PAUSE:
                 raise
             progress.note(
-                f"{plain_address(endpoint)}: {_reason(failed)}; trying again in {seconds:g} s"
+                f"{plain_address(endpoint)}: {_reason(failed)}; trying again in {seconds:.2g} s"
             )
             time.sleep(seconds)
     return attempt()
@@ -122,18 +129,27 @@ def _kind(error: BaseException) -> str | None:
     names = [c.__name__ for c in type(error).__mro__]
     if kind := next((name for name in names if name in EXPLANATIONS), None):
         return kind
-    if isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403):
-        return "refused"
+    if isinstance(error, HfHubHTTPError):
+        code = error.response.status_code
+        return "refused" if code in (401, 403) else "absent" if code in (404, 410) else "lost"
     return "lost" if any(name in LOST for name in names) else None
 
 
-def _is_transient(error: BaseException) -> bool:
-    """Whether it may go better the next time, and the client did not try again itself."""
+def _transient(error: BaseException) -> BaseException | None:
+    """What failed in a way that may go better the next time, if that is what happened.
+
+    The Hub's client raises an error of its own from the one of its HTTP library: the outer one
+    knows whether the answer is final.
+    """
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-    if isinstance(error, HfHubHTTPError):
-        return error.response.status_code in transfer.TRANSIENT
-    return isinstance(error, HTTPError)
+    for link in _chain(error):
+        if isinstance(link, HfHubHTTPError) and link.response.status_code not in transfer.TRANSIENT:
+            return None
+        passing = isinstance(link, HTTPError)
+        if passing:
+            return link
+    return None
 
 
 def _reason(error: BaseException) -> str:

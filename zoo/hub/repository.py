@@ -13,7 +13,7 @@ from zoo.catalogs.recipe import Source
 from zoo.errors import IntegrityError, NotFound, Offline
 from zoo.files import room, trust
 from zoo.files.locks import Taken
-from zoo.hub import explain, xet
+from zoo.hub import client, explain, xet
 from zoo.hub.api import HubApi
 from zoo.hub.cache import COMMIT, Cache, Remote, fault_of
 from zoo.hub.transfer import Meter, Stopped, Transfer, Unreachable, publish
@@ -31,14 +31,12 @@ class Repository:
     """A repository at a commit or branch, and the Hub's cache of it on this disk."""
 
     def __init__(self, source: Source, progress: Progress) -> None:
-        from huggingface_hub import constants
-
         self.repo = source.repo or ""
         self.revision = source.revision or source.branch or "main"
         self.files = source.files
         self.pinned = {file.path: file.sha256 for file in source.files}
         self.progress = progress
-        self.endpoint = constants.ENDPOINT
+        self.endpoint = client.endpoint()
         self.cache = Cache(cache_folder(), self.repo)
         self.api = HubApi(self.endpoint, self.repo, progress)
         self.stop = threading.Event()
@@ -155,18 +153,21 @@ class Repository:
 
     def _fault(self, commit: str, remote: Remote) -> str | None:
         """What is wrong with a file in the cache; the empty string when there is none."""
-        blob = self.cache.blob(remote)
-        path = blob if blob.is_file() else self.cache.snapshot(commit) / remote.path
-        if not path.is_file():
-            return ""
-        return fault_of(path, remote, self.pinned.get(remote.path))
+        path = self.cache.found(commit, remote)
+        if path is not None:
+            return fault_of(path, remote, self.pinned.get(remote.path))
+        if self.cache.spoilt(remote):
+            return f"the cache has something that is no file of its own for '{remote.path}'"
+        return ""
 
     def _fetch(self, commit: str, missing: list[Remote]) -> None:
         """Bring files, several at once, the largest first."""
         distinct = {remote.digest: remote for remote in missing}
         queue = sorted(distinct.values(), key=lambda remote: -remote.size)
         meter = Meter(self.progress, sum(remote.size for remote in queue))
-        transfer = Transfer(self.endpoint, self.repo, commit, self.api.headers, meter, self.stop)
+        transfer = Transfer(
+            self.endpoint, self.repo, commit, self.api.headers, meter, self.stop, self.cache.files
+        )
         failed: list[BaseException] = []
         with ThreadPoolExecutor(min(AT_ONCE, len(queue))) as threads:
             running = [threads.submit(self._bring, transfer, remote) for remote in queue]
@@ -191,39 +192,42 @@ class Repository:
         def waiting(who: str) -> None:
             self.progress.note(f"{who} is fetching '{remote.path}'; waiting for it")
 
-        final.parent.mkdir(parents=True, exist_ok=True)
         with self.cache.lock(remote, waiting, self.stop):
-            if final.is_file():
-                fault = fault_of(final, remote, self.pinned.get(remote.path))
+            if self.cache.files.is_file(final):
+                path = self.cache.folder / final
+                fault = fault_of(path, remote, self.pinned.get(remote.path))
                 if fault is None:
                     transfer.meter.add(remote.size)
                     return
-                final.unlink()
+                self.cache.discard_blob(remote)
             if not self._by_xet(transfer, remote, final):
                 pinned = self.pinned.get(remote.path)
                 transfer.fetch(remote, self.cache.partial(remote), final, pinned)
 
-    def _by_xet(self, transfer: Transfer, remote: Remote, final: Path) -> bool:
+    def _by_xet(self, transfer: Transfer, remote: Remote, final: str) -> bool:
         """Bring a file by Xet where that is offered; whether it came, and is right."""
-        partial = self.cache.partial(remote)
-        if partial.exists() or not xet.offered(remote):
+        partial, files = self.cache.partial(remote), self.cache.files
+        if files.info(partial) is not None or not xet.offered(remote):
             return False  # What HTTP began, HTTP finishes.
-        target = partial.with_name(f"{remote.digest}.xet.incomplete")
-        if not xet.bring(transfer, remote, target):
+        target = f"{final}.xet.incomplete"
+        files.remove(target)
+        files.make("blobs")
+        if not xet.bring(transfer, remote, self.cache.folder / target):
             return False
-        if fault := fault_of(target, remote, self.pinned.get(remote.path)):
+        fault = f"'{remote.path}' did not come as a file"
+        if files.is_file(target):
+            fault = fault_of(self.cache.folder / target, remote, self.pinned.get(remote.path)) or ""
+        if fault:
             self.progress.note(f"{fault}; fetching it again by HTTP")
-            target.unlink()
+            files.remove(target)
             transfer.meter.add(-remote.size)
             return False
-        publish(target, final)
+        publish(files, target, final)
         return True
 
     @property
     def _offline(self) -> bool:
-        from huggingface_hub import constants
-
-        return bool(constants.is_offline_mode())
+        return bool(client.constants().is_offline_mode())
 
     def _require_online(self, missing: Iterable[Remote]) -> None:
         if not self._offline:
@@ -259,9 +263,7 @@ class Repository:
 
 def cache_folder() -> Path:
     """Where the Hub's files are kept."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE).expanduser().resolve()
+    return Path(client.constants().HF_HUB_CACHE).expanduser().resolve()
 
 
 def to_come(source: Source, size: int) -> int:

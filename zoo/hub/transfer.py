@@ -7,23 +7,33 @@ it survives a cut, a kill and a full disk; the next try hashes it and asks for t
 from __future__ import annotations
 
 import os
+import random
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
 from zoo.errors import IntegrityError
-from zoo.files.digests import Digest, blocks, remember
+from zoo.files.digests import BLOCK, Digest, remember
+from zoo.files.safe_folder import SafeFolder
+from zoo.hub import client
 from zoo.hub.cache import Remote, states, wrong_digest
 from zoo.progress import Progress
 from zoo.words import human
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each new try; counted anew whenever bytes arrived."""
+"""Seconds to wait before each new try, with some more at random so that many do not come at once.
+
+They are counted from the first again whenever a try brought `LEAST_PROGRESS` more bytes than any
+before it did: a connection that brings less, or the same bytes again, counts as one that failed.
+"""
+
+LEAST_PROGRESS = 1 << 16
+JITTER = 0.25
 
 LONGEST_PAUSE = 120.0
 """Seconds that a hub may ask us to wait; whoever asks for more is taken to be down."""
@@ -84,18 +94,19 @@ class Transfer:
     headers: dict[str, str]
     meter: Meter
     stop: threading.Event
+    files: SafeFolder
 
     def url(self, remote: Remote) -> str:
         """The address of a file, on the Hub itself."""
         return f"{self.endpoint}/{self.repo}/resolve/{self.commit}/{quote(remote.path)}"
 
-    def fetch(self, remote: Remote, partial: Path, final: Path, pinned: str | None) -> None:
+    def fetch(self, remote: Remote, partial: str, final: str, pinned: str | None) -> None:
         """Have the file at `final`, whose digests are then right.
 
         Args:
             remote: the file.
-            partial: where it grows; what is there already is resumed.
-            final: where it belongs.
+            partial: where in `files` it grows; what is there already is resumed.
+            final: where it belongs, below the same folder.
             pinned: its SHA-256 as the recipe or the lock knows it.
 
         Raises:
@@ -109,10 +120,10 @@ class Transfer:
             resumed, found = self._complete(remote, partial)
             fault = wrong_digest(remote, found, pinned)
             if fault is None:
-                publish(partial, final)
-                remember(final, found["sha256"])
+                publish(self.files, partial, final)
+                remember(self.files.root / final, found["sha256"])
                 return
-            partial.unlink()
+            self.files.remove(partial)
             self.meter.add(-remote.size)
             strikes += not resumed
             if strikes == 2:
@@ -123,90 +134,113 @@ class Transfer:
             "nothing of it was kept; do not use this file unless you know why it changed",
         )
 
-    def _complete(self, remote: Remote, partial: Path) -> tuple[bool, dict[str, str]]:
+    def _complete(self, remote: Remote, partial: str) -> tuple[bool, dict[str, str]]:
         """Bring the rest of a file; whether there was a beginning, and the digests of it all."""
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("ab"):
-            if partial.stat().st_size > remote.size:
-                os.truncate(partial, 0)
-        body = _Body(remote, partial, self.meter)
-        resumed = body.have > 0
-        failures = 0
-        while body.have < remote.size:
-            before = body.have
-            try:
-                self._receive(remote, body)
-            except Exception as error:
-                pause = _pause(error)
-                if pause is None:
-                    raise
-                if isinstance(error, Refused) and error.restart:
-                    body.restart()
-                failures = 1 if body.have > before else failures + 1
-                if failures > len(PAUSES) or pause > LONGEST_PAUSE:
-                    raise Unreachable(_reason(error)) from error
-                pause = pause or PAUSES[failures - 1]
-                at = f", from {human(body.have)}" if body.have else ""
-                self.meter.progress.note(
-                    f"'{remote.path}': {_reason(error)}; trying again in {pause:g} s{at}"
-                )
-                if self.stop.wait(pause):
-                    raise Stopped from None
-        return resumed, body.digests()
+        with self._partial(partial) as file:
+            if os.fstat(file.fileno()).st_size > remote.size:
+                os.ftruncate(file.fileno(), 0)
+            body = _Body(remote, file, self.meter)
+            resumed, furthest, failures = body.have > 0, body.have, 0
+            while body.have < remote.size:
+                try:
+                    self._receive(remote, body)
+                    if body.have < remote.size:
+                        raise Refused("the connection ended before the file did")
+                except Exception as error:
+                    pause = _pause(error)
+                    if pause is None:
+                        raise
+                    if isinstance(error, Refused) and error.restart:
+                        body.restart()
+                    if body.have >= furthest + LEAST_PROGRESS:
+                        furthest, failures = body.have, 0
+                    failures += 1
+                    if failures > len(PAUSES) or pause > LONGEST_PAUSE:
+                        raise Unreachable(_reason(error)) from error
+                    self._wait(pause or with_jitter(PAUSES[failures - 1]), remote, body, error)
+            return resumed, body.digests()
+
+    def _wait(self, seconds: float, remote: Remote, body: _Body, error: Exception) -> None:
+        at = f", from {human(body.have)}" if body.have else ""
+        self.meter.progress.note(
+            f"'{remote.path}': {_reason(error)}; trying again in {seconds:.2g} s{at}"
+        )
+        if self.stop.wait(seconds):
+            raise Stopped
+
+    def _partial(self, path: str) -> BinaryIO:
+        """The file that grows. A link or a FIFO in its place is removed, not written through."""
+        there = self.files.info(path)
+        if there is not None and not stat.S_ISDIR(there.st_mode) and not self.files.is_file(path):
+            self.files.remove(path)
+        return self.files.open(path, os.O_RDWR | os.O_CREAT)
 
     def _receive(self, remote: Remote, body: _Body) -> None:
         wanted = {"Range": f"bytes={body.have}-"} if body.have else {}
         with self._open(self.url(remote), wanted) as response:
             _align(response, remote, body)
-            with body.path.open("r+b", buffering=0) as file:
-                file.seek(body.have)
-                for chunk in response.iter_bytes():
-                    if self.stop.is_set():
-                        raise Stopped
-                    if body.have + len(chunk) > remote.size:
-                        raise Refused("it sends more bytes than the file has", restart=True)
-                    body.write(file, chunk)
+            for chunk in response.iter_bytes():
+                if self.stop.is_set():
+                    raise Stopped
+                if body.have + len(chunk) > remote.size:
+                    raise Refused("it sends more bytes than the file has", restart=True)
+                body.write(chunk)
 
     @contextmanager
     def _open(self, url: str, extra: dict[str, str]) -> Iterator[Any]:
         """A response whose body is still to come; a token goes to the Hub alone."""
         import httpx2
-        from huggingface_hub import constants
-        from huggingface_hub.utils import get_session
 
-        timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+        timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=client.constants().HF_HUB_DOWNLOAD_TIMEOUT)
         for _ in range(MOST_REDIRECTS):
             headers = {**self.headers, "accept-encoding": "identity", **extra}
             if _origin(url) != _origin(self.endpoint):
                 headers.pop("authorization", None)
             request = {"headers": headers, "timeout": timeout, "follow_redirects": False}
-            with get_session().stream("GET", url, **request) as response:
+            with client.session().stream("GET", url, **request) as response:
                 if not response.has_redirect_location:
                     _require_good(response)
                     yield response
                     return
-                target = urljoin(url, response.headers["location"])
+                target = _target(url, response.headers["location"])
             if urlsplit(target).scheme not in ("https", urlsplit(url).scheme):
                 raise Refused("it redirects to an address that is not encrypted")
             url = target
         raise Refused("it redirects in a circle")
 
 
-class _Body:
-    """What is on disk of one file, and the digests of that."""
+def _target(url: str, location: str) -> str:
+    """Where a redirect leads.
 
-    def __init__(self, remote: Remote, path: Path, meter: Meter) -> None:
-        self.remote, self.path, self.meter = remote, path, meter
+    Raises:
+        Refused: to no address.
+    """
+    try:
+        target = urljoin(url, location)
+        _origin(target)
+        if not target.isascii() or not target.isprintable() or " " in target:
+            raise ValueError
+    except ValueError:
+        raise Refused("it redirects to something that is no address") from None
+    return target
+
+
+class _Body:
+    """What is on disk of one file, and the digests of that; it is written where it ends."""
+
+    def __init__(self, remote: Remote, file: BinaryIO, meter: Meter) -> None:
+        self.remote, self.file, self.meter = remote, file, meter
         self.states: dict[str, Digest] = states(remote)
         self.have = 0
-        for block in blocks(path):
+        file.seek(0)
+        while block := file.read(BLOCK):
             self._feed(block)
 
-    def write(self, file: Any, chunk: bytes) -> None:
+    def write(self, chunk: bytes) -> None:
         """Add bytes to the file, all of them or an error."""
         rest = memoryview(chunk)
         while rest:
-            count = file.write(rest)
+            count = self.file.write(rest)
             self._feed(rest[:count])
             rest = rest[count:]
 
@@ -214,7 +248,8 @@ class _Body:
         """Throw away what is there."""
         self.meter.add(-self.have)
         self.have = 0
-        os.truncate(self.path, 0)
+        self.file.seek(0)
+        self.file.truncate()
         self.states = states(self.remote)
 
     def digests(self) -> dict[str, str]:
@@ -259,17 +294,19 @@ def _require_good(response: Any) -> None:
     code = response.status_code
     if code in TRANSIENT or code == 416:
         raise Refused(f"it answered {code}", asked_pause(response), restart=code == 416)
-    from huggingface_hub.utils import hf_raise_for_status
-
-    response.read()
-    hf_raise_for_status(response)
+    client.raise_for_status(response)
     raise Refused(f"it answered {response.status_code}")
 
 
 def asked_pause(response: Any) -> float | None:
     """The seconds that a hub asks us to wait, when it says so in seconds."""
     text = "" if response is None else response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdecimal() else None
+    return float(text[:20]) if text.isascii() and text.isdecimal() else None
+
+
+def with_jitter(seconds: float) -> float:
+    """A pause, somewhat longer at random."""
+    return seconds * (1 + random.uniform(0, JITTER))
 
 
 def _pause(error: Exception) -> float | None:
@@ -278,7 +315,8 @@ def _pause(error: Exception) -> float | None:
 
     if isinstance(error, Refused):
         return error.pause or 0.0
-    return 0.0 if isinstance(error, httpx2.TransportError) else None
+    broken = isinstance(error, httpx2.TransportError | httpx2.DecodingError | httpx2.StreamError)
+    return 0.0 if broken else None
 
 
 def _reason(error: Exception) -> str:
@@ -294,8 +332,8 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
-def publish(partial: Path, final: Path) -> None:
+def publish(files: SafeFolder, partial: str, final: str) -> None:
     """Give a verified file its name; its bytes are on the disk before the name is."""
-    with partial.open("rb") as file:
+    with files.open(partial) as file:
         os.fsync(file.fileno())
-    os.replace(partial, final)
+    files.move(partial, final)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from zoo.hub import client
 from zoo.hub.cache import Remote
 from zoo.hub.transfer import Meter, Transfer
 
@@ -22,9 +23,7 @@ minutes, silently."""
 
 def offered(remote: Remote) -> bool:
     """Whether a file can come by Xet: the Hub says so, and the package is there."""
-    from huggingface_hub import constants
-
-    there = find_spec("hf_xet") is not None and not constants.HF_HUB_DISABLE_XET
+    there = find_spec("hf_xet") is not None and not client.constants().HF_HUB_DISABLE_XET
     return remote.xet is not None and there
 
 
@@ -47,7 +46,7 @@ def bring(transfer: Transfer, remote: Remote, target: Path) -> bool:
             _tqdm_bar=bar,
         )
     except Exception as error:
-        target.unlink(missing_ok=True)
+        transfer.files.remove(target.relative_to(transfer.files.root).as_posix())
         transfer.meter.add(-bar.n)
         if "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
             raise OSError(errno.ENOSPC, "the disk is full", str(target)) from error
@@ -61,13 +60,13 @@ def bring(transfer: Transfer, remote: Remote, target: Path) -> bool:
 
 def _reachable(transfer: Transfer, remote: Remote) -> Any:
     """What `hf-xet` needs to know of a file, once its store was seen to answer."""
-    from huggingface_hub.utils import XetFileData, get_session
+    from huggingface_hub.utils import XetFileData
     from huggingface_hub.utils._xet import refresh_xet_connection_info
 
     route = f"{transfer.endpoint}/api/models/{transfer.repo}/xet-read-token/{transfer.commit}"
     data = XetFileData(file_hash=remote.xet or "", refresh_route=route)
     info = refresh_xet_connection_info(file_data=data, headers=transfer.headers)
-    get_session().head(info.endpoint, timeout=CONNECT_TIMEOUT)
+    client.session().head(info.endpoint, timeout=CONNECT_TIMEOUT)
     return data
 
 

@@ -50,6 +50,10 @@ class Fault:
     flip_at: int | None = None  # Invert the byte at this offset of the file.
     stall: float = 0  # Wait so many seconds before the body.
     rate: float | None = None  # Send so many bytes a second.
+    location: str | None = None  # Redirect to this address.
+    unsized: bool = False  # Send the status and page in chunks, without saying how long they are.
+    endless: bool = False  # Go on with the page for ever.
+    ranged: bool = False  # Spoil requests for the rest of a file alone.
 
 
 @dataclass(frozen=True)
@@ -144,7 +148,12 @@ class LoopbackHub(ThreadingHTTPServer):
         """Log a request; the fault that spoils it, if there is one."""
         with self._lock:
             self.requests.append(request)
-            live = (f for f in self.faults if f.times and re.search(f.match, str(request)))
+            live = (
+                fault
+                for fault in self.faults
+                if fault.times and re.search(fault.match, str(request))
+                if request.range is not None or not fault.ranged
+            )
             if fault := next(live, None):
                 fault.times -= 1
             return fault
@@ -183,12 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization")
         request = Request(self.command, path, self.headers.get("Range"), token is not None)
         fault = self.server.note(request)
-        if fault and (fault.status or fault.page is not None):
-            headers = {"Content-Type": "text/html"}
-            if fault.retry_after is not None:
-                headers["Retry-After"] = str(fault.retry_after)
-            self._answer(fault.status or 200, fault.page or b"", headers)
-        elif (said := self._by_xet(path, fault)) is not None:
+        if fault and self._spoil(fault):
+            return
+        if (said := self._by_xet(path, fault)) is not None:
             self._answer(206 if "Content-Range" in said[1] else 200, *said)
         elif (route := API_ROUTE.fullmatch(path) or FILE_ROUTE.fullmatch(path)) is None:
             self._refuse(404, "", "no such page")
@@ -204,6 +210,33 @@ class _Handler(BaseHTTPRequestHandler):
                 self._serve(file, commit, bool(route["cdn"]), fault)
 
     do_HEAD = do_GET  # noqa: N815
+
+    def _spoil(self, fault: Fault) -> bool:
+        """Answer something else in the place of what was asked for; whether the fault is so."""
+        if fault.location is not None:
+            self._answer(302, b"", {"Location": fault.location})
+        elif fault.unsized or fault.endless:
+            self._drip(fault)
+        elif fault.status or fault.page is not None:
+            headers = {"Content-Type": "text/html"}
+            if fault.retry_after is not None:
+                headers["Retry-After"] = str(fault.retry_after)
+            self._answer(fault.status or 200, fault.page or b"", headers)
+        else:
+            return False
+        return True
+
+    def _drip(self, fault: Fault) -> None:
+        """A page in chunks, without a length, and without an end if that is wanted."""
+        self.send_response(fault.status or 200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        page = fault.page or b""
+        chunk = b"%x\r\n%b\r\n" % (len(page), page) if page else b""
+        self.wfile.write(chunk)
+        while fault.endless:
+            self.wfile.write(chunk)
+        self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:
         """The log is `LoopbackHub.requests`."""

@@ -54,14 +54,17 @@ def command(
 def _forget(store: Store, gone: list[entries.Entry]) -> set[Path]:
     """Remove what was downloaded for artifacts that are gone, but none that another one uses."""
     from zoo.hub.cache import cached_repo, forget
+    from zoo.hub.repository import cache_folder
 
     used = {e.artifact.path for e in entries.everything(store) if e.artifact}
-    forgotten = set()
+    cache, forgotten = cache_folder(), set()
     for entry in gone:
         artifact = entry.artifact
         if artifact is None or artifact.path in used or not cached_repo(artifact.path):
             continue
-        freed = forget(artifact.path, [file.path for file in artifact.manifest.files])
+        if not artifact.path.is_relative_to(cache):
+            continue
+        freed = forget(cache, artifact.path, [file.path for file in artifact.manifest.files])
         output.note(f"{human(freed)} freed in the Hub's cache")
         forgotten.add(artifact.path)
     return forgotten
