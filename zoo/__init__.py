@@ -58,14 +58,14 @@ if TYPE_CHECKING:
     from zoo.tasks.model import Model as Model
     from zoo.tasks.pictures.model import DenoisingStep as DenoisingStep
     from zoo.tasks.pictures.model import ImageModel as ImageModel
-    from zoo.tasks.pictures.model import ImageOptions as ImageOptions
+    from zoo.tasks.pictures.options import ImageOptions as ImageOptions
     from zoo.tasks.speech.model import SpeechModel as SpeechModel
-    from zoo.tasks.speech.model import TranscribeOptions as TranscribeOptions
+    from zoo.tasks.speech.options import TranscribeOptions as TranscribeOptions
     from zoo.tasks.speech.transcript import Segment as Segment
     from zoo.tasks.speech.transcript import Transcript as Transcript
     from zoo.tasks.speech.transcript import Word as Word
-    from zoo.tasks.text.model import Sampling as Sampling
     from zoo.tasks.text.model import TextModel as TextModel
+    from zoo.tasks.text.options import Sampling as Sampling
     from zoo.tasks.verdict import Verdict as Verdict
 
 _HOME = {
@@ -83,7 +83,7 @@ _HOME = {
     "File": "zoo.catalogs.recipe",
     "Gated": "zoo.errors",
     "ImageModel": "zoo.tasks.pictures.model",
-    "ImageOptions": "zoo.tasks.pictures.model",
+    "ImageOptions": "zoo.tasks.pictures.options",
     "InUse": "zoo.errors",
     "InputError": "zoo.errors",
     "IntegrityError": "zoo.errors",
@@ -101,14 +101,14 @@ _HOME = {
     "Progress": "zoo.progress",
     "Recipe": "zoo.catalogs.recipe",
     "RecipeError": "zoo.errors",
-    "Sampling": "zoo.tasks.text.model",
+    "Sampling": "zoo.tasks.text.options",
     "Segment": "zoo.tasks.speech.transcript",
     "Source": "zoo.catalogs.recipe",
     "SpeechModel": "zoo.tasks.speech.model",
     "StepError": "zoo.errors",
     "Store": "zoo.store.store",
     "TextModel": "zoo.tasks.text.model",
-    "TranscribeOptions": "zoo.tasks.speech.model",
+    "TranscribeOptions": "zoo.tasks.speech.options",
     "Transcript": "zoo.tasks.speech.transcript",
     "UsageError": "zoo.errors",
     "Verdict": "zoo.tasks.verdict",

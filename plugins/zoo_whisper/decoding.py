@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from zoo.tasks.speech.model import TranscribeOptions
+from zoo.tasks.speech.options import TranscribeOptions
 from zoo_whisper.config import WhisperConfig
 from zoo_whisper.vocabulary import Vocabulary
 
@@ -93,7 +93,7 @@ class Decoder:
         start = len(prompt) - 1 - list(reversed(prompt)).index(self.vocabulary.start)
         no_speech = float(_probabilities(first[start])[self.vocabulary.silent])
         best = None
-        for temperature in options.temperature:  # type: ignore[union-attr]
+        for temperature in options.temperature:
             tokens, mean = self._search(_Beam(writing.fork(), first[-1]), len(prompt), temperature)
             found = Text(tokens, mean, no_speech, temperature)
             if best is None or mean > best.log_probability:

@@ -13,7 +13,8 @@ from typing import Any
 
 import zoo
 from zoo.tasks.speech.audio import Audio
-from zoo.tasks.speech.model import Segments, TranscribeOptions
+from zoo.tasks.speech.model import Segments
+from zoo.tasks.speech.options import TranscribeOptions
 from zoo.tasks.speech.transcript import Segment, Word
 from zoo_whisper.alignment import Alignment
 from zoo_whisper.config import FRAMES_PER_SECOND, read_whisper_config

@@ -19,7 +19,8 @@ from cli.world import RECIPE, Said
 from zoo import api
 from zoo.cli import drawing
 from zoo.progress import Event
-from zoo.tasks.pictures.model import DenoisingStep, ImageModel, ImageOptions
+from zoo.tasks.pictures.model import DenoisingStep, ImageModel
+from zoo.tasks.pictures.options import ImageOptions
 
 
 class Painter(ImageModel):

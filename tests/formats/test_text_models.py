@@ -278,12 +278,12 @@ def test_torch_samples_by_the_same_options():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"temperature": -1}, "temperature must be 0 or more, not -1"),
+        ({"temperature": -1}, "temperature must be at least 0, not -1"),
         ({"top_p": 0}, "top_p must be above 0 and at most 1"),
-        ({"top_k": -1}, "top_k must be 0 or more"),
-        ({"min_p": 2}, "min_p must be between 0 and 1"),
+        ({"top_k": -1}, "top_k must be at least 0"),
+        ({"min_p": 2}, "min_p must be from 0 to 1"),
         ({"max_tokens": 0}, "max_tokens must be at least 1"),
-        ({"stop": [""]}, "stop must be texts"),
+        ({"stop": [""]}, r"stop\[0\] must be text that is not empty"),
         ({"temprature": 1}, "no option 'temprature', did you mean 'temperature'"),
     ],
 )

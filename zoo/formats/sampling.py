@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.tasks.text.model import Sampling
+from zoo.tasks.text.options import Sampling
 
 
 class Sampler:

@@ -17,7 +17,7 @@ from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.execute.program import Program, ReferenceProgram
 from zoo.formats.coreml.package.reader import Package
 from zoo.formats.coreml.package.weights import weights_of
-from zoo.tasks.pictures.model import ImageOptions
+from zoo.tasks.pictures.options import ImageOptions
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml.components import SUFFIX, UNET
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion

@@ -18,7 +18,7 @@ import zoo
 import zoo_whisper.coreml
 from zoo.tasks.speech.audio import Audio
 from zoo.tasks.speech.check import psnr, word_errors
-from zoo.tasks.speech.model import TranscribeOptions
+from zoo.tasks.speech.options import TranscribeOptions
 from zoo_whisper.coreml import CoreMLWhisper
 from zoo_whisper.decoding import Decoder
 from zoo_whisper.mlx import MLXWhisper

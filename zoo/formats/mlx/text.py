@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.formats.mlx.loading import open_model
-from zoo.tasks.text.model import Sampling, TextModel
+from zoo.tasks.text.model import TextModel
+from zoo.tasks.text.options import Sampling
 from zoo.tasks.text.tokenizer import Tokenizer
 
 CHUNK = 2048

@@ -5,70 +5,19 @@ from __future__ import annotations
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Unpack
 
 from zoo.errors import InputError
 from zoo.tasks.model import Model
-from zoo.words import suggest
+from zoo.tasks.options import takes
+from zoo.tasks.pictures.options import ImageArguments, ImageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MODES = ("RGB", "L", "1")
 """Kinds of picture that can be drawn on; others hold what would be lost, such as transparency."""
-
-
-@dataclass(frozen=True)
-class ImageOptions:
-    """How a picture is drawn.
-
-    Attributes:
-        negative: what the picture should be away from.
-        steps: of denoising, from noise to picture.
-        guidance: how much more the prompt counts than its absence; 1 or less leaves that out and
-            halves the work (https://arxiv.org/abs/2207.12598).
-        seed: same seed, same picture, in every format up to rounding; picture n of a batch is
-            that of seed + n.
-        width: in pixels; by default what the model was trained for.
-        height: in pixels, likewise.
-        scheduler: the sampler, such as `ddim`; by default the source's own.
-        strength: how much of a picture that is given is drawn anew, above 0 and at most 1.
-        safety: whether a picture that the model's safety checker flags, if it has one, is black.
-    """
-
-    negative: str = ""
-    steps: int = 20
-    guidance: float = 7.5
-    seed: int | None = None
-    width: int | None = None
-    height: int | None = None
-    scheduler: str | None = None
-    strength: float = 0.8
-    safety: bool = True
-
-    def __post_init__(self) -> None:
-        for name, good, meaning in (
-            ("steps", 1 <= self.steps <= 1000, "from 1 to 1000"),
-            ("guidance", 0 <= self.guidance < float("inf"), "0 or more"),
-            ("seed", self.seed is None or 0 <= self.seed < 2**63, "0 or more"),
-            ("strength", 0 < self.strength <= 1, "above 0 and at most 1"),
-        ):
-            if not good:
-                raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> ImageOptions:
-        """What keyword options ask for.
-
-        Raises:
-            InputError: an option that does not exist, or a value out of range.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise InputError(f"pictures have no option '{name}'" + suggest(name, known))
-        return cls(**options)
 
 
 @dataclass(frozen=True)
@@ -111,11 +60,13 @@ class ImageModel(Model):
         Returns: float32 arrays by name of the component, for checks.
         """
 
-    def __call__(self, prompt: str, **options: Any) -> Image:
+    @takes(ImageOptions)
+    def __call__(self, prompt: str, **options: Unpack[ImageArguments]) -> Image:
         return self.generate(prompt, **options)
 
+    @takes(ImageOptions)
     def generate(
-        self, prompt: str, *, image: Any = None, mask: Any = None, **options: Any
+        self, prompt: str, *, image: Any = None, mask: Any = None, **options: Unpack[ImageArguments]
     ) -> Image:
         """The picture of a prompt.
 
@@ -130,21 +81,28 @@ class ImageModel(Model):
         """
         return self.generate_many([prompt], image=image, mask=mask, **options)[0]
 
+    @takes(ImageOptions)
     def generate_many(
-        self, prompts: Sequence[str], *, image: Any = None, mask: Any = None, **options: Any
+        self,
+        prompts: Sequence[str],
+        *,
+        image: Any = None,
+        mask: Any = None,
+        **options: Unpack[ImageArguments],
     ) -> list[Image]:
         """The pictures of prompts, drawn together; as `generate` with seeds one after another."""
         for step in self.stream(prompts, image=image, mask=mask, **options):
             last = step
         return last.pictures()
 
+    @takes(ImageOptions)
     def stream(
         self,
         prompts: str | Sequence[str],
         *,
         image: Any = None,
         mask: Any = None,
-        **options: Any,
+        **options: Unpack[ImageArguments],
     ) -> Iterator[DenoisingStep]:
         """As `generate_many`, step by step. A fault of the input is raised at once."""
         self.require_open()

@@ -4,65 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Unpack
 
 from zoo.errors import InputError
 from zoo.tasks.model import Model
+from zoo.tasks.options import takes
+from zoo.tasks.text.options import Sampling, SamplingArguments
 from zoo.tasks.text.tokenizer import Tokenizer
-from zoo.words import suggest
 
 Messages = str | Sequence[Mapping[str, str]]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are chosen.
-
-    Attributes:
-        max_tokens: most tokens to write.
-        temperature: 0 takes the likeliest token; 1 samples the model's own distribution.
-        top_p: sample among the likeliest tokens that hold this share of the probability.
-        top_k: sample among this many likeliest tokens; 0 for all.
-        min_p: leave out tokens less likely than this share of the likeliest one's probability.
-        seed: makes a run repeatable on the same machine and build.
-        stop: texts before which writing ends.
-    """
-
-    max_tokens: int = 256
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    seed: int | None = None
-    stop: str | Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        stops = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        object.__setattr__(self, "stop", stops)
-        for name, good, meaning in (
-            ("max_tokens", self.max_tokens >= 1, "at least 1"),
-            ("temperature", 0 <= self.temperature < float("inf"), "0 or more"),
-            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("top_k", self.top_k >= 0, "0 or more"),
-            ("min_p", 0 <= self.min_p <= 1, "between 0 and 1"),
-            ("stop", all(stops), "texts that are not empty"),
-        ):
-            if not good:
-                raise InputError(f"{name} must be {meaning}, not {getattr(self, name)!r}")
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Sampling:
-        """The sampling that keyword options ask for.
-
-        Raises:
-            InputError: an option that does not exist, or a value out of range.
-        """
-        known = [field.name for field in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise InputError(f"there is no option '{name}'" + suggest(name, known))
-        return cls(**options)
 
 
 class TextModel(Model):
@@ -91,10 +42,16 @@ class TextModel(Model):
         Returns: a float32 array of shape (len(tokens), vocabulary).
         """
 
-    def __call__(self, prompt: str, *, chat: bool | None = None, **options: Any) -> str:
+    @takes(Sampling)
+    def __call__(
+        self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
+    ) -> str:
         return self.generate(prompt, chat=chat, **options)
 
-    def generate(self, prompt: str, *, chat: bool | None = None, **options: Any) -> str:
+    @takes(Sampling)
+    def generate(
+        self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
+    ) -> str:
         """The text that follows `prompt`; options are those of `Sampling`.
 
         Args:
@@ -106,14 +63,18 @@ class TextModel(Model):
         """
         return "".join(self.stream(prompt, chat=chat, **options))
 
-    def stream(self, prompt: str, *, chat: bool | None = None, **options: Any) -> Iterator[str]:
+    @takes(Sampling)
+    def stream(
+        self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
+    ) -> Iterator[str]:
         """As `generate`, piece by piece. A fault is raised at once, not at the first piece."""
         if self.chat_by_default if chat is None else chat:
             return self.stream_chat(prompt, **options)
         _require_text(prompt)
         return self._write(self.encode(prompt), Sampling.of({**self.defaults, **options}))
 
-    def chat(self, messages: Messages, **options: Any) -> str:
+    @takes(Sampling)
+    def chat(self, messages: Messages, **options: Unpack[SamplingArguments]) -> str:
         """The assistant's next turn.
 
         Args:
@@ -125,7 +86,10 @@ class TextModel(Model):
         """
         return "".join(self.stream_chat(messages, **options))
 
-    def stream_chat(self, messages: Messages, **options: Any) -> Iterator[str]:
+    @takes(Sampling)
+    def stream_chat(
+        self, messages: Messages, **options: Unpack[SamplingArguments]
+    ) -> Iterator[str]:
         """As `chat`, piece by piece."""
         if isinstance(messages, str):
             _require_text(messages)

@@ -10,7 +10,8 @@ from zoo.errors import InputError
 from zoo.formats.coreml.execute.program import Functions, Mode, Program
 from zoo.formats.coreml.language.spec import PACKAGE, DecoderSpec, read_spec
 from zoo.formats.sampling import Sampler
-from zoo.tasks.text.model import Sampling, TextModel
+from zoo.tasks.text.model import TextModel
+from zoo.tasks.text.options import Sampling
 from zoo.tasks.text.tokenizer import Tokenizer
 
 CHUNK = 256
