@@ -94,7 +94,7 @@ def test_json_has_words(built):
     ("sound", "words"),
     [
         (b"", "the input is empty"),
-        (b"this is a text\n" * 50, "the sound is no sound that can be read"),
+        (b"this is a text\n" * 50, "the audio is not audio that can be read"),
     ],
 )
 def test_a_bad_pipe_is_told_in_one_sentence(built, sound, words):

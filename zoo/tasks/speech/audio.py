@@ -12,6 +12,8 @@ from typing import Any
 from zoo.errors import InputError, MissingExtra
 from zoo.tasks.speech.samples import BLOCK, HIGHEST_RATE, LOWEST_RATE, Audio, Note, resampled
 
+__all__ = ["Audio", "open_audio"]
+
 MOST_CHANNELS = 64
 """More columns of an array are not channels."""
 

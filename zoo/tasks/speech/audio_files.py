@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from zoo.errors import InputError, MissingExtra
 from zoo.tasks.speech.containers import NO_TRACK, has_ffmpeg, open_container
@@ -138,10 +138,10 @@ def _opened(source: Path | BinaryIO) -> Iterator[BinaryIO]:
     """The file at its beginning; one that the caller opened stays open."""
     if isinstance(source, Path):
         with source.open("rb") as file:
-            yield file
+            yield cast("BinaryIO", _Patched(file, {}))
     else:
         source.seek(0)
-        yield source
+        yield cast("BinaryIO", _Patched(source, {}))
 
 
 def _seekable(file: Any, name: str) -> BinaryIO:
@@ -163,10 +163,11 @@ def _seekable(file: Any, name: str) -> BinaryIO:
 
 
 class _Patched(io.RawIOBase):
-    """A file as libsndfile reads it, some bytes of which are others."""
+    """A file as the decoders read it: some bytes may be others, and no seek fails."""
 
     def __init__(self, file: BinaryIO, patches: dict[int, bytes]) -> None:
         self._file, self._patches = file, patches
+        self.name = str(getattr(file, "name", "audio"))
 
     def readable(self) -> bool:
         return True

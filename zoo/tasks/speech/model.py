@@ -61,15 +61,16 @@ class SpeechModel(Model):
         self,
         audio: Any,
         *,
-        sample_rate: int | None = None,
+        sample_rate: float | None = None,
         listener: Listener = silent,
         **options: Unpack[TranscribeArguments],
     ) -> Transcript:
         """What is said in audio of any length.
 
         Args:
-            audio: a path, an open binary file, or an array of samples (see `zoo.audio`).
-            sample_rate: that of an array.
+            audio: a path, an open binary file, bytes, or samples in an array, list or dictionary
+                (see `zoo.audio.open_audio`).
+            sample_rate: that of samples which do not tell it.
             listener: called with an `Event` after each window of long audio; its unit is "s".
             options: those of `TranscribeOptions`.
 
@@ -90,7 +91,7 @@ class SpeechModel(Model):
         self,
         audio: Any,
         *,
-        sample_rate: int | None = None,
+        sample_rate: float | None = None,
         listener: Listener = silent,
         **options: Unpack[TranscribeArguments],
     ) -> Segments:
@@ -102,5 +103,7 @@ class SpeechModel(Model):
 
         self.require_open()
         asked = TranscribeOptions.of({**self.defaults, **options})
-        opened = open_audio(audio, rate=self.rate, sample_rate=sample_rate)
-        return self.transcribe_segments(opened, asked, Progress("transcribe", listener))
+        progress = Progress("transcribe", listener)
+        note = None if listener is silent else progress.note
+        opened = open_audio(audio, rate=self.rate, sample_rate=sample_rate, note=note)
+        return self.transcribe_segments(opened, asked, progress)
