@@ -18,6 +18,7 @@ from zoo.catalogs.recipe import REPO, Recipe, Source
 from zoo.costs import Cost
 from zoo.discovery import FAMILIES, providers
 from zoo.errors import DoesNotFit, InputError, NotFound, PluginError, UsageError
+from zoo.files.paths import given_path
 from zoo.files.trust import plain_branch
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
@@ -261,7 +262,7 @@ def _resolve(ref: str, family: str | None) -> tuple[Recipe, str | None]:
     if match := HUB.fullmatch(ref):
         return _bring(ref, family, _hub_source(match["repo"], match["revision"])), None
     if ref.startswith((".", "/", "~")):
-        return _bring_folder(Path(ref).expanduser().resolve(), ref, family), None
+        return _bring_folder(given_path(ref, "the folder"), ref, family), None
     if family is not None:
         raise UsageError(f"--family is for a folder or repository, and '{ref}' has a recipe")
     return catalog().resolve(ref)
@@ -274,7 +275,7 @@ def _with_adapter(recipe: Recipe, adapter: str | None) -> Recipe:
     if match := HUB.fullmatch(adapter):
         source = _hub_source(match["repo"], match["revision"])
     elif adapter.startswith((".", "/", "~")):
-        folder = Path(adapter).expanduser().resolve()
+        folder = given_path(adapter, "the adapter")
         if not folder.is_dir():
             raise NotFound(f"the adapter '{adapter}' is not a folder")
         source = Source(folder=str(folder))
@@ -292,7 +293,7 @@ def _adapter_name(adapter: str) -> str:
     if match := HUB.fullmatch(adapter):
         adapter = match["repo"]
     elif adapter.startswith((".", "/", "~")):
-        adapter = str(Path(adapter).expanduser().resolve())
+        adapter = str(given_path(adapter, "the adapter"))
     return re.sub(r"[^a-z0-9._-]+", "-", adapter.rpartition("/")[2].lower()).strip("-._")
 
 

@@ -47,6 +47,10 @@ class InUse(ZooError):
     """Something cannot be removed while a process reads it."""
 
 
+class Inaccessible(ZooError):
+    """The operating system refuses a file, a folder or a disk."""
+
+
 class UsageError(ZooError):
     """The request itself is wrong."""
 
@@ -123,3 +127,15 @@ class BrokenPlugin(PluginError):
 
 class StepError(PluginError):
     """A hook failed while it worked; its exception is the `__cause__`."""
+
+
+LONGEST_TEXT = 1_000
+
+
+def said(error: BaseException) -> str:
+    """What an exception says, on one line of bounded length, whatever its class does when asked."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception as broken:
+        text = f"its message cannot be read ({type(broken).__name__})"
+    return text[:LONGEST_TEXT] or "no message"

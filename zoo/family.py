@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,8 +13,17 @@ import pluggy
 from zoo import defaults, hookspecs
 from zoo.catalogs.formats import format_of
 from zoo.costs import Cost
-from zoo.discovery import FAMILIES, FORMATS, SCORERS, Provider, family_formats, provider
-from zoo.errors import BrokenPlugin, MissingPlugin, NoRoom, StepError, UsageError, ZooError
+from zoo.discovery import (
+    FAMILIES,
+    FORMATS,
+    SCORERS,
+    Provider,
+    family_formats,
+    provider,
+    providers,
+)
+from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
+from zoo.files import system
 from zoo.words import suggest
 
 if TYPE_CHECKING:
@@ -23,14 +31,16 @@ if TYPE_CHECKING:
     from zoo.progress import Progress
     from zoo.tasks.model import Model
 
+CORE = "zoo"
 HOOKS = ("download", "convert", "optimize", "run", "cost")
 
 
 class Family:
     """One family in one format: the hooks of its plugins behind plain typed methods.
 
-    Each method raises a `ZooError` that a hook raised as it is, `NoRoom` when the disk filled up,
-    and `StepError`, naming model, step and distribution, for anything else.
+    Each method raises a `ZooError` that a hook raised as it is, what `files.system` says of a disk
+    or a permission that failed, and `StepError`, naming model, step and distribution, for anything
+    else: also when a hook asks to end the program.
 
     Args:
         family, format: the pair.
@@ -43,7 +53,7 @@ class Family:
         self._answers: dict[str, str] = {}
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
-        self._add(defaults, "zoo")
+        self._add(defaults, CORE)
         for origin in _providers(family, format):
             if complete:
                 origin.require()
@@ -128,19 +138,21 @@ class Family:
             raise self._failure(hook, recipe, f"has no '{hook}' hook")
         try:
             result = getattr(self._manager.hook, hook)(recipe=recipe, **arguments)
-        except ZooError:
+        except (ZooError, KeyboardInterrupt):
             raise
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise NoRoom(
-                    f"the disk is full: {hook} of '{recipe.ref}' could not finish",
-                    "free some space, or set ZOO_HOME to a folder on another disk",
-                ) from error
-            text = " ".join(str(error).split()) or "no message"
-            raise self._failure(hook, recipe, f"{type(error).__name__}: {text}") from error
+        except BaseException as error:  # whatever a plugin does, the program goes on
+            raise self._unplanned(hook, recipe, error) from error
         if result is None:
             raise self._failure(hook, recipe, "returned nothing")
         return result
+
+    def _unplanned(self, hook: str, recipe: Recipe, error: BaseException) -> ZooError:
+        """What to tell of an exception that a hook should not have raised."""
+        ours = self._answers[hook] == CORE
+        if isinstance(error, OSError) and (ours or error.errno in system.MACHINE):
+            known = system.explain(error)
+            return type(known)(f"{hook} of '{recipe.ref}': {known.message}", known.hint)
+        return self._failure(hook, recipe, f"{type(error).__name__}: {said(error)}")
 
     def _failure(self, hook: str, recipe: Recipe, reason: str) -> StepError:
         who = self._answers.get(hook, f"the plugin for {self.family}.{self.format}")
@@ -148,6 +160,26 @@ class Family:
             f"{hook} of '{recipe.ref}' failed in {who}: {reason}",
             "run again with --debug for the traceback",
         )
+
+
+def culprit(error: BaseException) -> str | None:
+    """The plugin in whose code an exception was raised, or passed through, if it was one's."""
+    modules = {}
+    for group in (FAMILIES, FORMATS):
+        for claims in providers(group).values():
+            for origin in claims:
+                module = origin.value.partition(":")[0]
+                modules[module.rpartition(".")[0] or module] = origin
+    modules.pop(CORE, None)
+    found = None
+    trace = error.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        while name and name not in modules:
+            name = name.rpartition(".")[0]
+        found = modules.get(name, found)
+        trace = trace.tb_next
+    return None if found is None else f"the plugin '{found.name}' of {found}"
 
 
 def _providers(family: str, format: str) -> list[Provider]:

@@ -7,11 +7,13 @@ import platform
 import sys
 from pathlib import Path
 
+from zoo.files.paths import given_path
+
 
 def home() -> Path:
     """Where artifacts are kept: `ZOO_HOME`, or the platform's cache folder."""
     if given := os.environ.get("ZOO_HOME"):
-        return Path(given).expanduser().resolve()
+        return given_path(given, "ZOO_HOME")
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("zoo"))
@@ -20,7 +22,7 @@ def home() -> Path:
 def config_folder() -> Path:
     """Where the user's own catalog is: `ZOO_CONFIG`, or the platform's configuration folder."""
     if given := os.environ.get("ZOO_CONFIG"):
-        return Path(given).expanduser().resolve()
+        return given_path(given, "ZOO_CONFIG")
     import platformdirs
 
     return Path(platformdirs.user_config_dir("zoo"))
@@ -29,7 +31,7 @@ def config_folder() -> Path:
 def lock_file() -> Path:
     """Where pulled sources are pinned: `ZOO_LOCK`, or `zoo.lock` in the home folder."""
     given = os.environ.get("ZOO_LOCK")
-    return Path(given).expanduser().resolve() if given else home() / "zoo.lock"
+    return given_path(given, "ZOO_LOCK") if given else home() / "zoo.lock"
 
 
 def memory() -> int:

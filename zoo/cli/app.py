@@ -102,6 +102,10 @@ def _noticing_a_closed_pipe() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         raise PipeClosed from None
+    except ValueError:
+        if sys.stdout.closed:
+            raise PipeClosed from None
+        raise
 
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -143,18 +147,32 @@ def run(arguments: list[str]) -> int:
     except PipeClosed:
         failures.close_stdout()
         return Exit.OK
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:  # a plugin's SystemExit and a library's panic too
         if settings.debug:
             failures.trace(error)
         return failures.tell(error)
 
 
 def main() -> None:
-    """The entry point of the `zoo` command."""
+    """Run the command line of this process, and end it."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    sys.exit(int(run(sys.argv[1:])))
+    code = int(run(sys.argv[1:]))
+    sys.exit(code if _flushed() else code or Exit.NO_ROOM)
+
+
+def _flushed() -> bool:
+    """Write what is left of our output; whether it could be written."""
+    from zoo.cli import failures
+
+    try:
+        if not sys.stdout.closed:
+            sys.stdout.flush()
+    except OSError:
+        failures.close_stdout()
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
 from zoo.cli import output
-from zoo.errors import Exit, ZooError
+from zoo.errors import Exit, NoRoom, PluginError, ZooError, said
+
+LONGEST = 2_000
+"""Characters of a message; what a stranger's file or package says may be megabytes."""
 
 
 def tell(error: BaseException) -> int:
@@ -22,33 +24,52 @@ def tell(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         _say(error.format_message(), _usage_hint(error))
         return error.exit_code
-    if isinstance(error, OSError):
-        from zoo.files.room import full
-
-        if (no_room := full(error)) is not None:
-            return tell(no_room)
-    text = " ".join(str(error).split()) or "no message"
-    _say(f"unexpected {type(error).__name__}: {text}", "zoo --debug ... shows where it comes from")
+    if (known := _known(error)) is not None:
+        return tell(known)
+    _say(
+        f"unexpected {type(error).__name__}: {said(error)}",
+        "zoo --debug ... shows where it comes from",
+    )
     return Exit.NEGATIVE
 
 
 def trace(error: BaseException) -> None:
-    """The traceback of an error, on stderr; a mistake in the command line has none to show."""
+    """The traceback of an error, on stderr, without secrets; a mistake in the command line has none
+    to show."""
     import traceback
 
     if not isinstance(error, (click.ClickException, click.Abort)):
-        traceback.print_exception(error)
+        output.warn("".join(traceback.format_exception(error)).rstrip())
 
 
 def close_stdout() -> None:
-    """Keep the interpreter from complaining at exit that nobody reads its output."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Keep the interpreter from complaining at exit that its output cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _known(error: BaseException) -> ZooError | None:
+    """What is behind an exception that no code of ours has planned for, if that can be told."""
+    if isinstance(error, MemoryError):
+        return NoRoom("this needs more memory than there is", "give a smaller input or model")
+    from zoo.family import culprit
+    from zoo.files import system
+
+    if isinstance(error, OSError) and error.errno in system.MACHINE:
+        return system.explain(error)
+    if (name := culprit(error)) is not None:
+        return PluginError(
+            f"{name} failed: {type(error).__name__}: {said(error)}",
+            "zoo --debug ... shows where; report it to its makers",
+        )
+    return system.explain(error) if isinstance(error, OSError) else None
 
 
 def _say(message: str, hint: str | None) -> None:
+    if len(message) > LONGEST:
+        message = f"{message[:LONGEST]}... ({len(message)} characters)"
     output.warn(f"error: {message}")
     if hint:
-        output.warn(f"hint: {hint}")
+        output.warn(f"hint: {hint[:LONGEST]}")
 
 
 def _usage_hint(error: click.ClickException) -> str | None:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from zoo.redaction import redacted
+
+STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+"""Characters that steer a terminal or turn the direction of its text: all but tab and line feed."""
+
+UNPRINTED = re.compile("[^\n\x20-\x7e]")
 BOLD, PLAIN = "\033[1m", "\033[0m"
 GAP = 2
 
@@ -41,15 +51,18 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def document(data: dict[str, Any]) -> None:
-    """One JSON document to stdout."""
+    """One JSON document to stdout; what a terminal must not get is escaped in it."""
     import json
 
-    tell(json.dumps(data, indent=2, ensure_ascii=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    if not text.isascii() or "\x7f" in text:
+        text = UNPRINTED.sub(_escaped, text)
+    print(text, file=sys.stdout)
 
 
 def tell(text: object = "") -> None:
-    """A line of data."""
-    print(text, file=sys.stdout)
+    """Data to stdout, a line or several."""
+    print(harmless(str(text)), file=sys.stdout)
 
 
 def note(text: str) -> None:
@@ -58,8 +71,24 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """A line on stderr, as it is."""
-    print(text, file=sys.stderr, flush=True)
+    """A line on stderr, without secrets; nobody is told when stderr cannot be written."""
+    with suppress(OSError, ValueError):
+        print(harmless(redacted(text)), file=sys.stderr, flush=True)
+
+
+def harmless(text: str) -> str:
+    """Text whose characters cannot steer a terminal; its line breaks and tabs stay."""
+    return text if text.isascii() and text.isprintable() else STEERING.sub(" ", text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    letter = match[0]
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD800 + ((code - 0x10000) >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
 def clean(value: object) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import errno
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.errors import NoRoom
+from zoo.files import system
 from zoo.words import human
-
-HINT = "free some space with zoo prune, or set ZOO_HOME or HF_HOME to a folder on another disk"
 
 
 def existing(folder: Path) -> Path:
     """The nearest folder that is there already."""
-    while not folder.exists():
+    while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent
     return folder
 
@@ -26,23 +25,13 @@ def same_disk(one: Path, other: Path) -> bool:
     return existing(one).stat().st_dev == existing(other).stat().st_dev
 
 
-def full(error: BaseException) -> NoRoom | None:
-    """What to say when a write failed because the disk is full; `None` of any other failure."""
-    if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return None
-    where = f" at {error.filename}" if error.filename else ""
-    return NoRoom(f"the disk is full{where}", HINT)
-
-
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn a write that failed on a full disk into `NoRoom`."""
+    """Turn what the operating system refuses into a sentence: a full disk, a failing one."""
     try:
         yield
     except OSError as error:
-        if (said := full(error)) is not None:
-            raise said from error
-        raise
+        raise system.explain(error) from error
 
 
 def require(folder: Path, needs: Mapping[str, int], what: str, hint: str) -> None:
@@ -57,7 +46,10 @@ def require(folder: Path, needs: Mapping[str, int], what: str, hint: str) -> Non
     Raises:
         NoRoom: with what is needed for what, and what is free.
     """
-    free = shutil.disk_usage(existing(folder)).free
+    try:
+        free = shutil.disk_usage(existing(folder)).free
+    except OSError as error:
+        raise system.explain(error) from error
     total = sum(needs.values())
     if total <= free:
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,25 @@ def constants() -> Any:
             f"{which} has a value that the Hub's client cannot use: {error}", "correct or unset it"
         ) from error
     return found
+
+
+def cache_folder() -> Path:
+    """Where the Hub's files are kept.
+
+    Raises:
+        UsageError: what the environment says is no folder.
+    """
+    given = constants().HF_HUB_CACHE
+    try:
+        folder = Path(given).expanduser().resolve()
+        if folder.exists() and not folder.is_dir():
+            raise ValueError("it is no folder")
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UsageError(
+            f"the cache of the Hub is to be at {str(given)!r}, and cannot be: {error}",
+            "see HF_HOME and HF_HUB_CACHE",
+        ) from error
+    return folder
 
 
 def session() -> Any:

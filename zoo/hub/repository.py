@@ -263,7 +263,7 @@ class Repository:
 
 def cache_folder() -> Path:
     """Where the Hub's files are kept."""
-    return Path(client.constants().HF_HUB_CACHE).expanduser().resolve()
+    return client.cache_folder()
 
 
 def to_come(source: Source, size: int) -> int:
