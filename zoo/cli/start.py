@@ -18,11 +18,12 @@ def main() -> None:
     try:
         _open_standard_streams()
         from zoo.cli.app import main as run
+
+        run()
     except KeyboardInterrupt:
         if sys.stderr is not None:
             print("zoo: interrupted", file=sys.stderr, flush=True)
         os._exit(INTERRUPTED)
-    run()
 
 
 def _open_standard_streams() -> None:
