@@ -83,9 +83,8 @@ def write_source(folder: Path) -> None:
 
 def relative_error(source: Path, package: Path, name: str) -> float:
     """How far a weight of the package is from the source's, over its own size."""
-    from zoo.formats.coreml.execute.constants import Constants
-    from zoo.formats.coreml.package.reader import Package
-    from zoo.formats.tensors import Tensors
+    from zoo.formats import Tensors
+    from zoo.formats.coreml import Constants, Package
 
     opened = Package(package)
     _, block = opened.function()

@@ -31,7 +31,7 @@ from transformers import (
 )
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
-from zoo.tasks.metrics import word_errors
+from zoo.tasks import word_errors
 
 CONTEXT = 128
 SECONDS, BATCH, WARM_UP = 6, 32, 200

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.checkpoint import read_config
-from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, TensorNames
+from zoo.formats import read_config
+from zoo.formats.coreml import DecoderSpec, LayerSpec, TensorNames
 
 REQUIRED = (
     "hidden_size",

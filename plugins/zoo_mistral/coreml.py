@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
-from zoo.formats.coreml.language.convert import convert_decoder
-from zoo.formats.coreml.language.model import CoreMLTextModel
+from zoo.formats.coreml import CoreMLTextModel, convert_decoder
 from zoo_mistral.config import for_coreml, read_mistral_config
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
-from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
-from zoo.formats.mlx.text import MLXTextModel
+from zoo.formats import copy_text_files, link_or_copy, weight_files
+from zoo.formats.mlx import MLXTextModel
 from zoo_mistral.config import for_mlx, read_mistral_config
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
-from zoo.formats.torch.text import TorchTextModel
+from zoo.formats.torch import TorchTextModel
 from zoo_mistral.config import read_mistral_config
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.checkpoint import read_json
-from zoo.formats.tensors import Tensors
+from zoo.formats import Tensors, read_json
 
 POSITIVE = ("vocab_size", "num_transformer_layers", "model_dim", "head_dim")
 FIXED = {

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.coreml.language.convert import convert_decoder
-from zoo.formats.coreml.language.model import CoreMLTextModel
-from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, TensorNames
+from zoo.formats.coreml import CoreMLTextModel, DecoderSpec, LayerSpec, TensorNames, convert_decoder
 from zoo_openelm.config import OpenELMConfig, check_weights, plain_config, read_openelm_config
 from zoo_openelm.text import Prompted
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Self
 
 import zoo
-from zoo.formats.checkpoint import copy_text_files, link_or_copy
-from zoo.formats.mlx.text import MLXTextModel
+from zoo.formats import copy_text_files, link_or_copy
+from zoo.formats.mlx import MLXTextModel
 from zoo_openelm.config import check_weights, plain_config, read_openelm_config
 from zoo_openelm.text import Prompted
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch.text import TorchTextModel, best_device
-from zoo.tasks.text.tokenizer import Tokenizer
+from zoo.formats.torch import TorchTextModel, best_device
+from zoo.tasks import Tokenizer
 from zoo_openelm.config import check_weights, read_openelm_config
 from zoo_openelm.text import Prompted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.tasks.pictures.options import ImageOptions
+from zoo.tasks import ImageOptions
 
 
 class Canvas:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.tasks.pictures.model import DenoisingStep
-from zoo.tasks.pictures.options import ImageOptions
+from zoo.tasks import DenoisingStep, ImageOptions
 from zoo_stable_diffusion.canvas import Canvas, pixels_of, veil_of
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.loading import load_tokenizer

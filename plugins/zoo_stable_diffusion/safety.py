@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.checkpoint import read_json
+from zoo.formats import read_json
 
 CHECKER = "safety_checker"
 SETTINGS = Path("feature_extractor", "preprocessor_config.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch.text import best_device
+from zoo.formats.torch import best_device
 from zoo_stable_diffusion.loading import load_module
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 from zoo_stable_diffusion.safety import CHECKER
@@ -94,8 +94,8 @@ class TorchStableDiffusion(StableDiffusionModel):
         Raises:
             IntegrityError: a style is damaged, or of another model.
         """
-        from zoo.formats.adapters import read_adapters
-        from zoo.formats.torch.branches import Branches
+        from zoo.formats import read_adapters
+        from zoo.formats.torch import Branches
 
         shapes = {name: tuple(weight.shape) for name, weight in self.unet.named_parameters()}
         self._branches = Branches(self.unet, read_adapters(folders, shapes))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zoo.tasks.speech.transcript import Word
+from zoo.tasks import Word
 from zoo_whisper.config import FRAMES_PER_SECOND
 from zoo_whisper.decoding import Listening
 from zoo_whisper.vocabulary import Vocabulary

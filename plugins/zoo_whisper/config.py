@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import zoo
-from zoo.formats.checkpoint import read_json
+from zoo.formats import read_json
 
 FRAMES_PER_SECOND = 50
 """Of the encoder's output; two frames of the spectrogram make one."""

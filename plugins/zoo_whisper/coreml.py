@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.checkpoint import copy_text_files, read_json
-from zoo.formats.coreml.convert.streaming import Metadata
-from zoo.formats.coreml.convert.traced import Input, write_traced
-from zoo.formats.coreml.execute.program import open_program
-from zoo.formats.coreml.language.model import causal_mask
+from zoo.formats import copy_text_files, read_json
+from zoo.formats.coreml import Input, Metadata, causal_mask, open_program, write_traced
 from zoo_whisper.config import WhisperConfig, read_whisper_config
 from zoo_whisper.model import WhisperModel
 

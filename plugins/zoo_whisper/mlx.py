@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.checkpoint import copy_text_files, read_json
-from zoo.formats.mlx.description import read_quantize
+from zoo.formats import copy_text_files, read_json
+from zoo.formats.mlx import read_quantize
 from zoo_whisper.config import read_whisper_config
 from zoo_whisper.model import WhisperModel
 

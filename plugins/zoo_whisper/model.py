@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.tasks.speech.audio import Audio
-from zoo.tasks.speech.model import Segments
-from zoo.tasks.speech.options import TranscribeOptions
-from zoo.tasks.speech.transcript import Segment, Word
+from zoo.tasks import Audio, Segment, Segments, TranscribeOptions, Word
 from zoo_whisper.alignment import Alignment
 from zoo_whisper.config import FRAMES_PER_SECOND, read_whisper_config
 from zoo_whisper.decoding import Decoder, Listening, Text

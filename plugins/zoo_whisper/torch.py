@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch.text import best_device, cache_name
+from zoo.formats.torch import best_device, cache_name
 from zoo_whisper.model import WhisperModel
 
 

@@ -1,1 +1,66 @@
-"""The formats that builds are stored in and run by."""
+"""Formats: how a build is stored and run, and what a family may use whatever the format.
+
+- Checkpoints: `read_config`, `read_json`, `checkpoint_files`, `weight_files`; `Tensors` reads
+  safetensors one tensor at a time.
+- Builds: `link_or_copy` and `copy_text_files` for what goes along unchanged.
+- LoRA adapters: `read_adapters`, `LowRank`.
+- Options of a family's own: `read_options`, `read_pass`.
+- A format of your own: `Format`, which says what it is as data, and `Weights`.
+
+What belongs to one format is in `zoo.formats.coreml`, `zoo.formats.mlx` and `zoo.formats.torch`.
+These names are imported at their first use. The modules below are private.
+"""
+
+from typing import TYPE_CHECKING
+
+from zoo.lazy import attach
+
+if TYPE_CHECKING:
+    from zoo.catalogs.formats import Format as Format
+    from zoo.catalogs.formats import Weights as Weights
+    from zoo.formats.adapters import LowRank as LowRank
+    from zoo.formats.adapters import read_adapters as read_adapters
+    from zoo.formats.checkpoint import checkpoint_files as checkpoint_files
+    from zoo.formats.checkpoint import copy_text_files as copy_text_files
+    from zoo.formats.checkpoint import link_or_copy as link_or_copy
+    from zoo.formats.checkpoint import read_config as read_config
+    from zoo.formats.checkpoint import read_json as read_json
+    from zoo.formats.checkpoint import weight_files as weight_files
+    from zoo.formats.options import read_options as read_options
+    from zoo.formats.options import read_pass as read_pass
+    from zoo.formats.tensors import Tensors as Tensors
+else:
+    __getattr__, __dir__ = attach(
+        __name__,
+        {
+            "Format": "zoo.catalogs.formats",
+            "LowRank": "zoo.formats.adapters",
+            "Tensors": "zoo.formats.tensors",
+            "Weights": "zoo.catalogs.formats",
+            "checkpoint_files": "zoo.formats.checkpoint",
+            "copy_text_files": "zoo.formats.checkpoint",
+            "link_or_copy": "zoo.formats.checkpoint",
+            "read_adapters": "zoo.formats.adapters",
+            "read_config": "zoo.formats.checkpoint",
+            "read_json": "zoo.formats.checkpoint",
+            "read_options": "zoo.formats.options",
+            "read_pass": "zoo.formats.options",
+            "weight_files": "zoo.formats.checkpoint",
+        },
+    )
+
+__all__ = [
+    "Format",
+    "LowRank",
+    "Tensors",
+    "Weights",
+    "checkpoint_files",
+    "copy_text_files",
+    "link_or_copy",
+    "read_adapters",
+    "read_config",
+    "read_json",
+    "read_options",
+    "read_pass",
+    "weight_files",
+]

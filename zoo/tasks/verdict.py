@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import RecipeError
 from zoo.tasks.pictures.check import Scorer, measure_pictures
 from zoo.tasks.speech.check import measure_speech
@@ -20,6 +19,7 @@ from zoo.tasks.text.check import measure_text
 from zoo.words import suggest
 
 if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Build, Recipe
     from zoo.tasks.model import Model
 
 HIGHER, LOWER = "at least", "at most"

@@ -11,14 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zoo
-from zoo.formats.adapters import LowRank, read_adapters
-from zoo.formats.checkpoint import link_or_copy, read_json
-from zoo.formats.coreml.convert.branches import add_branches
-from zoo.formats.coreml.convert.chunks import split_package
-from zoo.formats.coreml.convert.streaming import Metadata
-from zoo.formats.coreml.convert.traced import Axis, Input, write_traced
-from zoo.formats.options import read_options
-from zoo.formats.tensors import Tensors
+from zoo.formats import LowRank, Tensors, link_or_copy, read_adapters, read_json, read_options
+from zoo.formats.coreml import Axis, Input, Metadata, add_branches, split_package, write_traced
 from zoo_stable_diffusion.config import DiffusionConfig, weights_of
 from zoo_stable_diffusion.loading import load_module, load_tokenizer
 from zoo_stable_diffusion.model import BESIDE

@@ -1,4 +1,4 @@
-"""The pass `mixed` of Stable Diffusion: the bits of each weight of the U-Net, by measured harm."""
+"""The pass `mixed` of Stable Diffusion: the bits of each weight of the U-Net, by measured loss."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.coreml.compress.choice import choose_for_package
-from zoo.formats.coreml.compress.encoding import FULL
-from zoo.formats.coreml.compress.passes import Passes
-from zoo.formats.coreml.compress.trials import Choice, Harm
-from zoo.formats.coreml.execute.constants import Constants
-from zoo.formats.coreml.execute.program import Program, ReferenceProgram
-from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.weights import weights_of
-from zoo.tasks.pictures.options import ImageOptions
+from zoo.formats.coreml import (
+    FULL,
+    Choice,
+    Constants,
+    Loss,
+    Package,
+    Passes,
+    Program,
+    ReferenceProgram,
+    choose_for_package,
+    weights_of,
+)
+from zoo.tasks import ImageOptions
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml.components import SUFFIX, UNET
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
@@ -31,7 +35,7 @@ POINTS, NOISY = 4, 1.5
 the noisy end."""
 
 ROUNDS = 0
-"""Of exchanges: on a trained miniature they made the harm smaller, and final pictures no nearer."""
+"""Of exchanges: on a trained miniature they made the loss smaller, and final pictures no nearer."""
 
 EMBEDDINGS = 8
 """The fewest bits of the text encoders' embeddings."""
@@ -70,7 +74,7 @@ def choose_bits(
     program = ReferenceProgram(package, constants=constants, mode="fp32", bounded=False)
     store, choice = choose_for_package(
         constants,
-        harm_of(program, points, options.guidance),
+        loss_of(program, points, options.guidance),
         progress,
         bits_per_weight=options.bits_per_weight,
         choices=options.choices,
@@ -83,7 +87,7 @@ def choose_bits(
     return Passes(replace(store, layers=layers)), choice
 
 
-def harm_of(program: Program, points: Sequence[Inputs], guidance: float) -> Harm:
+def loss_of(program: Program, points: Sequence[Inputs], guidance: float) -> Loss:
     """Measures the mean squared error of the noise that is found, relative to its own square.
 
     Of guided noise, in which errors that the prompt does not change are not made larger.
@@ -109,10 +113,10 @@ def harm_of(program: Program, points: Sequence[Inputs], guidance: float) -> Harm
     wanted = noise()
     sizes = np.square(wanted).mean((1, 2, 3))
 
-    def harm() -> float:
+    def loss() -> float:
         return float((np.square(noise() - wanted).mean((1, 2, 3)) / sizes).mean())
 
-    return harm
+    return loss
 
 
 def _batch(points: Sequence[Inputs]) -> Inputs:

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.checkpoint import read_json
-from zoo.formats.coreml.execute.chain import open_functions
-from zoo.formats.coreml.execute.program import Mode, Program, open_program
-from zoo.tasks.pictures.model import DenoisingStep
-from zoo.tasks.pictures.options import ImageOptions
+from zoo.formats import read_json
+from zoo.formats.coreml import Mode, Program, open_functions, open_program
+from zoo.tasks import DenoisingStep, ImageOptions
 from zoo_stable_diffusion.coreml.components import DECODER, ENCODER, MOST_AT_ONCE, SUFFIX, UNET
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 from zoo_stable_diffusion.safety import CHECKER

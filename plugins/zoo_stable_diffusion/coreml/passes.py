@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import zoo
-from zoo.formats.coreml.compress.encoding import FULL, Scheme
-from zoo.formats.coreml.compress.passes import PALETTE_BITS, Mixed, Passes
-from zoo.formats.coreml.convert.branches import is_branch
-from zoo.formats.coreml.package.weights import Role
+from zoo.formats.coreml import FULL, PALETTE_BITS, Mixed, Passes, Role, Scheme, is_branch
 from zoo_stable_diffusion.config import DiffusionConfig
 from zoo_stable_diffusion.coreml.components import DECODER, ENCODER
 from zoo_stable_diffusion.safety import CHECKER

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import zoo
-from zoo.formats.coreml.compress.folder import compress_folder
-from zoo.formats.coreml.compress.passes import read_passes
+from zoo.formats.coreml import compress_folder, read_passes
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.coreml.components import (
     Conversion,

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.checkpoint import link_or_copy, read_json
-from zoo.formats.mlx.description import read_quantize
+from zoo.formats import link_or_copy, read_json
+from zoo.formats.mlx import read_quantize
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.mlx.weights import BUILT, load_component
 from zoo_stable_diffusion.model import BESIDE, Conditioning, StableDiffusionModel
@@ -74,8 +74,8 @@ class MLXStableDiffusion(StableDiffusionModel):
             IntegrityError: a style is damaged, or of another model.
         """
         if folders:
-            from zoo.formats.adapters import read_adapters
-            from zoo.formats.mlx.branches import Branches, matrix_shapes
+            from zoo.formats import read_adapters
+            from zoo.formats.mlx import Branches, matrix_shapes
 
             parts = read_adapters(folders, matrix_shapes(self.unet))
             self._branches = Branches(self.unet, parts)
@@ -180,7 +180,7 @@ def _write(
     """Write a component, one tensor after the other, with its config and `more` in it."""
     from mlx.utils import tree_flatten
 
-    from zoo.formats.mlx.quantize import no_cache, write_tensors
+    from zoo.formats.mlx import no_cache, write_tensors
 
     (workdir / component).mkdir()
     config = read_json(source / component / "config.json") | more

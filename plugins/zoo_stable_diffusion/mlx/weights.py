@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.formats.checkpoint import read_json
+from zoo.formats import read_json
 from zoo_stable_diffusion.config import weights_of
 from zoo_stable_diffusion.loading import listed
 

@@ -1,4 +1,4 @@
-"""The pass `mixed` of Stable Diffusion: bits chosen by the harm to what its U-Net finds."""
+"""The pass `mixed` of Stable Diffusion: bits chosen by the loss to what its U-Net finds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worlds.coreml_builds import make_build
 import zoo
 import zoo_stable_diffusion.coreml.plugin
 from zoo.catalogs.recipe import Build, Optimization, Recipe, Source
-from zoo.formats.coreml.description import LEDGER_FILE
+from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.progress import Progress
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
@@ -67,7 +67,7 @@ def unet_bits(build: Path) -> float:
 
 @pytest.fixture(scope="module")
 def uniform(converted, tmp_path_factory) -> Path:
-    """4 bits everywhere, with their harm: the only choice."""
+    """4 bits everywhere, with their loss: the only choice."""
     workdir = tmp_path_factory.mktemp("uniform") / "build"
     return compress(converted, workdir, **MIXED, bits_per_weight=16, choices=[4], text_encoder=4)
 
@@ -81,11 +81,11 @@ def mixed(converted, uniform, tmp_path_factory) -> Path:
     )
 
 
-def test_the_choice_harms_less_than_the_same_bits_everywhere(mixed, uniform):
-    harms = [ledger(build)["figures"]["harm"] for build in (mixed, uniform)]
+def test_the_choice_loses_less_than_the_same_bits_everywhere(mixed, uniform):
+    losses = [ledger(build)["figures"]["loss"] for build in (mixed, uniform)]
     schemes = {e["scheme"] for n, e in ledger(mixed)["entries"].items() if n.startswith("unet/")}
     assert unet_bits(uniform) - 0.2 < unet_bits(mixed) <= unet_bits(uniform)
-    assert 0 < harms[0] < harms[1]
+    assert 0 < losses[0] < losses[1]
     assert len(schemes & {f"palettes of {bits} bits" for bits in (3, 4, 8)}) > 1
 
 

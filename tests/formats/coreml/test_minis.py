@@ -116,7 +116,7 @@ def test_show_tells_how_the_weights_of_a_build_are_stored(built):
     assert set(told.values()) == {None}, "only of the build that is asked for"
     assert ledger["bits_per_weight"] <= 4.5
     assert set(ledger["layers"]) < set(ledger["entries"])
-    assert ledger["figures"]["harm"] <= ledger["figures"]["harm_before_exchanges"]
+    assert ledger["figures"]["loss"] <= ledger["figures"]["loss_before_exchanges"]
     text = built.zoo("show", name).stdout
     assert "palettes of 4 bits, groups of 16" in text
     (line,) = (line for line in text.splitlines() if line.startswith("bits per weight"))

@@ -15,8 +15,8 @@ import zoo
 import zoo_mistral.coreml
 from zoo.formats.coreml.compress.allocation import allocate
 from zoo.formats.coreml.compress.encoding import Scheme, encode, keep_largest, parts, stored_bits
+from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 from zoo.formats.coreml.compress.passes import Palettize, Prune, Quantize
-from zoo.formats.coreml.description import LEDGER_FILE
 from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.package.reader import decompress
 from zoo.formats.coreml.package.tools import WEIGHT_FILE
@@ -248,12 +248,12 @@ def test_what_does_not_divide_is_told(source, tmp_path):
     )
 
 
-def test_mixed_bits_harm_less_than_the_same_bits_everywhere(tmp_path):
+def test_mixed_bits_lose_less_than_the_same_bits_everywhere(tmp_path):
     """On the miniature: a random model has no layers that matter more than others."""
     source = MINI
     mixed = {"kind": "mixed", "bits_per_weight": 3.1, "calibration": "mini-calibration.txt"}
     uniform = {"kind": "palettize", "bits": 3}
-    ledgers, harms = [], []
+    ledgers, losses = [], []
     for number, passes in enumerate((mixed, uniform)):
         build = make_build(zoo_mistral.coreml, source, tmp_path / str(number), passes)
         ledgers.append(json.loads((build / LEDGER_FILE).read_text()))
@@ -262,29 +262,29 @@ def test_mixed_bits_harm_less_than_the_same_bits_everywhere(tmp_path):
             lambda: TorchTextModel.load(source, context=None),
             lambda build=build: CoreMLTextModel.load(build),
         )
-        harms.append(figures["kl"])
+        losses.append(figures["kl"])
     assert ledgers[0]["bits_per_weight"] <= 3.1
     assert ledgers[1]["bits_per_weight"] == pytest.approx(3.0, abs=0.1)
-    assert harms[0] < 0.8 * harms[1]
+    assert losses[0] < 0.8 * losses[1]
     assert len({entry["scheme"] for entry in ledgers[0]["entries"].values()}) > 3
     figures = ledgers[0]["figures"]
-    assert figures["harm"] < 4 * figures["harm_if_harms_added_up"]
+    assert figures["loss"] < 4 * figures["loss_if_losses_added_up"]
     again = {"kind": "palettize", "layers": ledgers[0]["layers"]}
     build = make_build(zoo_mistral.coreml, source, tmp_path / "again", again)
     assert json.loads((build / LEDGER_FILE).read_text())["entries"] == ledgers[0]["entries"]
 
 
 def test_bits_are_spent_where_they_help_most():
-    harms = {"a": {2: 9.0, 4: 1.0, 8: 0.5}, "b": {2: 2.0, 4: 1.8, 8: 0.0}}
-    sizes = {name: {bits: 100 * bits for bits in (2, 4, 8)} for name in harms}
-    assert allocate(harms, sizes, 400) == {"a": 2, "b": 2}
-    assert allocate(harms, sizes, 600) == {"a": 4, "b": 2}
-    assert allocate(harms, sizes, 1200) == {"a": 4, "b": 8}
-    assert allocate(harms, sizes, 9999) == {"a": 8, "b": 8}
+    losses = {"a": {2: 9.0, 4: 1.0, 8: 0.5}, "b": {2: 2.0, 4: 1.8, 8: 0.0}}
+    sizes = {name: {bits: 100 * bits for bits in (2, 4, 8)} for name in losses}
+    assert allocate(losses, sizes, 400) == {"a": 2, "b": 2}
+    assert allocate(losses, sizes, 600) == {"a": 4, "b": 2}
+    assert allocate(losses, sizes, 1200) == {"a": 4, "b": 8}
+    assert allocate(losses, sizes, 9999) == {"a": 8, "b": 8}
     with pytest.raises(
         zoo.RecipeError, match="take 400 bits on disk, and the bits_per_weight asked for leaves 200"
     ):
-        allocate(harms, sizes, 200)
+        allocate(losses, sizes, 200)
 
 
 @pytest.mark.parametrize(

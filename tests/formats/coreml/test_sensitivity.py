@@ -1,4 +1,4 @@
-"""Bits chosen by measured harm: where they go, what they cost, and that the harm is the true one."""
+"""Bits chosen by measured loss: where they go, what they cost, and that the loss is the true one."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def strayed(package: Path, wanted: np.ndarray) -> float:
 
 @pytest.fixture
 def opened(package):
-    """The package's constants, what it gives while they are whole, and the harm done to them."""
+    """The package's constants, what it gives while they are whole, and the loss done to them."""
     constants = Constants(Package(package))
     program = ReferenceProgram(package, constants=constants, mode="fp32")
     wanted = outputs(program)
@@ -68,26 +68,26 @@ def opened(package):
 
 
 @pytest.mark.parametrize("budget", [3.0, 4.0, 5.5])
-def test_bits_go_where_they_help_and_the_harm_is_that_of_the_package(
+def test_bits_go_where_they_help_and_the_loss_is_that_of_the_package(
     package, opened, tmp_path, budget
 ):
-    constants, wanted, harm = opened
-    assert harm() == 0
+    constants, wanted, loss = opened
+    assert loss() == 0
     store, choice = choose_for_package(
-        constants, harm, Progress("optimize"), bits_per_weight=budget, smallest=1000
+        constants, loss, Progress("optimize"), bits_per_weight=budget, smallest=1000
     )
     assert choice.bits["quiet"] == min(choice.bits.values())
     chosen = compress_package(package, tmp_path / "chosen.mlpackage", Passes(store), smallest=1000)
     assert chosen.bits_per_weight <= budget
-    assert strayed(tmp_path / "chosen.mlpackage", wanted) == pytest.approx(choice.harm, rel=0.02)
-    assert harm() == pytest.approx(choice.harm)
+    assert strayed(tmp_path / "chosen.mlpackage", wanted) == pytest.approx(choice.loss, rel=0.02)
+    assert loss() == pytest.approx(choice.loss)
     same = Passes(Palettize(bits=int(budget) if budget < 5 else 4))
     compress_package(package, tmp_path / "same.mlpackage", same, smallest=1000)
-    assert choice.harm < 0.7 * strayed(tmp_path / "same.mlpackage", wanted)
+    assert choice.loss < 0.7 * strayed(tmp_path / "same.mlpackage", wanted)
 
 
-def test_more_bits_harm_less(opened):
-    constants, _, harm = opened
+def test_more_bits_lose_less(opened):
+    constants, _, loss = opened
     in_use = constants.of(constants.package.function()[1])
     schemes = {bits: Scheme("palette", bits) for bits in (1, 2, 4, 8)}
     told = []
@@ -95,17 +95,17 @@ def test_more_bits_harm_less(opened):
         "stem": Candidate(in_use["stem"], schemes),
         "wide": Candidate(in_use["wide"], schemes, (1, 0)),
     }
-    trials = Trials(candidates, harm, lambda done, total: told.append((done, total)))
+    trials = Trials(candidates, loss, lambda done, total: told.append((done, total)))
     trials.expected = 8
     found = measure(trials)
     assert told == [(number, 8) for number in range(1, 9)]
-    for harms in found.values():
-        assert list(harms) == [1, 2, 4, 8]
-        assert harms[1] > harms[2] > harms[4] > harms[8] > 0
-    assert trials.harm_of({}) == 0, "every weight is put back"
-    both = trials.harm_of({"stem": 2, "wide": 2})
+    for losses in found.values():
+        assert list(losses) == [1, 2, 4, 8]
+        assert losses[1] > losses[2] > losses[4] > losses[8] > 0
+    assert trials.loss_of({}) == 0, "every weight is put back"
+    both = trials.loss_of({"stem": 2, "wide": 2})
     assert both > max(found["stem"][2], found["wide"][2])
-    assert trials.harm_of({"wide": 2}) == found["wide"][2]
+    assert trials.loss_of({"wide": 2}) == found["wide"][2]
 
 
 def test_groups_are_of_output_channels(opened):
@@ -113,7 +113,7 @@ def test_groups_are_of_output_channels(opened):
     in_use = constants.of(constants.package.function()[1])
     candidate = Candidate(in_use["last"], {2: Scheme("palette", 2, 4)}, (1, 0))
     assert candidate.sizes == {2: 2 * 256 * 16 + 4 * 16 * 4}
-    Trials({"last": candidate}, lambda: 0.0, lambda done, total: None).harm_of({"last": 2})
+    Trials({"last": candidate}, lambda: 0.0, lambda done, total: None).loss_of({"last": 2})
     columns = in_use["last"].numpy()
     assert len(np.unique(columns[:, :4])) <= 4
     assert len(np.unique(columns)) > 4
@@ -124,17 +124,17 @@ def test_groups_are_of_output_channels(opened):
 def test_a_budget_that_is_too_small_is_refused_before_any_trial(opened):
     constants, _, _ = opened
 
-    def harm() -> float:
+    def loss() -> float:
         raise AssertionError("a trial")
 
     with pytest.raises(zoo.RecipeError, match="and the bits_per_weight asked for leaves"):
-        choose_for_package(constants, harm, Progress("optimize"), bits_per_weight=1.5)
+        choose_for_package(constants, loss, Progress("optimize"), bits_per_weight=1.5)
 
 
 def test_small_weights_and_other_constants_stay(package, opened, tmp_path):
-    constants, _, harm = opened
+    constants, _, loss = opened
     store, choice = choose_for_package(
-        constants, harm, Progress("optimize"), bits_per_weight=6, smallest=5000, part="unet"
+        constants, loss, Progress("optimize"), bits_per_weight=6, smallest=5000, part="unet"
     )
     assert set(choice.bits) == {"unet/stem", "unet/quiet", "unet/wide"}
     ledger = compress_package(
@@ -144,30 +144,30 @@ def test_small_weights_and_other_constants_stay(package, opened, tmp_path):
     assert ledger.bits_per_weight <= 6
 
 
-def test_weights_exchange_bits_when_harms_do_not_add_up():
+def test_weights_exchange_bits_when_losses_do_not_add_up():
     """Two weights that are only good together: each alone promises nothing."""
     sizes = {name: {2: 200, 4: 400, 8: 800} for name in "abc"}
 
-    def harm_of(bits: Mapping[str, int]) -> float:
+    def loss_of(bits: Mapping[str, int]) -> float:
         alone = {2: 1.0, 4: 0.4, 8: 0.2}
         together = 4.0 * (bits["a"] < 4) * (bits["b"] < 4)
         return sum(alone[bits[name]] for name in "abc") + together
 
     first = {"a": 2, "b": 2, "c": 8}
     tried = []
-    chosen, harm = exchange(
-        first, sizes, 1200, lambda bits: (tried.append(dict(bits)), harm_of(bits))[1], rounds=4
+    chosen, loss = exchange(
+        first, sizes, 1200, lambda bits: (tried.append(dict(bits)), loss_of(bits))[1], rounds=4
     )
-    assert harm == harm_of(chosen) < harm_of(first) - 4
+    assert loss == loss_of(chosen) < loss_of(first) - 4
     assert sum(sizes[name][bits] for name, bits in chosen.items()) <= 1200
     assert all(a != b for a, b in pairwise(tried)), "nothing is tried twice in a row"
-    assert exchange(first, sizes, 1200, harm_of, rounds=0) == (first, harm_of(first))
+    assert exchange(first, sizes, 1200, loss_of, rounds=0) == (first, loss_of(first))
 
 
-def test_exchanges_stay_within_the_budget_and_never_harm(opened):
-    constants, _, harm = opened
+def test_exchanges_stay_within_the_budget_and_never_lose_more(opened):
+    constants, _, loss = opened
     _, choice = choose_for_package(
-        constants, harm, Progress("optimize"), bits_per_weight=3.0, smallest=1000
+        constants, loss, Progress("optimize"), bits_per_weight=3.0, smallest=1000
     )
-    assert choice.harm <= choice.harm_at_first
-    assert set(choice.figures) == {"harm", "harm_before_exchanges", "harm_if_harms_added_up"}
+    assert choice.loss <= choice.loss_at_first
+    assert set(choice.figures) == {"loss", "loss_before_exchanges", "loss_if_losses_added_up"}

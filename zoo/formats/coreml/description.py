@@ -7,10 +7,8 @@ from typing import Any
 
 from zoo.catalogs.formats import STORED_BITS, Format, Weights
 from zoo.catalogs.recipe import Build, Recipe
+from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 from zoo.formats.coreml.compress.passes import PER_BLOCK, pass_faults
-
-LEDGER_FILE = "compression.json"
-"""Where a build keeps its ledger."""
 
 FLOAT16_SCALE = 16
 

@@ -33,6 +33,7 @@ class Quantize:
     mix: Literal["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"] | None = None
 
     def validate(self) -> list[tuple[str, str]]:
+        """The faults that types cannot tell: the option, and what is wrong with it."""
         faults = []
         if self.mode == "affine":
             if self.bits not in (None, *BITS):

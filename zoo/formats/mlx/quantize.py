@@ -74,7 +74,15 @@ def _lazy(
 
 
 def write_tensors(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
-    """Write the parameters as one safetensors file; the bytes of all tensors."""
+    """Write parameters as one safetensors file, computing and dropping one after another.
+
+    Args:
+        parameters: arrays of MLX by name, computed or not; the dictionary is emptied.
+        path: the file to write.
+        progress: is told the bytes written.
+
+    Returns: the bytes of all tensors.
+    """
     import mlx.core as mx
 
     header: dict[str, Any] = {"__metadata__": {"format": "mlx"}}

@@ -1,6 +1,6 @@
-"""Spend a budget of bits on weights: first as if harms added up, then by what they do together.
+"""Spend a budget of bits on weights: first as if losses added up, then by what they do together.
 
-The first allocation is Shoham and Gersho's (1988). Harms add up where they are small; at few bits
+The first allocation is Shoham and Gersho's (1988). Losses add up where they are small; at few bits
 the whole is several times the sum, so weights then exchange bits as long as the model itself gains.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from zoo.errors import RecipeError
 
-HarmOf = Callable[[Mapping[str, int]], float]
-"""Measures the harm of storing weights in these bits, all others whole."""
+LossOf = Callable[[Mapping[str, int]], float]
+"""Measures the loss of storing weights in these bits, all others whole."""
 
 Sizes = Mapping[str, Mapping[int, int]]
 """For each weight and number of bits, the bits that the whole weight takes on disk."""
@@ -20,14 +20,16 @@ MISSES = 20
 """Exchanges in a row that gain nothing, after which no more are tried until all are rated anew."""
 
 ENOUGH = 0.97
-"""Of the harm: a round that leaves more of it was the last."""
+"""Of the loss: a round that leaves more of it was the last."""
 
 
-def allocate(harms: Mapping[str, Mapping[int, float]], sizes: Sizes, budget: int) -> dict[str, int]:
-    """The number of bits of each weight that harms least within the budget, if harms add up.
+def allocate(
+    losses: Mapping[str, Mapping[int, float]], sizes: Sizes, budget: int
+) -> dict[str, int]:
+    """The number of bits of each weight with the least loss within the budget, if losses add up.
 
     Args:
-        harms: for each weight and number of bits, the harm.
+        losses: for each weight and number of bits, the loss.
         sizes: the same for the bits that the whole weight takes.
         budget: most bits that all may take.
 
@@ -47,7 +49,7 @@ def allocate(harms: Mapping[str, Mapping[int, float]], sizes: Sizes, budget: int
         for name, now in chosen.items()
         for bits in sizes[name]
         if 0 < sizes[name][bits] - sizes[name][now] <= budget - spent
-        and (gain := harms[name][now] - harms[name][bits]) > 0
+        and (gain := losses[name][now] - losses[name][bits]) > 0
     ]:
         _, name, bits = max(steps)
         spent += sizes[name][bits] - sizes[name][chosen[name]]
@@ -56,9 +58,9 @@ def allocate(harms: Mapping[str, Mapping[int, float]], sizes: Sizes, budget: int
 
 
 def exchange(
-    chosen: Mapping[str, int], sizes: Sizes, budget: int, harm_of: HarmOf, rounds: int
+    chosen: Mapping[str, int], sizes: Sizes, budget: int, loss_of: LossOf, rounds: int
 ) -> tuple[dict[str, int], float]:
-    """Bits that harm no more than those chosen, within the budget, and their harm.
+    """Bits that lose no more than those chosen, within the budget, and their loss.
 
     A round measures one step up and one step down for each weight, all others as chosen, and then
     tries the steps, alone or one up for one down, that promise most. Each is kept if the model as a
@@ -68,19 +70,19 @@ def exchange(
         chosen: the bits of each weight to begin with.
         sizes: as for `allocate`.
         budget: most bits that all may take.
-        harm_of: runs the model.
+        loss_of: runs the model.
         rounds: at most so many.
     """
-    chosen, best = dict(chosen), harm_of(chosen)
+    chosen, best = dict(chosen), loss_of(chosen)
     spent = sum(sizes[name][bits] for name, bits in chosen.items())
     for _ in range(rounds):
         before, moved, misses = best, set[str](), 0
-        for _, new, cost in sorted(_exchanges(chosen, sizes, best, harm_of), key=lambda e: -e[0]):
+        for _, new, cost in sorted(_exchanges(chosen, sizes, best, loss_of), key=lambda e: -e[0]):
             if moved & new.keys() or spent + cost > budget:
                 continue
-            harm = harm_of({**chosen, **new})
-            if harm < best:
-                best, spent, misses = harm, spent + cost, 0
+            loss = loss_of({**chosen, **new})
+            if loss < best:
+                best, spent, misses = loss, spent + cost, 0
                 chosen |= new
                 moved |= new.keys()
             elif (misses := misses + 1) == MISSES:
@@ -91,17 +93,17 @@ def exchange(
 
 
 Exchange = tuple[float, dict[str, int], int]
-"""What it promises to take away of the harm, the new bits, and what they cost on disk."""
+"""What it promises to take away of the loss, the new bits, and what they cost on disk."""
 
 
 def _exchanges(
-    chosen: Mapping[str, int], sizes: Sizes, now: float, harm_of: HarmOf
+    chosen: Mapping[str, int], sizes: Sizes, now: float, loss_of: LossOf
 ) -> list[Exchange]:
     """The steps, and the pairs of one up and one down, that promise a gain."""
     ups: list[Exchange] = []
     downs: list[Exchange] = []
     for name, step, bits in _steps(chosen, sizes):
-        gain = now - harm_of({**chosen, name: bits})
+        gain = now - loss_of({**chosen, name: bits})
         cost = sizes[name][bits] - sizes[name][chosen[name]]
         (ups if step > 0 else downs).append((gain, {name: bits}, cost))
     pairs = [

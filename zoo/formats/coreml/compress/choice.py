@@ -7,7 +7,7 @@ from math import prod
 from zoo.formats.coreml.compress.encoding import FULL, Scheme
 from zoo.formats.coreml.compress.passes import Palettize, Target
 from zoo.formats.coreml.compress.rewrite import SMALLEST
-from zoo.formats.coreml.compress.trials import ROUNDS, Candidate, Choice, Harm, choose
+from zoo.formats.coreml.compress.trials import ROUNDS, Candidate, Choice, Loss, choose
 from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.package.proto import width
 from zoo.formats.coreml.package.weights import Weight, weights_of
@@ -18,7 +18,7 @@ CHOICES = (2, 3, 4, 6, 8)
 
 def choose_for_package(
     constants: Constants,
-    harm: Harm,
+    loss: Loss,
     progress: Progress,
     *,
     bits_per_weight: float,
@@ -29,7 +29,7 @@ def choose_for_package(
     rounds: int = ROUNDS,
     part: str = "",
 ) -> tuple[Palettize, Choice]:
-    """The palettes that harm a model least, within a budget.
+    """The palettes with the least loss, within a budget.
 
     Every weight is stored in every number of bits in turn, and the model is run each time:
 
@@ -37,23 +37,23 @@ def choose_for_package(
         program = ReferenceProgram(path, constants=constants, mode="fp32")
         wanted = [program.predict(x)["noise"] for x in inputs]
 
-        def harm() -> float:
+        def loss() -> float:
             found = [program.predict(x)["noise"] for x in inputs]
             return float(np.mean([((f - w) ** 2).mean() for f, w in zip(found, wanted)]))
 
-        store, choice = choose_for_package(constants, harm, progress, bits_per_weight=4.5)
+        store, choice = choose_for_package(constants, loss, progress, bits_per_weight=4.5)
         compress_package(path, out, Passes(store))
 
     Args:
-        constants: of the package; the program that `harm` runs was opened with them.
-        harm: runs the program and judges what comes out at the end: 0 when nothing is lost. A
+        constants: of the package; the program that `loss` runs was opened with them.
+        loss: runs the program and judges what comes out at the end: 0 when nothing is lost. A
             threshold on one layer at a time says little about all of them together.
         progress: is told the trials.
         bits_per_weight: most bits of each weight on disk, on average over all of the package.
         choices: the numbers of bits to choose from.
         group_size, target: as for `Palettize`.
         smallest: weights with fewer entries stay as they are, as in `compress_package`.
-        rounds: of exchanges between weights, at most; 0 where the harm at a few inputs says no more
+        rounds: of exchanges between weights, at most; 0 where the loss at a few inputs says no more
             of all weights together than of each alone.
         part: as for `compress_package`.
 
@@ -79,7 +79,7 @@ def choose_for_package(
     choice = choose(
         candidates,
         int(bits_per_weight * total) - rest,
-        harm,
+        loss,
         lambda done, trials: progress.update(done, trials, "trials"),
         rounds,
     )

@@ -23,6 +23,8 @@ FULL = 16
 
 LINEAR_BITS = (4, 8)
 PALETTE_BITS = (1, 2, 3, 4, 6, 8)
+"""Bits that an index into a lookup table can have in Core ML."""
+
 BLOCK_SIZES = (0, 16, 32, 64, 128, 256)
 PER_BLOCK, PALETTE_GROUP = 32, 16
 """What shares a scale on a Mac's GPU, and a table on the Neural Engine, unless it is said."""
@@ -91,6 +93,7 @@ class Quantize(Stored):
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
+        """The faults that types cannot tell: the option, and what is wrong with it."""
         if self.block_size is not None and self.block_size not in BLOCK_SIZES:
             yield "block_size", f"must be one of {BLOCK_SIZES}, not {self.block_size}"
         if self.target == "neural-engine" and self.block_size:
@@ -114,6 +117,7 @@ class Palettize(Stored):
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
+        """The faults that types cannot tell: the option, and what is wrong with it."""
         if self.group_size is not None and self.group_size < 0:
             yield "group_size", f"must be 0 or more, not {self.group_size}"
         yield from self.wrong_bits(PALETTE_BITS)
@@ -139,6 +143,7 @@ class Prune:
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
+        """The faults that types cannot tell: the option, and what is wrong with it."""
         shares = {"sparsity": self.sparsity} | {f"layers.{k}": v for k, v in self.layers.items()}
         for key, share in shares.items():
             if not 0 <= share < 1:
@@ -158,7 +163,7 @@ class Prune:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Palettes whose bits are chosen for each weight, by the harm that its family measures."""
+    """Palettes whose bits are chosen for each weight, by the loss that its family measures."""
 
     bits_per_weight: float = field(metadata={"doc": "most bits of each weight, on average"})
     calibration: str = field(
@@ -171,6 +176,7 @@ class Mixed:
     target: Target = field(default="gpu", metadata={"doc": "as for palettize"})
 
     def validate(self) -> Iterator[tuple[str, str]]:
+        """The faults that types cannot tell: the option, and what is wrong with it."""
         if not self.choices or any(bits not in PALETTE_BITS for bits in self.choices):
             yield "choices", f"must be among {PALETTE_BITS}, not {self.choices}"
         if not 0 < self.bits_per_weight <= FULL:
@@ -201,10 +207,21 @@ class Passes:
         self.store, self.prune, self.mixed = store, prune, mixed
 
     def scheme(self, role: Role, name: str) -> Scheme:
+        """How a weight is stored.
+
+        Args:
+            role: what the weight is for.
+            name: the weight's, as the program calls it.
+        """
         scheme = _scheme() if self.store is None else self.store.scheme(role, name)
         return scheme if self.prune is None else self.prune.pruned(scheme, role, name)
 
     def require_known(self, names: Iterable[str]) -> None:
+        """Refuse a pattern in `layers` that matches none of these weights.
+
+        Raises:
+            RecipeError: with the nearest name.
+        """
         known = list(names)
         patterns = [*(self.store.layers if self.store else ())]
         patterns += [*(self.prune.layers if self.prune else ())]
@@ -228,6 +245,8 @@ def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) ->
     """The passes that the build asks for: at most one that prunes, then one that stores.
 
     Args:
+        recipe: for what an error says.
+        build: whose passes they are.
         mixed: the options of the pass `mixed` in this family.
 
     Raises:

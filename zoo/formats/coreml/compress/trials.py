@@ -1,8 +1,8 @@
 """Choose the bits of each weight by what they cost the model, within a budget.
 
-Each weight is stored in each number of bits in turn, all others whole, and the harm is measured at
-the model's output. The bits are then spent where they take away most harm for each bit. As harms do
-not add up, weights then exchange bits as long as the model gains with all of them stored as chosen.
+Each weight is stored in each number of bits in turn, all others whole, and the loss is measured at
+the model's output. The bits are then spent where they take away most loss for each bit. As losses
+do not add up, weights then exchange bits as long as the model gains with all of them as chosen.
 That each weight is tried alone is the idea of mixed-bit palettes in
 https://github.com/apple/ml-stable-diffusion.
 """
@@ -25,7 +25,7 @@ SMALL = 50_000_000
 """Weights below which a model runs quicker on one thread, on a machine with other work: 30 seconds
 in place of 190 once, for the miniature of Mistral, on two busy cores."""
 
-Harm = Callable[[], float]
+Loss = Callable[[], float]
 """Measures how far the model, with its weights as they are now, strays; 0 when it does not."""
 
 
@@ -55,31 +55,31 @@ class Trials:
 
     Args:
         candidates: the weights, by name.
-        harm: runs the program, and judges what it gives.
+        loss: runs the program, and judges what it gives.
         progress: is told how many of how many trials are done.
     """
 
     def __init__(
         self,
         candidates: Mapping[str, Candidate],
-        harm: Harm,
+        loss: Loss,
         progress: Callable[[int, int], None],
     ) -> None:
         self.candidates, self.progress = candidates, progress
         self.done = self.expected = 0
-        self._harm = harm
+        self._loss = loss
         self._now: dict[str, int] = {}
         self._whole = {name: candidate.tensor.clone() for name, candidate in candidates.items()}
         self._kept: dict[tuple[str, int], Any] = {}
         self._small = sum(whole.numel() for whole in self._whole.values()) < SMALL
 
-    def harm_of(self, bits: Mapping[str, int]) -> float:
-        """The harm of storing weights in these bits, all others whole; they are left like that."""
+    def loss_of(self, bits: Mapping[str, int]) -> float:
+        """The loss of storing weights in these bits, all others whole; they are left like that."""
         for name in self.candidates:
             if bits.get(name) != self._now.get(name):
                 self._put(name, bits.get(name))
         with self._threads():
-            found = self._harm()
+            found = self._loss()
         self.done += 1
         self.progress(self.done, max(self.done, self.expected))
         return found
@@ -123,42 +123,42 @@ class Choice:
 
     Attributes:
         bits: of each weight.
-        harms: for each weight and number of bits, the harm of storing that weight alone so.
-        harm: of storing all weights as chosen.
-        harm_at_first: of the choice as it was before weights exchanged bits.
+        losses: for each weight and number of bits, the loss of storing that weight alone so.
+        loss: of storing all weights as chosen.
+        loss_at_first: of the choice as it was before weights exchanged bits.
     """
 
     bits: dict[str, int]
-    harms: dict[str, dict[int, float]]
-    harm: float
-    harm_at_first: float
+    losses: dict[str, dict[int, float]]
+    loss: float
+    loss_at_first: float
 
     @property
     def figures(self) -> dict[str, float]:
-        """The harm, what it was before exchanges, and what it would be if harms added up."""
-        added = sum(self.harms[name][bits] for name, bits in self.bits.items())
+        """The loss, what it was before exchanges, and what it would be if losses added up."""
+        added = sum(self.losses[name][bits] for name, bits in self.bits.items())
         return {
-            "harm": self.harm,
-            "harm_before_exchanges": self.harm_at_first,
-            "harm_if_harms_added_up": added,
+            "loss": self.loss,
+            "loss_before_exchanges": self.loss_at_first,
+            "loss_if_losses_added_up": added,
         }
 
 
 def choose(
     candidates: Mapping[str, Candidate],
     budget: int,
-    harm: Harm,
+    loss: Loss,
     progress: Callable[[int, int], None],
     rounds: int = ROUNDS,
 ) -> Choice:
-    """The bits of each weight that harm the model least, within a budget.
+    """The bits of each weight with the least loss, within a budget.
 
     The weights are left as they would be stored.
 
     Args:
         candidates: the weights, by name.
         budget: most bits that all of them may take on disk.
-        harm: runs the program, and judges what it gives.
+        loss: runs the program, and judges what it gives.
         progress: is told how many of how many trials are done.
         rounds: of exchanges, at most.
 
@@ -167,19 +167,19 @@ def choose(
     """
     sizes = {name: candidate.sizes for name, candidate in candidates.items()}
     allocate({name: dict.fromkeys(some, 0.0) for name, some in sizes.items()}, sizes, budget)
-    trials = Trials(candidates, harm, progress)
+    trials = Trials(candidates, loss, progress)
     trials.expected = sum(map(len, sizes.values())) + rounds * 2 * len(sizes)
-    harms = measure(trials)
-    first = allocate(harms, sizes, budget)
-    at_first = trials.harm_of(first)
-    chosen, _ = exchange(first, sizes, budget, trials.harm_of, rounds)
-    return Choice(chosen, harms, trials.harm_of(chosen), at_first)
+    losses = measure(trials)
+    first = allocate(losses, sizes, budget)
+    at_first = trials.loss_of(first)
+    chosen, _ = exchange(first, sizes, budget, trials.loss_of, rounds)
+    return Choice(chosen, losses, trials.loss_of(chosen), at_first)
 
 
 def measure(trials: Trials) -> dict[str, dict[int, float]]:
-    """For each weight and number of bits, the harm of storing that weight alone so."""
+    """For each weight and number of bits, the loss of storing that weight alone so."""
     return {
-        name: {bits: trials.harm_of({name: bits}) for bits in candidate.schemes}
+        name: {bits: trials.loss_of({name: bits}) for bits in candidate.schemes}
         for name, candidate in trials.candidates.items()
     }
 

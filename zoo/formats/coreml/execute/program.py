@@ -22,6 +22,7 @@ from zoo.formats.coreml.package.reader import Package
 from zoo.formats.coreml.package.tools import load_coremltools
 
 Mode = Literal["fp16", "fp32"]
+"""How the reference executor computes: rounded as float16 at each operation, or not."""
 
 
 class Program(Protocol):

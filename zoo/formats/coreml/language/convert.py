@@ -18,11 +18,10 @@ from zoo.catalogs.recipe import Build, Recipe, Source
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
-from zoo.formats.coreml.compress.ledger import tell
+from zoo.formats.coreml.compress.ledger import LEDGER_FILE, tell
 from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
 from zoo.formats.coreml.compress.trials import Choice
 from zoo.formats.coreml.convert.streaming import Metadata
-from zoo.formats.coreml.description import LEDGER_FILE
 from zoo.formats.coreml.language.decoder import write_decoder
 from zoo.formats.coreml.language.spec import (
     ADAPTERS,

@@ -73,7 +73,7 @@ def choose_bits(
         windows = [tokens[start : start + WINDOW] for start in range(0, len(tokens), WINDOW)]
         wanted = [log_probabilities(model.logits(window)) for window in windows]
 
-        def harm() -> float:
+        def loss() -> float:
             return divergence(wanted, [log_probabilities(model.logits(w)) for w in windows])
 
         in_use = constants.of(constants.package.function()[1])
@@ -86,7 +86,7 @@ def choose_bits(
         total = sum(map(prod, spec.shapes.values()))
         budget = int(options.bits_per_weight * total) - FULL * rest
         choice = choose(
-            candidates, budget, harm, lambda done, total: progress.update(done, total, "trials")
+            candidates, budget, loss, lambda done, total: progress.update(done, total, "trials")
         )
     stored = Palettize(group_size=options.group_size, target=options.target, layers=choice.bits)
     return Passes(stored), choice

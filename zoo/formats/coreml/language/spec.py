@@ -81,6 +81,7 @@ class DecoderSpec:
     window: int | None = None
 
     def validate(self) -> Iterator[tuple[str, str]]:
+        """The sizes that no decoder can have: the field, and what is wrong with it."""
         for key in ("vocabulary", "width", "head_dim", "context"):
             if getattr(self, key) < 1:
                 yield key, f"must be at least 1, not {getattr(self, key)}"

@@ -19,6 +19,7 @@ from zoo.formats.coreml.package.proto import (
 from zoo.formats.coreml.package.reader import Package
 
 Role = Literal["linear", "conv", "embeddings", "head"]
+"""What a weight is for; passes can store each kind differently."""
 
 READERS: dict[tuple[str, str], Role] = {
     ("conv", "weight"): "conv",
