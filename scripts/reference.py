@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+WIDTH = 90
 DOCS = Path(__file__).parents[1] / "docs"
 FACES = (
     ("zoo", "What most programs need."),
@@ -112,12 +113,45 @@ def _entry(name: str, value: Any) -> list[str]:
 
 
 def _signature(value: Any) -> str:
+    """The signature, with a parameter on each line where one line would be too long."""
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):
         return "()"
-    plain = re.sub(r"<object object at 0x[0-9a-f]+>|<factory>", "...", str(signature))
-    return plain.replace("'", "") if len(plain) < 4000 else "(...)"
+    shown, kinds = [], inspect.Parameter
+    star = False
+    for parameter in signature.parameters.values():
+        if parameter.kind is kinds.VAR_POSITIONAL:
+            star = True
+        if parameter.kind is kinds.KEYWORD_ONLY and not star:
+            shown.append("*")
+            star = True
+        shown.append(_parameter(parameter))
+    returns = _annotation(signature.return_annotation)
+    end = f") -> {returns}" if returns and not inspect.isclass(value) else ")"
+    line = f"({', '.join(shown)}{end}"
+    return line if len(line) <= WIDTH else "(\n" + "".join(f"    {s},\n" for s in shown) + end
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text = stars + parameter.name
+    if annotation := _annotation(parameter.annotation):
+        text += f": {annotation}"
+    default = parameter.default
+    if default is parameter.empty:
+        return text
+    shown = getattr(default, "__name__", None) if inspect.isroutine(default) else repr(default)
+    if shown is None or shown.startswith("<"):
+        shown = "..."
+    return f"{text} = {shown}" if ":" in text else f"{text}={shown}"
+
+
+def _annotation(annotation: Any) -> str:
+    if annotation is inspect.Signature.empty:
+        return ""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return text.strip("'\"")
 
 
 def _doc(value: Any) -> str:
@@ -130,7 +164,7 @@ def _doc(value: Any) -> str:
 
 
 def _plain(value: Any) -> str:
-    text = repr(value)
+    text = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
     return f"`{text if len(text) <= 100 else text[:97] + '...'}`"
 
 
