@@ -18,8 +18,8 @@ import zoo_mistral.coreml
 import zoo_openelm.coreml
 from zoo.formats.adapters import read_adapter
 from zoo.formats.coreml.language.model import CoreMLTextModel
+from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.tools import WEIGHT_FILE
 from zoo.formats.mlx.text import MLXTextModel
 from zoo.formats.tensors import Tensors
 from zoo.formats.torch.text import TorchTextModel

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from zoo.formats.coreml.compat import load_coremltools
 from zoo.formats.coreml.execute.program import ReferenceProgram
-from zoo.formats.coreml.package.tools import load_coremltools
 
 ct = load_coremltools()
 from coremltools.converters.mil.mil import Builder as mb  # noqa: E402

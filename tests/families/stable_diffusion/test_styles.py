@@ -29,10 +29,17 @@ from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.convert.traced import Input, write_traced
 from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.execute.program import Functions, ReferenceProgram
-from zoo.formats.coreml.package.proto import blob, chunk_paths, shape_of, type_name, values_of
+from zoo.formats.coreml.package.proto import (
+    MODEL_FILE,
+    WEIGHT_FILE,
+    blob,
+    chunk_paths,
+    shape_of,
+    type_name,
+    values_of,
+)
 from zoo.formats.coreml.package.proto import operations as operations_of
 from zoo.formats.coreml.package.reader import Package, stored_bytes
-from zoo.formats.coreml.package.tools import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.plugin import cost
 from zoo.formats.tensors import Tensors
 from zoo.tasks.metrics import psnr

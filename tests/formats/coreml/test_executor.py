@@ -14,8 +14,8 @@ from worlds.coreml_programs import ct, mb, run, save, types, uniform, write
 
 import zoo
 from zoo.formats.coreml.execute.program import ReferenceProgram
+from zoo.formats.coreml.package.proto import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.tools import MODEL_FILE, WEIGHT_FILE
 
 A = uniform(2, 3, 8)
 

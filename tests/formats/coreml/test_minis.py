@@ -17,8 +17,8 @@ import zoo_openelm.coreml
 from zoo.catalogs.recipe import read_recipe
 from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.language.spec import read_spec
+from zoo.formats.coreml.package.proto import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.tools import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.torch.text import TorchTextModel
 from zoo.tasks import verdict
 from zoo_openelm.coreml import OpenELMCoreMLTextModel

@@ -18,8 +18,8 @@ from zoo.formats.coreml.compress.encoding import Scheme, encode, keep_largest, p
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 from zoo.formats.coreml.compress.passes import Palettize, Prune, Quantize
 from zoo.formats.coreml.language.model import CoreMLTextModel
+from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.reader import decompress
-from zoo.formats.coreml.package.tools import WEIGHT_FILE
 from zoo.formats.torch.text import TorchTextModel
 from zoo.tasks.text.check import measure_text
 

@@ -22,8 +22,8 @@ from zoo.formats.coreml.compress.rewrite import compress_package
 from zoo.formats.coreml.convert.streaming import shared_constant
 from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.execute.program import ReferenceProgram
+from zoo.formats.coreml.package.proto import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.tools import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.weights import weights_of
 from zoo.progress import Progress
 

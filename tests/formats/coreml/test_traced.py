@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from worlds.coreml_builds import operations
 
 import zoo
+from zoo.formats.coreml.compat import load_coremltools
 from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.convert.traced import Input, write_traced
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.tools import load_coremltools
 
 ct = load_coremltools()
+from coremltools.converters.mil.frontend.torch import ops  # noqa: E402 - after the version test
+
 MINE = Metadata("test", "me", "MIT", "1", {"source": "here"})
 
 
@@ -193,3 +197,31 @@ def test_weights_are_given_up_without_a_trace_in_the_package(tmp_path):
             np.testing.assert_allclose(found[name], value, atol=2e-2)
         packages.append((package / "Data/com.apple.CoreML/weights/weight.bin").read_bytes())
     assert packages[0] == packages[1]
+
+
+def test_conversions_in_threads_wait_for_each_other_and_leave_nothing_behind(tmp_path):
+    """coremltools is changed while it converts; two at once must not change it for good."""
+    inputs, before = {"x": Input((1, 8, (1, 64)), "float32")}, ops._cast
+    folders = [tmp_path / str(number) for number in range(4)]
+    elsewhere: list[str] = []
+
+    def convert(folder: Path) -> Path:
+        folder.mkdir()
+        module = Block()
+        with torch.no_grad():
+            module.out.bias.fill_(int(folder.name))
+        package = folder / "block.mlpackage"
+        write_traced(module, inputs, [torch.zeros(1, 8, 5)], ["y"], package, metadata=MINE)
+        elsewhere.append(tempfile.gettempdir())
+        return package
+
+    usual = tempfile.gettempdir()
+    with ThreadPoolExecutor(4) as threads:
+        packages = list(threads.map(convert, folders))
+    assert ops._cast is before
+    assert {tempfile.gettempdir(), *elsewhere} == {usual}
+    x = np.random.default_rng(0).normal(size=(1, 8, 9)).astype(np.float32)
+    answers = [ReferenceProgram(package).predict({"x": x})["y"] for package in packages]
+    for number, answer in enumerate(answers):
+        np.testing.assert_allclose(answer - answers[0], number, atol=0.02)
+        assert [path.name for path in folders[number].iterdir()] == ["block.mlpackage"]

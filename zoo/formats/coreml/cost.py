@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from zoo.costs import Operation
+from zoo.formats.coreml.compat import load_coremltools
 from zoo.formats.coreml.execute.shapes import Shaped, described, follow
-from zoo.formats.coreml.package.proto import is_constant
+from zoo.formats.coreml.package.proto import blob, is_constant, read_names, shape_of, type_name
 from zoo.formats.coreml.package.reader import Package, stored_bytes
-from zoo.formats.coreml.package.tools import load_coremltools
 
 LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
 """The part of a weight's name up to the first number: `model_layers_3` of its layer."""
@@ -150,8 +150,8 @@ def _weights(package: Package, block: Any) -> dict[str, list[Weight]]:
     for operation in filter(is_constant, block.operations):
         values = [operation.attributes["val"]] if operation.type == "const" else []
         values += [b.value for given in operation.inputs.values() for b in given.arguments]
-        below = [b.name for given in operation.inputs.values() for b in given.arguments if b.name]
-        size = sum(_stored(value) for value in values) + sum(constants[n][3] for n in below)
+        size = sum(map(_stored, values))
+        size += sum(constants[name][3] for name in read_names(operation))
         for output in operation.outputs:
             if size:
                 _, shape = described(output)
@@ -183,13 +183,7 @@ def _value(block: Any, name: str) -> Any:
 
 def _stored(value: Any) -> int:
     """Bytes of a constant in the file of weights; what is in the program itself counts as none."""
-    if value.WhichOneof("value") != "blobFileValue":
-        return 0
-    from coremltools.proto import MIL_pb2
-
-    kind = value.type.tensorType
-    count = prod(dimension.constant.size for dimension in kind.dimensions)
-    return stored_bytes(MIL_pb2.DataType.Name(kind.dataType), count)
+    return stored_bytes(type_name(value), prod(shape_of(value))) if blob(value) else 0
 
 
 def _moved(step: Shaped, own: list[Weight]) -> int:

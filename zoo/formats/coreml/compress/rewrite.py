@@ -25,6 +25,7 @@ from zoo.formats.coreml.package.proto import (
     blocks,
     copy_the_rest,
     make_operation,
+    replace_operations,
     type_name,
     values_of,
     width,
@@ -179,9 +180,7 @@ class _Rewriting:
             for each in values_of(operation):
                 self._copy(each)
             made.append(operation)
-        copies = [type(operation).FromString(operation.SerializeToString()) for operation in made]
-        del block.operations[:]
-        block.operations.extend(copies)
+        replace_operations(block, made)
 
     def _compressed(self, origin: Origin, scheme: Scheme) -> Values:
         """The constants of a weight, written when they are asked for first."""

@@ -15,13 +15,16 @@ from typing import Any
 
 from zoo.errors import IntegrityError, RecipeError
 from zoo.formats.adapters import LowRank
+from zoo.formats.coreml.compat import scalar_value
 from zoo.formats.coreml.compress.encoding import plain_name, to_float16
 from zoo.formats.coreml.package.proto import (
     IOS18,
     WEIGHTS,
+    copied,
     is_constant,
     make_constant,
     make_operation,
+    replace_operations,
     shape_of,
     type_name,
 )
@@ -198,9 +201,7 @@ class _Writer:
                 made += self._branched(operation, branches[result], known)
             else:
                 made.append(operation)
-        copies = [type(operation).FromString(operation.SerializeToString()) for operation in made]
-        del block.operations[:]
-        block.operations.extend(copies)
+        replace_operations(block, made)
 
     def _branched(self, operation: Any, branch: _Branch, known: set[str]) -> Iterator[Any]:
         """The layer, its branch, and their sum, which is called as the layer's result was."""
@@ -243,11 +244,9 @@ class _Writer:
 
 def _copy(operation: Any, name: str) -> Any:
     """The same operation with another name for its result."""
-    from coremltools.converters.mil.backend.mil import helper
-
-    made = type(operation).FromString(operation.SerializeToString())
+    made = copied(operation)
     made.outputs[0].name = name
-    made.attributes["name"].CopyFrom(helper.create_scalar_value(name))
+    made.attributes["name"].CopyFrom(scalar_value(name))
     return made
 
 

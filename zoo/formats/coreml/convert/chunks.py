@@ -22,8 +22,11 @@ from zoo.formats.coreml.package.proto import (
     Origin,
     blob,
     chunk_paths,
+    copied,
     copy_the_rest,
     is_constant,
+    read_names,
+    replace_operations,
     shape_of,
     type_name,
     values_of,
@@ -92,8 +95,7 @@ class _Function:
 
     def reads(self, number: int) -> list[str]:
         """The names that an operation reads."""
-        arguments = self.operations[number].inputs.values()
-        return [b.name for argument in arguments for b in argument.arguments if b.name]
+        return read_names(self.operations[number])
 
     def roots(self, name: str) -> frozenset[str]:
         """What a value is computed again from; itself, if it is not."""
@@ -236,8 +238,8 @@ def _write_half(
         _keep(interface.output, [_feature(values[n], lengths[n], True) for n in crossing], outputs)
         _keep(function.inputs, list(values.values()), given)
         kept = [copies.of(function.operations[number]) for number in numbers]
-        del function.block.operations[:], function.block.outputs[:]
-        function.block.operations.extend(kept)
+        replace_operations(function.block, kept)
+        del function.block.outputs[:]
         function.block.outputs.extend(outputs)
     (out / model).write_bytes(package.spec.SerializeToString())
 
@@ -251,7 +253,7 @@ class _Copies:
 
     def of(self, operation: Any) -> Any:
         """A copy of an operation; its constants are written when they are met first."""
-        made = type(operation).FromString(operation.SerializeToString())
+        made = copied(operation)
         for value in values_of(made):
             if origin := blob(value):
                 if origin not in self._written:
@@ -264,8 +266,7 @@ class _Copies:
 
 def _keep(entries: Any, more: list[Any], names: list[str]) -> None:
     """Leave of the entries, and of some more, those of these names, in their order."""
-    by_name = {entry.name: type(entry).FromString(entry.SerializeToString()) for entry in more}
-    by_name |= {entry.name: type(entry).FromString(entry.SerializeToString()) for entry in entries}
+    by_name = {entry.name: copied(entry) for entry in (*more, *entries)}
     del entries[:]
     entries.extend(by_name[name] for name in names)
 

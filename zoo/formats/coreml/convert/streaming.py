@@ -2,34 +2,27 @@
 
 coremltools builds a program out of constants that it holds as NumPy arrays until the end, and then
 writes them to `weight.bin` one by one. Here a large constant is a placeholder that takes no memory
-(an array of stride 0), and the real array is made at the moment when it is written. This is the
-one place that reaches into coremltools' private parts: the function that writes a constant.
+(an array of stride 0), and the real array is made at the moment when it is written.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
-from threading import Lock
-from types import SimpleNamespace
 from typing import Any
 
 from zoo.errors import StepError
+from zoo.formats.coreml.compat import constants_made_by, converting
 from zoo.formats.coreml.compress.encoding import Array
-from zoo.formats.coreml.package.tools import MODEL_FILE, load_coremltools
+from zoo.formats.coreml.package.proto import MODEL_FILE
 from zoo.progress import Progress
 
 IMMEDIATE = 64
 """Constants with fewer elements are made at once: the smallest ones never reach `weight.bin`."""
-
-
-_ONE_AT_A_TIME = Lock()
 
 
 @dataclass
@@ -128,24 +121,9 @@ def streaming(progress: Progress) -> Iterator[Stream]:
     Raises:
         MissingExtra: coremltools is missing, or of another version.
     """
-    load_coremltools()
-    from coremltools.converters.mil.backend.mil import helper
-
-    original = helper._get_offset_by_writing_data
     stream = Stream(progress)
-
-    def write(variable: Any, writer: Any) -> Any:
-        made = stream.produce(variable.op.name)
-        if made is None:
-            return original(variable, writer)
-        return original(SimpleNamespace(dtype=variable.dtype, val=made), writer)
-
-    with _ONE_AT_A_TIME:
-        helper._get_offset_by_writing_data = write
-        try:
-            yield stream
-        finally:
-            helper._get_offset_by_writing_data = original
+    with constants_made_by(stream.produce):
+        yield stream
 
 
 @dataclass(frozen=True)
@@ -186,18 +164,17 @@ def save_program(
     for function in program.functions.values():
         function.set_input_types(tuple(inputs))
     program.export_as_multifunction = len(program.functions) > 1
-    with temporary_files_in(package.parent), open(os.devnull, "w") as nowhere:  # noqa: SIM117
-        with redirect_stderr(nowhere):
-            model = ct.convert(
-                program,
-                inputs=inputs,
-                convert_to="mlprogram",
-                pass_pipeline=ct.PassPipeline.EMPTY,
-                compute_precision=ct.precision.FLOAT32,
-                minimum_deployment_target=ct.target.iOS18,
-                skip_model_load=True,
-                package_dir=str(package),
-            )
+    with converting(package.parent):
+        model = ct.convert(
+            program,
+            inputs=inputs,
+            convert_to="mlprogram",
+            pass_pipeline=ct.PassPipeline.EMPTY,
+            compute_precision=ct.precision.FLOAT32,
+            minimum_deployment_target=ct.target.iOS18,
+            skip_model_load=True,
+            package_dir=str(package),
+        )
     stream.require_all_written()
     describe_model(model, metadata)
     (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
@@ -209,15 +186,3 @@ def describe_model(model: Any, metadata: Metadata) -> None:
     model.author, model.license, model.version = metadata.author, metadata.license, metadata.version
     for key, value in metadata.details.items():
         model.user_defined_metadata[key] = value
-
-
-@contextmanager
-def temporary_files_in(folder: Path) -> Iterator[None]:
-    """coremltools' temporary files lie in a folder below this one, and are gone afterwards."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as name:
-        tempfile.tempdir = name
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before

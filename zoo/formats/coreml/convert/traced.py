@@ -10,18 +10,23 @@ and a buffer that a module writes to in place becomes a state
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import StepError
-from zoo.formats.coreml.convert.streaming import Metadata, describe_model, temporary_files_in
+from zoo.formats.coreml.compat import (
+    arrays_of_one_entry_as_numbers,
+    converting,
+    load_coremltools,
+    weights_freed,
+)
+from zoo.formats.coreml.convert.streaming import Metadata, describe_model
 from zoo.formats.coreml.package.literals import share_literals
-from zoo.formats.coreml.package.tools import MODEL_FILE, load_coremltools
+from zoo.formats.coreml.package.proto import MODEL_FILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +112,8 @@ def write_traced(
         for length in given.shape
         if isinstance(length, Axis)
     }
-    spent = _freeing(traced) if consume else nullcontext()
-    with temporary_files_in(package.parent), _patched(), spent, _without_output():
+    spent = weights_freed(traced) if consume else nullcontext()
+    with converting(package.parent), arrays_of_one_entry_as_numbers(), spent:
         try:
             model = ct.convert(
                 traced,
@@ -152,79 +157,3 @@ def _shape(ct: Any, given: Input, axes: Mapping[Axis, Any]) -> tuple[Any, ...]:
         return length if isinstance(length, int) else ct.RangeDim(*length, length[0])
 
     return tuple(map(made, given.shape))
-
-
-@contextmanager
-def _patched() -> Iterator[None]:
-    """Let coremltools 9.0 take arrays of one entry for numbers, which NumPy 2.4 refuses to.
-
-    https://github.com/apple/coremltools/issues/2633
-    """
-    import numpy as np
-    from coremltools.converters.mil.frontend.torch import ops
-
-    original = ops._cast
-
-    def cast(context: Any, node: Any, dtype: Any, name: str) -> None:
-        (x,) = ops._get_inputs(context, node, expected=1)
-        if not x.can_be_folded_to_const():
-            original(context, node, dtype, name)
-            return
-        value = dtype(np.asarray(x.val).item())
-        context.add(ops.mb.const(val=value, name=node.name), node.name)
-
-    ops._cast = cast
-    try:
-        yield
-    finally:
-        ops._cast = original
-
-
-LARGE = 4096
-"""Entries from which a weight is worth freeing."""
-
-
-@contextmanager
-def _freeing(traced: Any) -> Iterator[None]:
-    """Let coremltools' float32 weights go as soon as their float16 copies are made.
-
-    When the first one is made, the program has been built, and PyTorch's module serves no more. A
-    weight that another operation still reads as float32 stays.
-    """
-    import gc
-
-    import numpy as np
-    import torch
-    from coremltools.converters.mil.mil.passes.defs.quantization import FP16ComputePrecision
-
-    original = FP16ComputePrecision._check_underflow_to_zero
-    nothing = torch.empty(0)
-    held = [*traced.parameters()]
-
-    def check(self: Any, made: Any, variable: Any) -> None:
-        original(self, made, variable)
-        if held:
-            for weight in held:
-                weight.data = nothing
-            held.clear()
-            gc.collect()
-        constant = variable.op
-        if constant is None or constant.op_type != "const" or made.val is None:
-            return
-        if np.size(variable.val) < LARGE or len(set(variable.child_ops)) > 2:
-            return
-        placeholder = np.broadcast_to(np.float32(0), variable.shape)  # which takes no memory
-        for each in (variable, constant.val):
-            each._sym_val.val = placeholder
-
-    FP16ComputePrecision._check_underflow_to_zero = check
-    try:
-        yield
-    finally:
-        FP16ComputePrecision._check_underflow_to_zero = original
-
-
-@contextmanager
-def _without_output() -> Iterator[None]:
-    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
-        yield

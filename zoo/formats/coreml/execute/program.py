@@ -17,9 +17,9 @@ from typing import Any, Literal, Protocol
 
 from zoo.errors import InputError, MissingExtra
 from zoo.files.trust import require_package_names
+from zoo.formats.coreml.compat import load_coremltools
 from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.coreml.package.tools import load_coremltools
 
 Mode = Literal["fp16", "fp32"]
 """How the reference executor computes: rounded as float16 at each operation, or not."""

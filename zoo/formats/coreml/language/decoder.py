@@ -32,7 +32,7 @@ from zoo.formats.coreml.compress.ledger import Ledger
 from zoo.formats.coreml.convert.streaming import Metadata, save_program, shared_constant, streaming
 from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec
 from zoo.formats.coreml.language.weights import Weights, expected_bits
-from zoo.formats.coreml.package.tools import WEIGHT_FILE
+from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.weights import Role
 from zoo.formats.tensors import Tensors
 from zoo.progress import Progress

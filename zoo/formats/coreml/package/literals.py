@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.formats.coreml.package.proto import replace_operations
+
 Names = dict[str, str]
 """What a constant that is left out is called, and the one that serves in its place."""
 
@@ -33,9 +35,7 @@ def _share(block: Any, known: dict[bytes, str], renamed: Names) -> None:
                 continue
         _rename(operation, renamed)
         kept.append(operation)
-    copies = [type(operation).FromString(operation.SerializeToString()) for operation in kept]
-    del block.operations[:]
-    block.operations.extend(copies)
+    replace_operations(block, kept)
 
 
 def _literal(operation: Any) -> str | None:

@@ -6,10 +6,13 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import IntegrityError
-from zoo.formats.coreml.package.reader import Package
+from zoo.formats.coreml.compat import scalar_value
+
+if TYPE_CHECKING:
+    from zoo.formats.coreml.package.reader import Package
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,17 @@ IOS18 = 9
 """The version of the specification that the operations came with."""
 
 
+MODEL_FILE = Path("Data/com.apple.CoreML/model.mlmodel")
+"""Where coremltools writes the program of a package."""
+
 WEIGHTS = Path("weights/weight.bin")
 """Where the constants are, beside the program."""
+
+WEIGHT_FILE = MODEL_FILE.parent / WEIGHTS
 
 
 def make_operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iterable[Any]) -> Any:
     """An operation of the protobuf; what it is given are values, or names of other results."""
-    from coremltools.converters.mil.backend.mil import helper
     from coremltools.proto import MIL_pb2
 
     binding = MIL_pb2.Argument.Binding
@@ -101,20 +108,37 @@ def make_operation(kind: str, name: str, given: Mapping[str, Any], outputs: Iter
         )
         for key, value in given.items()
     }
-    attributes = {"name": helper.create_scalar_value(name)}
+    attributes = {"name": scalar_value(name)}
     return MIL_pb2.Operation(type=kind, inputs=inputs, attributes=attributes, outputs=outputs)
 
 
 def make_constant(name: str, value: Any) -> Any:
     """The operation of the protobuf that a constant is."""
-    from coremltools.converters.mil.backend.mil import helper
     from coremltools.proto import MIL_pb2
 
     return MIL_pb2.Operation(
         type="const",
-        attributes={"name": helper.create_scalar_value(name), "val": value},
+        attributes={"name": scalar_value(name), "val": value},
         outputs=[MIL_pb2.NamedValueType(name=name, type=value.type)],
     )
+
+
+def copied(message: Any) -> Any:
+    """The same message, apart from the one that it was in."""
+    return type(message).FromString(message.SerializeToString())
+
+
+def replace_operations(block: Any, operations: Iterable[Any]) -> None:
+    """Have these operations in a block, which may be its own or made, in place of those it has."""
+    kept = [copied(operation) for operation in operations]
+    del block.operations[:]
+    block.operations.extend(kept)
+
+
+def read_names(operation: Any) -> list[str]:
+    """The names of all results and constants that an operation reads, in the order of arguments."""
+    arguments = operation.inputs.values()
+    return [b.name for a in arguments for b in a.arguments if b.WhichOneof("binding") == "name"]
 
 
 def values_of(operation: Any) -> Iterator[Any]:

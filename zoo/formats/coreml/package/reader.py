@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError, NotFound
-from zoo.formats.coreml.package.tools import load_coremltools
+from zoo.formats.coreml.compat import load_coremltools
+from zoo.formats.coreml.package.proto import shape_of, type_name
 
 MODEL_PATH = "@model_path/"
 MARKER = 0xDEADBEEF
@@ -93,9 +94,7 @@ class Package:
         Raises:
             IntegrityError: `weight.bin` does not have it, or its type is not known.
         """
-        kind = value.type.tensorType
-        shape = tuple(dimension.constant.size for dimension in kind.dimensions)
-        name = _type_name(kind.dataType)
+        name, shape = _known_type(value), shape_of(value)
         if value.WhichOneof("value") == "blobFileValue":
             return self._blob(value.blobFileValue, name, shape)
         return _immediate(value.immediateValue.tensor, name, shape)
@@ -259,16 +258,15 @@ def _model_file(path: Path) -> Path:
     return model
 
 
-def _type_name(number: int) -> str:
-    from coremltools.proto import MIL_pb2
-
-    name: str = MIL_pb2.DataType.Name(number)
+def _known_type(value: Any) -> str:
+    name = type_name(value)
     if name not in PLAIN and name not in PACKED and name != "STRING":
         raise IntegrityError(f"the type {name} is not known to the reference executor")
     return name
 
 
 def stored_bytes(type_name: str, count: int) -> int:
+    """Bytes that so many numbers of a type take in `weight.bin`."""
     import numpy as np
 
     if type_name in PACKED:

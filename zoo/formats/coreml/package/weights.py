@@ -112,9 +112,7 @@ def compressed_before(block: Any) -> dict[str, tuple[tuple[int, ...], int]]:
                     bits += found.pop(binding.name, ((), 0))[1]
                 else:
                     bits += prod(shape_of(binding.value)) * width(type_name(binding.value))
-        kind = operation.outputs[0].type.tensorType
-        shape = tuple(dimension.constant.size for dimension in kind.dimensions)
-        found[operation.outputs[0].name] = shape, bits
+        found[operation.outputs[0].name] = shape_of(operation.outputs[0]), bits
     return found
 
 
@@ -163,7 +161,7 @@ def _use(package: Package, makers: Any, operation: Any, key: str, maker: Any) ->
     role = READERS.get((operation.type, key))
     if role is None:
         return _Use(operation.type)
-    shape = [d.constant.size for d in maker.outputs[0].type.tensorType.dimensions]
+    shape = shape_of(maker.outputs[0])
     last = len(shape) - 1
     if operation.type == "conv_transpose":
         axes = 1, 0

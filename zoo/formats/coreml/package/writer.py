@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from zoo.formats.coreml.compat import file_value, open_writer, tensor_value
 from zoo.formats.coreml.package.reader import MODEL_PATH
-from zoo.formats.coreml.package.tools import load_coremltools
 
 WRITERS = {
     "FLOAT16": "fp16",
@@ -30,11 +30,8 @@ class Blobs:
     """
 
     def __init__(self, path: Path, folder: Path, *, append: bool = False) -> None:
-        load_coremltools()
-        from coremltools.libmilstoragepython import _BlobStorageWriter
-
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = _BlobStorageWriter(str(path), truncate_file=not append)
+        self._writer = open_writer(path, append=append)
         self._name = MODEL_PATH + path.relative_to(folder).as_posix()
 
     def add(self, array: Any, type_name: str) -> Any:
@@ -45,13 +42,10 @@ class Blobs:
             type_name: of the protobuf.
         """
         import numpy as np
-        from coremltools.converters.mil.backend.mil import helper
-        from coremltools.proto import MIL_pb2
 
         if array.size < SMALL and type_name in ("FLOAT16", "FLOAT32"):
-            return helper.create_tensor_value(np.asarray(array))
+            return tensor_value(np.asarray(array))
         flat = np.ascontiguousarray(array).reshape(-1)
         write = getattr(self._writer, f"write_{WRITERS[type_name]}_data")
         offset = write(flat.view(np.uint16) if type_name == "FLOAT16" else flat)
-        kind = MIL_pb2.DataType.Value(type_name)
-        return helper.create_file_value_tensor(self._name, offset, array.shape, kind)
+        return file_value(self._name, offset, array.shape, type_name)

@@ -1,0 +1,221 @@
+"""The private parts of coremltools that zoo uses, behind one lock and one test of the version.
+
+coremltools has no public way to write a constant when it is asked for, to choose where temporary
+files go, or to free weights while it converts. Each way is here, as a context manager that changes
+coremltools for as long as it is open. All of them hold one lock, so conversions in several threads
+wait for each other. Nothing else in zoo imports or replaces a name with an underscore, or the
+helpers of coremltools' backend.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from functools import partial
+from pathlib import Path
+from threading import RLock
+from types import SimpleNamespace
+from typing import Any
+
+from zoo.errors import MissingExtra
+
+SUPPORTED = "9.0"
+"""The version of coremltools whose private parts are known."""
+
+LARGE = 4096
+"""Entries from which a weight is worth freeing."""
+
+_ONE_AT_A_TIME = RLock()
+
+
+def load_coremltools() -> Any:
+    """coremltools, without the warnings that it prints on systems without Core ML.
+
+    Raises:
+        MissingExtra: it is not installed, or of a version whose parts are not known.
+    """
+    logger = logging.getLogger("coremltools")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with without_output():
+            import coremltools
+    except ImportError as error:
+        raise MissingExtra(
+            f"coremltools cannot be imported: {error}", "pip install 'zoo-ml[coreml]'"
+        ) from error
+    finally:
+        logger.setLevel(before)
+    version: str = coremltools.__version__
+    if not f"{version}.".startswith(f"{SUPPORTED}."):
+        raise MissingExtra(
+            f"coremltools {version} is installed; zoo writes weights by private parts of "
+            f"coremltools {SUPPORTED}",
+            f"pip install 'coremltools=={SUPPORTED}.*'",
+        )
+    return coremltools
+
+
+@contextmanager
+def converting(folder: Path) -> Iterator[None]:
+    """While coremltools converts: it prints nothing, and writes temporary files below `folder`.
+
+    They are gone afterwards. Python's own `tempfile` stays as it is for everybody else.
+    """
+    load_coremltools()
+    from coremltools.converters.mil import converter
+    from coremltools.models import utils
+
+    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as inside:
+        before = [(module, module._tempfile) for module in (converter, utils)]
+        theirs = {name: getattr(tempfile, name) for name in tempfile.__all__}
+        theirs["mkdtemp"] = partial(tempfile.mkdtemp, dir=inside)
+        theirs["TemporaryDirectory"] = partial(tempfile.TemporaryDirectory, dir=inside)
+        within = SimpleNamespace(**theirs)
+        for module, _ in before:
+            module._tempfile = within
+        try:
+            with without_output():
+                yield
+        finally:
+            for module, original in before:
+                module._tempfile = original
+
+
+@contextmanager
+def constants_made_by(produce: Callable[[str], Any]) -> Iterator[None]:
+    """While this is open, coremltools asks for the array of a constant when it writes it.
+
+    Args:
+        produce: the array of the constant of a name, or `None` for one that is as it was given.
+    """
+    load_coremltools()
+    from coremltools.converters.mil.backend.mil import helper
+
+    def write(variable: Any, writer: Any) -> Any:
+        made = produce(variable.op.name)
+        if made is None:
+            return original(variable, writer)
+        return original(SimpleNamespace(dtype=variable.dtype, val=made), writer)
+
+    with _ONE_AT_A_TIME:
+        original = helper._get_offset_by_writing_data
+        helper._get_offset_by_writing_data = write
+        try:
+            yield
+        finally:
+            helper._get_offset_by_writing_data = original
+
+
+@contextmanager
+def arrays_of_one_entry_as_numbers() -> Iterator[None]:
+    """Let coremltools 9.0 take arrays of one entry for numbers, which NumPy 2.4 refuses to.
+
+    https://github.com/apple/coremltools/issues/2633
+    """
+    load_coremltools()
+    import numpy as np
+    from coremltools.converters.mil.frontend.torch import ops
+
+    def cast(context: Any, node: Any, dtype: Any, name: str) -> None:
+        (x,) = ops._get_inputs(context, node, expected=1)
+        if not x.can_be_folded_to_const():
+            original(context, node, dtype, name)
+            return
+        value = dtype(np.asarray(x.val).item())
+        context.add(ops.mb.const(val=value, name=node.name), node.name)
+
+    with _ONE_AT_A_TIME:
+        original = ops._cast
+        ops._cast = cast
+        try:
+            yield
+        finally:
+            ops._cast = original
+
+
+@contextmanager
+def weights_freed(traced: Any) -> Iterator[None]:
+    """Let coremltools' float32 weights go as soon as their float16 copies are made.
+
+    When the first one is made, the program has been built, and PyTorch's module serves no more. A
+    weight that another operation still reads as float32 stays.
+
+    Args:
+        traced: the PyTorch module that is converted; it loses its weights.
+    """
+    load_coremltools()
+    import numpy as np
+    import torch
+    from coremltools.converters.mil.mil.passes.defs.quantization import FP16ComputePrecision
+
+    nothing = torch.empty(0)
+    held = [*traced.parameters()]
+
+    def check(self: Any, made: Any, variable: Any) -> None:
+        original(self, made, variable)
+        if held:
+            for weight in held:
+                weight.data = nothing
+            held.clear()
+            gc.collect()
+        constant = variable.op
+        if constant is None or constant.op_type != "const" or made.val is None:
+            return
+        if np.size(variable.val) < LARGE or len(set(variable.child_ops)) > 2:
+            return
+        placeholder = np.broadcast_to(np.float32(0), variable.shape)  # which takes no memory
+        for each in (variable, constant.val):
+            each._sym_val.val = placeholder
+
+    with _ONE_AT_A_TIME:
+        original = FP16ComputePrecision._check_underflow_to_zero
+        FP16ComputePrecision._check_underflow_to_zero = check
+        try:
+            yield
+        finally:
+            FP16ComputePrecision._check_underflow_to_zero = original
+
+
+@contextmanager
+def without_output() -> Iterator[None]:
+    """Nothing is written to standard error."""
+    with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+        yield
+
+
+def open_writer(path: Path, *, append: bool) -> Any:
+    """coremltools' writer of a `weight.bin`, with a method `write_TYPE_data` for each type."""
+    load_coremltools()
+    from coremltools.libmilstoragepython import _BlobStorageWriter
+
+    return _BlobStorageWriter(str(path), truncate_file=not append)
+
+
+def scalar_value(value: Any) -> Any:
+    """The protobuf `Value` of a number or a text."""
+    load_coremltools()
+    from coremltools.converters.mil.backend.mil import helper
+
+    return helper.create_scalar_value(value)
+
+
+def tensor_value(array: Any) -> Any:
+    """The protobuf `Value` of an array that stands in the program itself."""
+    load_coremltools()
+    from coremltools.converters.mil.backend.mil import helper
+
+    return helper.create_tensor_value(array)
+
+
+def file_value(name: str, offset: int, shape: tuple[int, ...], type_name: str) -> Any:
+    """The protobuf `Value` of an array that stands in a file at an offset."""
+    load_coremltools()
+    from coremltools.converters.mil.backend.mil import helper
+    from coremltools.proto import MIL_pb2
+
+    return helper.create_file_value_tensor(name, offset, shape, MIL_pb2.DataType.Value(type_name))
