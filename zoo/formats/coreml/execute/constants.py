@@ -56,6 +56,15 @@ class Constants:
             tensors[name] = self._shared[origin]
         return tensors
 
+    def count(self, block: Any) -> int:
+        """How many numbers the constants of a block have, all together."""
+        return sum(
+            _size(output)
+            for operation in block.operations
+            if is_constant(operation)
+            for output in operation.outputs
+        )
+
     def tensor(self, name: str, makers: Makers, keep_half: bool) -> Any:
         """One constant, as `of` gives it."""
         return to_tensor(self._array(name, makers), keep_half)
@@ -89,7 +98,7 @@ class Constants:
 def to_tensor(value: Any, keep_half: bool = False) -> Any:
     """The PyTorch tensor of an array; text stays what it is.
 
-    float16 becomes float32, unless it is a matrix to be kept; unsigned integers become int32.
+    float16 becomes float32, unless a matrix is to be kept; unsigned integers become int32.
     """
     import numpy as np
     import torch

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from zoo.errors import InputError, MissingExtra
+from zoo.errors import InputError, IntegrityError, MissingExtra
 from zoo.files.trust import require_package_names
 from zoo.formats.coreml.compat import load_coremltools
 from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.package.reader import Package
+from zoo.formats.threads import fitting_threads
+from zoo.machine import memory
 
 Mode = Literal["fp16", "fp32"]
 """How the reference executor computes: rounded as float16 at each operation, or not."""
@@ -113,24 +116,39 @@ class ReferenceProgram:
         bounded: bool = True,
     ) -> None:
         _require_torch()
-        from zoo.formats.coreml.execute.steps import compile_block
+        from zoo.formats.coreml.execute.registers import Registers
+        from zoo.formats.coreml.execute.steps import read_steps, require_defined
 
         constants = constants or Constants(Package(path))
-        self.name, self._bounded = path.name, bounded
+        self.name, self._bounded, self._half = path.name, bounded, mode == "fp16"
         self._interface, block = constants.package.function(function)
-        self._steps = compile_block(constants, block, rounds=mode == "fp16")
         self._inputs = {feature.name: feature.type for feature in self._interface.input}
-        self._outputs = list(block.outputs)
+        self._states = _states(self.name, self._interface)
+        outputs = list(block.outputs)
+        steps = read_steps(constants, block)
+        states = set(self._states)
+        require_defined(constants.package, steps, set(self._inputs), states, outputs)
+        kinds = {name: type_of(kind.multiArrayType) for name, kind in self._inputs.items()}
+        self._program = Registers(self.name, steps, kinds, outputs, rounds=self._half)
+        self._parameters = constants.count(block)
 
     def make_state(self) -> dict[str, Any] | None:
-        """A tensor of zeros for each state, by name; `None` when the program has no state."""
+        """A tensor of zeros for each state, by name; `None` when the program has no state.
+
+        Raises:
+            IntegrityError: there is no memory for it.
+        """
         import torch
 
-        shapes = {
-            feature.name: list(feature.type.stateType.arrayType.shape)
-            for feature in self._interface.state
-        }
-        return {name: torch.zeros(shape) for name, shape in shapes.items()} or None
+        dtype = torch.float16 if self._half else torch.float32
+        try:
+            return {
+                name: torch.zeros(shape, dtype=dtype) for name, shape in self._states.items()
+            } or None
+        except RuntimeError as error:
+            raise IntegrityError(
+                f"there is no memory for the states of {self.name}: {', '.join(self._states)}"
+            ) from error
 
     def predict(
         self, inputs: Mapping[str, Any], state: dict[str, Any] | None = None
@@ -143,19 +161,19 @@ class ReferenceProgram:
 
         Raises:
             InputError: an input is missing, unknown or of a wrong shape, or the state is missing.
+            IntegrityError: an operation cannot be computed.
         """
         import torch
 
         from zoo.formats.coreml.execute.constants import to_tensor
 
-        if self._interface.state and state is None:
+        if self._states and (state is None or self._states.keys() - state.keys()):
             raise InputError(f"{self.name} needs a state, from make_state()")
         self._require_fitting(inputs)
-        found = {name: to_tensor(value) for name, value in inputs.items()}
-        with torch.inference_mode():
-            for step in self._steps:
-                step.run(found, state or {})
-        return {name: found[name].numpy().copy() for name in self._outputs}
+        given = {name: to_tensor(value, self._half) for name, value in inputs.items()}
+        with torch.inference_mode(), fitting_threads(self._parameters):
+            found = self._program.run(given, {} if state is None else state)
+            return {name: _array(tensor) for name, tensor in found.items()}
 
     def _require_fitting(self, inputs: Mapping[str, Any]) -> None:
         if missing := self._inputs.keys() - inputs.keys():
@@ -163,6 +181,8 @@ class ReferenceProgram:
         if unknown := inputs.keys() - self._inputs.keys():
             raise InputError(f"{self.name} has no input '{min(unknown)}'")
         for key, value in inputs.items():
+            if not hasattr(value, "shape"):
+                raise InputError(f"{self.name} takes '{key}' as a NumPy array")
             allowed = _allowed_shape(self._inputs[key].multiArrayType, self._bounded)
             sizes = zip(value.shape, allowed, strict=False)
             if len(allowed) != value.ndim or not all(a <= size <= b for size, (a, b) in sizes):
@@ -181,6 +201,41 @@ def _allowed_shape(array: Any, bounded: bool) -> list[tuple[float, float]]:
         (least, most if most >= 0 and (bounded or most == least) else float("inf"))
         for least, most in ranges
     ]
+
+
+def type_of(array: Any) -> str:
+    """The type of an input by its name in MIL."""
+    from coremltools.proto import FeatureTypes_pb2
+
+    kinds = FeatureTypes_pb2.ArrayFeatureType.ArrayDataType
+    return kinds.Name(array.dataType) if array.dataType in kinds.values() else "FLOAT32"
+
+
+def _states(name: str, interface: Any) -> dict[str, list[int]]:
+    """The shape of each state.
+
+    Raises:
+        IntegrityError: one that this machine's memory does not hold.
+    """
+    shapes = {
+        feature.name: [int(n) for n in feature.type.stateType.arrayType.shape]
+        for feature in interface.state
+    }
+    for state, shape in shapes.items():
+        size = 4 * prod(shape)
+        if min(shape, default=0) < 0 or size > memory():
+            raise IntegrityError(
+                f"the state '{state}' of {name} has the shape {tuple(shape)}, "
+                "which the memory of this machine does not hold"
+            )
+    return shapes
+
+
+def _array(tensor: Any) -> Any:
+    """A NumPy array of its own; floats are float32."""
+    import torch
+
+    return tensor.float().numpy() if tensor.dtype == torch.float16 else tensor.numpy().copy()
 
 
 def _require_torch() -> None:

@@ -6,11 +6,13 @@ shapes are computed from, integers, is computed for real.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.formats.coreml.execute.constants import Constants, Makers
+from zoo.formats.coreml.execute.program import type_of
+from zoo.formats.coreml.execute.steps import Call
 from zoo.formats.coreml.package.reader import Package
 
 INTEGERS = ("INT8", "INT16", "INT32", "UINT8", "UINT16", "BOOL")
@@ -51,17 +53,22 @@ def follow(
     """
     import torch
 
-    from zoo.formats.coreml.execute.steps import compile_block
+    from zoo.formats.coreml.execute.registers import Registers
+    from zoo.formats.coreml.execute.steps import read_steps
 
     interface, block = package.function(function)
-    steps = compile_block(_Shapes(package), block, rounds=False)
+    steps = read_steps(_Shapes(package), block)
     seen: list[Shaped] = []
-    for step in steps:
-        if step.kernel is not None:
-            given = tuple(step.reads)
-            step.kernel = _recorded(step.kernel, step.kind, step.outputs[0][0], given, seen)
+    program = Registers(
+        package.path.name,
+        steps,
+        dict.fromkeys(inputs, "FLOAT32"),
+        [],
+        rounds=False,
+        wrap=lambda kernel, step, names: _recorded(kernel, step, names, seen),
+    )
     integer = {
-        feature.name: "INT" in _type(feature.type.multiArrayType) for feature in interface.input
+        feature.name: "INT" in type_of(feature.type.multiArrayType) for feature in interface.input
     }
     found = {
         name: torch.zeros(shape, dtype=torch.int32)
@@ -74,8 +81,7 @@ def follow(
         for feature in interface.state
     }
     with torch.inference_mode():
-        for step in steps:
-            step.run(found, state)
+        program.run(found, state)
     return seen
 
 
@@ -104,7 +110,7 @@ def described(output: Any) -> tuple[str, tuple[int, ...]]:
 
 
 def _recorded(
-    kernel: Callable[..., Any], kind: str, name: str, given: tuple[str, ...], seen: list[Shaped]
+    kernel: Callable[..., Any], step: Call, names: Sequence[str], seen: list[Shaped]
 ) -> Callable[..., Any]:
     import torch
 
@@ -113,13 +119,15 @@ def _recorded(
             return [placed(entry) for entry in value]
         return value.to("meta") if torch.is_tensor(value) and value.dim() else value
 
-    def run(**arguments: Any) -> Any:
-        if any(tensor.is_meta for _, tensor in _tensors(arguments)):
-            arguments = {key: placed(value) for key, value in arguments.items()}
-        results = kernel(**arguments)
+    def run(*arguments: Any) -> Any:
+        named = dict(zip(names, arguments, strict=True))
+        if any(tensor.is_meta for _, tensor in _tensors(named)):
+            arguments = tuple(placed(value) for value in arguments)
+        results = kernel(*arguments)
         several = results if isinstance(results, list | tuple) else (results,)
-        shapes = {key: tuple(tensor.shape) for key, tensor in _tensors(arguments)}
-        seen.append(Shaped(kind, name, shapes, given, tuple(tuple(r.shape) for r in several)))
+        shapes = {key: tuple(tensor.shape) for key, tensor in _tensors(named)}
+        made = tuple(tuple(result.shape) for result in several)
+        seen.append(Shaped(step.kind, step.outputs[0][0], shapes, tuple(step.reads), made))
         return results
 
     return run
@@ -133,10 +141,3 @@ def _tensors(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:
         entries = [(f"{key}{n}", v) for n, v in enumerate(value)] if isinstance(value, list) else ()
         found += [(k, v) for k, v in (*entries, (key, value)) if torch.is_tensor(v)]
     return found
-
-
-def _type(array: Any) -> str:
-    from coremltools.proto import FeatureTypes_pb2
-
-    name: str = FeatureTypes_pb2.ArrayFeatureType.ArrayDataType.Name(array.dataType)
-    return name

@@ -1,13 +1,13 @@
-"""Compile the block of an ML program into steps: operations with their constants at hand."""
+"""Read the block of an ML program as steps: what each computes, with its constants at hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from zoo.errors import IntegrityError
-from zoo.formats.coreml.execute.aliases import Operation, need_copies
+from zoo.formats.coreml.execute.aliases import Operation
 from zoo.formats.coreml.execute.constants import Constants, to_tensor
 from zoo.formats.coreml.package.proto import Name, arguments_of, is_constant
 from zoo.formats.coreml.package.reader import Package
@@ -19,206 +19,239 @@ MOVING = {
 }  # fmt: skip
 """Operations whose results are numbers that they were given, and so are rounded already."""
 
-_TYPES = {
+TYPES = {
     "BOOL": "bool", "INT8": "int8", "INT16": "int16", "INT32": "int32", "UINT8": "uint8",
     "UINT16": "int32", "FLOAT16": "float32", "FLOAT32": "float32",
 }  # fmt: skip
-"""What each type of MIL is held as; float16 is float32 with rounded values."""
+"""The PyTorch type that each type of MIL is computed in."""
+
+Convert = Callable[[Any], Any] | None
 
 
-@dataclass
-class Step:
-    """One operation.
+@dataclass(frozen=True)
+class Call:
+    """An operation that computes.
 
     Attributes:
         kind: its type.
-        kernel: what computes it; `None` for reading and writing a state.
+        kernel: what computes it.
         fixed: arguments that are constants.
         late: other arguments, names or lists with names in them, each with what converts it.
-        outputs: name and type of each result.
-        rounds: whether results are rounded to float16.
-        narrow: weights kept in float16.
-        copies: whether `x` would be changed in place, but is wanted later.
-        spent: names that no later step reads.
+        outputs: name and MIL type of each result.
     """
 
     kind: str
-    kernel: Callable[..., Any] | None
-    fixed: dict[str, Any]
-    late: list[tuple[str, Any, Callable[[Any], Any] | None]]
-    outputs: list[tuple[str, Any]]
-    rounds: bool
-    narrow: Mapping[str, Any]
-    copies: bool = False
-    spent: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Tell arguments that are handed on as they are, most of them, from the others."""
-        self._plain = [
-            (key, value.name)
-            for key, value, convert in self.late
-            if isinstance(value, Name) and convert is None and value.name not in self.narrow
-        ]
-        plain = {key for key, _ in self._plain}
-        self._other = [entry for entry in self.late if entry[0] not in plain]
+    kernel: Callable[..., Any]
+    fixed: Mapping[str, Any]
+    late: Mapping[str, tuple[Any, Convert]]
+    outputs: list[tuple[str, str]]
 
     @property
     def reads(self) -> list[str]:
         """The names of the results that it needs."""
-        entries = [e for _, v, _ in self.late for e in (v if isinstance(v, list) else [v])]
+        entries = [e for v, _ in self.late.values() for e in (v if isinstance(v, list) else [v])]
         return [entry.name for entry in entries if isinstance(entry, Name)]
 
     @property
     def described(self) -> Operation:
         """What decides whether a state may be updated in place."""
-        late = {key: value for key, value, _ in self.late}
-        source = late.get("data" if self.kind == "write_state" else "x")
+        source, _ = self.late.get("x", (None, None))
         made = [name for name, _ in self.outputs]
-        state = self.fixed["input"] if self.kind.endswith("_state") else None
-        return Operation(self.kind, getattr(source, "name", None), made, state)
-
-    def run(self, found: dict[str, Any], state: dict[str, Any]) -> None:
-        """Compute the results into `found`, from what is there and in `state`."""
-        if self.kind == "read_state":
-            found[self.outputs[0][0]] = state[self.fixed["input"]]
-            return
-        arguments = self.fixed.copy()
-        for key, name in self._plain:
-            arguments[key] = found[name]
-        for key, value, convert in self._other:
-            got = (
-                [self._get(entry, found) for entry in value]
-                if isinstance(value, list)
-                else self._get(value, found)
-            )
-            arguments[key] = convert(got) if convert else got
-        if self.kernel is None:
-            state[arguments["input"]] = arguments["data"]
-        else:
-            if self.copies:
-                arguments["x"] = arguments["x"].clone()
-            results = self.kernel(**arguments)
-            if not isinstance(results, tuple):
-                results = (results,)
-            for (name, kind), result in zip(self.outputs, results, strict=True):
-                if self.rounds:
-                    found[name] = result.half().float()
-                else:
-                    found[name] = result if result.dtype == kind else result.to(kind)
-        for name in self.spent:
-            del found[name]
-
-    def _get(self, entry: Any, found: Mapping[str, Any]) -> Any:
-        if not isinstance(entry, Name):
-            return entry
-        return found[entry.name] if entry.name in found else self.narrow[entry.name].float()
+        return Operation(self.kind, getattr(source, "name", None), made, None)
 
 
-def compile_block(constants: Constants, block: Any, *, rounds: bool) -> list[Step]:
+@dataclass(frozen=True)
+class ReadState:
+    """The value of a state, under a name of its own."""
+
+    state: str
+    outputs: list[tuple[str, str]]
+
+    kind = "read_state"
+    reads: tuple[str, ...] = ()
+
+    @property
+    def described(self) -> Operation:
+        """What decides whether a state may be updated in place."""
+        return Operation(self.kind, None, [name for name, _ in self.outputs], self.state)
+
+
+@dataclass(frozen=True)
+class WriteState:
+    """A result, or a constant, that becomes the value of a state."""
+
+    state: str
+    source: Any
+
+    kind = "write_state"
+    outputs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reads(self) -> list[str]:
+        """The name of the result that is kept."""
+        return [self.source.name] if isinstance(self.source, Name) else []
+
+    @property
+    def described(self) -> Operation:
+        """What decides whether a state may be updated in place."""
+        return Operation(self.kind, getattr(self.source, "name", None), [], self.state)
+
+
+Step = Call | ReadState | WriteState
+
+
+def read_steps(constants: Constants, block: Any) -> list[Step]:
     """The steps of a block, in order.
 
     Args:
         constants: those of its package.
         block: the protobuf of the block.
-        rounds: whether float16 results are rounded.
 
     Raises:
-        IntegrityError: the package is damaged, or has an operation that is not known.
+        IntegrityError: the package is damaged, or has an operation, or a way of using one, that
+            the executor does not know.
     """
-    import torch
-
-    from zoo.formats.coreml.execute.kernels import arithmetic, neural, shape
-    from zoo.formats.coreml.execute.kernels.arguments import kernels
+    from zoo.formats.coreml.execute.kernels import KERNELS
 
     package = constants.package
-    known = kernels([arithmetic, neural, shape])
-    _require_known(package, block, known)
-    tensors = constants.of(block)
-    narrow = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if torch.is_tensor(tensor) and tensor.dtype == torch.float16
-    }
-    held = {name: tensor for name, tensor in tensors.items() if name not in narrow}
-    steps = [
-        _step(package, operation, known.get(operation.type), rounds, held, narrow)
+    for operation in block.operations:
+        if not is_constant(operation) and operation.type not in ("read_state", "write_state"):
+            _require_known(package, operation, KERNELS)
+    held = constants.of(block)
+    return [
+        _step(package, operation, KERNELS, held)
         for operation in block.operations
         if not is_constant(operation)
     ]
-    outputs, last = set(block.outputs), {}
-    for number, step in enumerate(steps):
-        last.update(dict.fromkeys(step.reads, number))
-    for name, number in last.items():
-        if name not in outputs and name not in narrow:
-            steps[number].spent.append(name)
-    for number in need_copies([step.described for step in steps], last, outputs):
-        steps[number].copies = True
-    return steps
 
 
-def _require_known(package: Package, block: Any, known: Mapping[str, Any]) -> None:
-    from zoo.formats.coreml.execute.kernels.arguments import wanted
+def title(kind: str, outputs: Any) -> str:
+    """How an operation is called in a message."""
+    names = [output.name if hasattr(output, "name") else output[0] for output in outputs]
+    return f"the operation '{kind}'" + (f" ('{names[0]}')" if names else "")
 
-    for operation in block.operations:
-        kind = operation.type
-        if is_constant(operation) or kind in ("read_state", "write_state"):
-            continue
-        if kind not in known or operation.blocks:
+
+def require_defined(
+    package: Package, steps: list[Step], inputs: set[str], states: set[str], outputs: list[str]
+) -> None:
+    """Check that all that is read is there by then.
+
+    Raises:
+        IntegrityError: an operation, or the function itself, uses what nothing computes.
+    """
+    known = set(inputs)
+    for step in steps:
+        for name in step.reads:
+            if name not in known:
+                raise IntegrityError(
+                    f"{title(step.kind, step.outputs)} of {package.path} uses '{name}', "
+                    "which nothing before it computes"
+                )
+        if not isinstance(step, Call) and step.state not in states:
             raise IntegrityError(
-                f"the operation '{kind}' of {package.path} is not known to the reference executor",
-                "on a Mac, Core ML runs it",
+                f"{title(step.kind, step.outputs)} of {package.path} uses the state "
+                f"'{step.state}', which the package does not have"
             )
-        for key in operation.inputs.keys() - wanted(known[kind]).keys():
-            raise IntegrityError(
-                f"the argument '{key}' of the operation '{kind}' in {package.path} is not known "
-                "to the reference executor",
-                "on a Mac, Core ML runs it",
-            )
+        known.update(name for name, _ in step.outputs)
+    for name in outputs:
+        if name not in known:
+            raise IntegrityError(f"{package.path} gives out '{name}', which nothing computes")
+
+
+def _require_known(package: Package, operation: Any, known: Mapping[str, Any]) -> None:
+    from zoo.formats.coreml.execute.kernels.arguments import forms, required
+
+    kind = operation.type
+    if kind not in known or operation.blocks:
+        raise IntegrityError(
+            f"the operation '{kind}' of {package.path} is not known to the reference executor",
+            "on a Mac, Core ML runs it",
+        )
+    for key in operation.inputs.keys() - forms(known[kind]).keys():
+        raise IntegrityError(
+            f"the argument '{key}' of the operation '{kind}' in {package.path} is not known "
+            "to the reference executor",
+            "on a Mac, Core ML runs it",
+        )
+    for key in sorted(required(known[kind]) - operation.inputs.keys()):
+        raise IntegrityError(
+            f"{title(kind, operation.outputs)} of {package.path} lacks its argument '{key}'"
+        )
+    if not operation.outputs:
+        raise IntegrityError(f"an operation '{kind}' of {package.path} has no result")
 
 
 def _step(
     package: Package,
     operation: Any,
-    kernel: Callable[..., Any] | None,
-    rounds: bool,
+    known: Mapping[str, Callable[..., Any]],
     held: Mapping[str, Any],
-    narrow: Mapping[str, Any],
 ) -> Step:
-    import torch
+    from zoo.formats.coreml.execute.kernels.arguments import as_tensor, forms
 
-    from zoo.formats.coreml.execute.kernels.arguments import wanted
-
-    def bound(entry: Any) -> Any:
-        if isinstance(entry, Name):
-            return held.get(entry.name, entry)
-        return to_tensor(entry)
-
-    forms = wanted(kernel) if kernel else {}
+    kind = operation.type
+    outputs = [(output.name, _type_name(package, kind, output)) for output in operation.outputs]
+    given = arguments_of(package, operation)
+    if kind == "read_state":
+        return ReadState(_state(package, kind, given), outputs[:1])
+    if kind == "write_state":
+        if "data" not in given:
+            raise IntegrityError(f"an operation '{kind}' of {package.path} lacks its 'data'")
+        return WriteState(_state(package, kind, given), _bound(given["data"], held))
     fixed: dict[str, Any] = {}
-    late: list[tuple[str, Any, Callable[[Any], Any] | None]] = []
-    for key, value in arguments_of(package, operation).items():
-        convert = forms.get(key)
-        if kernel is None and key == "input":
-            fixed[key] = value.name
-        elif isinstance(value, list):
-            late.append((key, [bound(entry) for entry in value], convert))
-        elif isinstance(entry := bound(value), Name):
-            late.append((key, entry, convert))
+    late: dict[str, tuple[Any, Convert]] = {}
+    for key, value in given.items():
+        convert = forms(known[kind])[key]
+        if isinstance(value, list):
+            late[key] = ([_bound(entry, held) for entry in value], None)
+        elif isinstance(entry := _bound(value, held), Name):
+            late[key] = (entry, None if convert is as_tensor else convert)
         else:
-            fixed[key] = convert(entry) if convert else entry
-    kinds = [_type_name(output) for output in operation.outputs]
-    outputs = [
-        (output.name, getattr(torch, _TYPES[kind]))
-        for output, kind in zip(operation.outputs, kinds, strict=True)
-    ]
-    half = "FLOAT16" in kinds and operation.type not in MOVING
-    return Step(operation.type, kernel, fixed, late, outputs, rounds and half, narrow)
+            try:
+                fixed[key] = convert(entry)
+            except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+                raise IntegrityError(
+                    f"{title(kind, operation.outputs)} of {package.path} has an argument "
+                    f"'{key}' that the reference executor does not take: {error}"
+                ) from error
+    step = Call(kind, known[kind], fixed, late, outputs)
+    _require_sensible(package, step)
+    return step
 
 
-def _type_name(output: Any) -> str:
+def _require_sensible(package: Package, step: Call) -> None:
+    """Have the kernel refuse what it does not do, as far as constants tell."""
+    from zoo.formats.coreml.execute.kernels.arguments import refusal
+
+    if words := refusal(step.kernel, step.fixed):
+        raise IntegrityError(
+            f"{title(step.kind, step.outputs)} of {package.path} cannot be run by the "
+            f"reference executor: {words}",
+            "on a Mac, Core ML runs it",
+        )
+
+
+def _bound(entry: Any, held: Mapping[str, Any]) -> Any:
+    if isinstance(entry, Name):
+        return held.get(entry.name, entry)
+    return to_tensor(entry)
+
+
+def _state(package: Package, kind: str, given: Mapping[str, Any]) -> str:
+    named = given.get("input")
+    if not isinstance(named, Name):
+        raise IntegrityError(f"an operation '{kind}' of {package.path} names no state")
+    return named.name
+
+
+def _type_name(package: Package, kind: str, output: Any) -> str:
     from coremltools.proto import MIL_pb2
 
-    name: str = MIL_pb2.DataType.Name(output.type.tensorType.dataType)
-    if name not in _TYPES:
-        raise IntegrityError(f"results of the type {name} are not known to the reference executor")
+    number = output.type.tensorType.dataType
+    name = MIL_pb2.DataType.Name(number) if number in MIL_pb2.DataType.values() else str(number)
+    if name not in TYPES:
+        raise IntegrityError(
+            f"{title(kind, [output])} of {package.path} has a result of the type {name}, "
+            "which is not known to the reference executor"
+        )
     return name

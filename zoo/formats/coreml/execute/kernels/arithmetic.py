@@ -52,7 +52,7 @@ def exp(x: Tensor) -> Tensor:
     return x.exp()
 
 
-def log(x: Tensor, epsilon: Tensor | float = 0.0) -> Tensor:
+def log(x: Tensor, epsilon: Tensor | float = 1e-45) -> Tensor:
     return (x + epsilon).log()
 
 
@@ -60,11 +60,11 @@ def sqrt(x: Tensor) -> Tensor:
     return x.sqrt()
 
 
-def rsqrt(x: Tensor, epsilon: Tensor | float = 0.0) -> Tensor:
+def rsqrt(x: Tensor, epsilon: Tensor | float = 1e-12) -> Tensor:
     return (x + epsilon).rsqrt()
 
 
-def inverse(x: Tensor, epsilon: Tensor | float = 0.0) -> Tensor:
+def inverse(x: Tensor, epsilon: Tensor | float = 1e-4) -> Tensor:
     return 1 / (x + epsilon)
 
 
@@ -144,24 +144,24 @@ def select(cond: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return torch.where(cond, a, b)
 
 
-def reduce_mean(x: Tensor, axes: Ints = None, keep_dims: Flag = False) -> Tensor:
+def reduce_mean(x: Tensor, axes: Ints | None = None, keep_dims: Flag = False) -> Tensor:
     return x.mean(axes, keepdim=keep_dims)
 
 
-def reduce_sum(x: Tensor, axes: Ints = None, keep_dims: Flag = False) -> Tensor:
+def reduce_sum(x: Tensor, axes: Ints | None = None, keep_dims: Flag = False) -> Tensor:
     return x.sum(axes, keepdim=keep_dims)
 
 
-def reduce_max(x: Tensor, axes: Ints = None, keep_dims: Flag = False) -> Tensor:
+def reduce_max(x: Tensor, axes: Ints | None = None, keep_dims: Flag = False) -> Tensor:
     return x.amax(axes or (), keepdim=keep_dims)
 
 
-def reduce_min(x: Tensor, axes: Ints = None, keep_dims: Flag = False) -> Tensor:
+def reduce_min(x: Tensor, axes: Ints | None = None, keep_dims: Flag = False) -> Tensor:
     return x.amin(axes or (), keepdim=keep_dims)
 
 
 def reduce_argmax(
-    x: Tensor, axis: Int = -1, keep_dims: Flag = True, output_dtype: Text = "int32"
+    x: Tensor, axis: Int = -1, keep_dims: Flag = False, output_dtype: Text = "int32"
 ) -> Tensor:
     """The caller turns the result into `output_dtype`, as it does with every result."""
     return x.argmax(axis, keepdim=keep_dims)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any, Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as nn
 
-from zoo.formats.coreml.execute.kernels.arguments import Flag, Int, Ints, Text
+from zoo.formats.coreml.execute.kernels.arguments import Flag, Int, Ints, Text, refuses
+from zoo.formats.coreml.execute.kernels.bounds import require_room
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -27,40 +32,59 @@ def scaled_dot_product_attention(
     return nn.scaled_dot_product_attention(query, key, value, attn_mask)
 
 
+PadType = Literal["valid", "same", "same_lower", "custom"]
+
+
 def conv(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    strides: Ints = None,
-    pad_type: Text = "valid",
-    pad: Ints = None,
-    dilations: Ints = None,
+    strides: Ints | None = None,
+    pad_type: PadType = "valid",
+    pad: Ints | None = None,
+    dilations: Ints | None = None,
     groups: Int = 1,
 ) -> Tensor:
     """Convolution over one to three axes; `x` is (batch, channels, ...)."""
     axes = x.dim() - 2
     strides, dilations = strides or [1] * axes, dilations or [1] * axes
-    if pad_type == "same":
-        reach = [d * (size - 1) for d, size in zip(dilations, weight.shape[2:], strict=True)]
-        total = [
-            max(0, (-(-size // step) - 1) * step + over + 1 - size)
-            for size, step, over in zip(x.shape[2:], strides, reach, strict=True)
-        ]
-        pad = [side for both in total for side in (both // 2, both - both // 2)]
-    elif pad_type == "valid":
-        pad = None
-    elif pad_type != "custom":
-        raise ValueError(f"conv with pad_type '{pad_type}'")
-    if pad and any(pad):
-        pairs = [pad[start : start + 2] for start in range(0, len(pad), 2)]
-        x = nn.pad(x, [side for pair in reversed(pairs) for side in pair])
+    reach = [d * (size - 1) + 1 for d, size in zip(dilations, weight.shape[2:], strict=True)]
+    sides = _sides(x.shape[2:], reach, strides, pad_type, pad)
+    if sides is not None:
+        x = _padded(x, sides, 0.0)
     run = (nn.conv1d, nn.conv2d, nn.conv3d)[axes - 1]
     return run(x, weight, bias, strides, 0, dilations, groups)
 
 
+def _sides(
+    sizes: Sequence[int], kernel: Sequence[int], strides: Ints, pad_type: PadType, pad: Ints | None
+) -> list[int] | None:
+    """Numbers before and after each axis, the first axis first; `None` for no padding."""
+    if pad_type == "valid":
+        return None
+    if pad_type == "custom":
+        if pad is None or len(pad) != 2 * len(sizes) or min(pad) < 0:
+            raise ValueError(f"pad is {pad}")
+        return pad if any(pad) else None
+    totals = [
+        max(0, (-(-size // step) - 1) * step + length - size)
+        for size, step, length in zip(sizes, strides, kernel, strict=True)
+    ]
+    first = [-(-total // 2) if pad_type == "same_lower" else total // 2 for total in totals]
+    return [side for total, one in zip(totals, first, strict=True) for side in (one, total - one)]
+
+
+def _padded(x: Tensor, sides: list[int], value: float) -> Tensor:
+    pairs = [sides[start : start + 2] for start in range(0, len(sides), 2)]
+    require_room(
+        [*x.shape[:2], *(n + sum(pair) for n, pair in zip(x.shape[2:], pairs, strict=True))]
+    )
+    return nn.pad(x, [side for pair in reversed(pairs) for side in pair], value=value)
+
+
 def layer_norm(
     x: Tensor,
-    axes: Ints = None,
+    axes: Ints | None = None,
     gamma: Tensor | None = None,
     beta: Tensor | None = None,
     epsilon: Tensor | float = 1e-5,
@@ -99,21 +123,37 @@ def relu(x: Tensor) -> Tensor:
     return x.relu()
 
 
-def gelu(x: Tensor, mode: Text = "EXACT") -> Tensor:
+def gelu(
+    x: Tensor, mode: Literal["EXACT", "TANH_APPROXIMATION", "SIGMOID_APPROXIMATION"] = "EXACT"
+) -> Tensor:
     if mode == "SIGMOID_APPROXIMATION":
         return x * (1.702 * x).sigmoid()
     return nn.gelu(x, approximate="none" if mode == "EXACT" else "tanh")
 
 
+def _pooling(fixed: Mapping[str, Any]) -> str | None:
+    uneven = fixed.get("pad_type", "valid") not in ("valid", "custom")
+    pad = fixed.get("pad") or []
+    uneven = uneven or (fixed.get("pad_type") == "custom" and pad[::2] != pad[1::2])
+    return "ceil_mode with padding that is not even" if fixed.get("ceil_mode") and uneven else None
+
+
+@refuses(_pooling)
 def max_pool(
     x: Tensor,
     kernel_sizes: Ints,
-    strides: Ints = None,
-    pad_type: Text = "valid",
-    pad: Ints = None,
+    strides: Ints | None = None,
+    pad_type: PadType = "valid",
+    pad: Ints | None = None,
     ceil_mode: Flag = False,
 ) -> Tensor:
-    if pad_type != "valid" or ceil_mode:
-        raise ValueError(f"max_pool with pad_type '{pad_type}' or ceil_mode")
-    run = (nn.max_pool1d, nn.max_pool2d, nn.max_pool3d)[x.dim() - 3]
+    """The largest of each window; padding is never the largest."""
+    axes = x.dim() - 2
+    strides = strides or [1] * axes
+    run = (nn.max_pool1d, nn.max_pool2d, nn.max_pool3d)[axes - 1]
+    sides = _sides(x.shape[2:], kernel_sizes, strides, pad_type, pad)
+    if ceil_mode:
+        return run(x, kernel_sizes, strides, (sides or [0] * 2 * axes)[::2], ceil_mode=True)
+    if sides is not None:
+        x = _padded(x, sides, -inf)
     return run(x, kernel_sizes, strides)
