@@ -43,9 +43,9 @@ MOST_MIB = 3072
 
 def shapes() -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every tensor of the checkpoint."""
-    from zoo_mistral.config import for_coreml
+    from zoo_mistral.config import for_coreml, parse_config
 
-    yield from for_coreml(CONFIG, None).shapes.items()
+    yield from for_coreml(parse_config(CONFIG), None).shapes.items()
 
 
 def write_source(folder: Path) -> None:

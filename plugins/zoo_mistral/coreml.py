@@ -19,7 +19,7 @@ def convert(
 ) -> Path:
     config = read_mistral_config(source)
     spec = for_coreml(config, recipe.context)
-    return convert_decoder(recipe, build, spec, config, source, adapters, workdir, progress)
+    return convert_decoder(recipe, build, spec, config.plain, source, adapters, workdir, progress)
 
 
 @zoo.hookimpl

@@ -1,13 +1,11 @@
 """OpenELM by MLX: the source's own weights, with a config that mlx-lm reads."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import zoo
-from zoo.formats import copy_text_files, link_or_copy
-from zoo.formats.mlx import MLXTextModel
+from zoo.formats.mlx import MLXTextModel, write_checkpoint
 from zoo_openelm.config import check_weights, plain_config, read_openelm_config
 from zoo_openelm.text import Prompted
 
@@ -26,10 +24,7 @@ class OpenELMMLXTextModel(Prompted, MLXTextModel):
 @zoo.hookimpl
 def convert(source: Path, workdir: Path) -> Path:
     config = read_openelm_config(source)
-    for path in check_weights(source, config):
-        name = path.name if path.name.startswith("model") else f"model-{path.name}"
-        link_or_copy(path, workdir / name)
-    copy_text_files(source, workdir)
+    check_weights(source, config)
     described = {
         **plain_config(source),
         "num_query_heads": config.query_heads,
@@ -37,7 +32,7 @@ def convert(source: Path, workdir: Path) -> Path:
         "ffn_multipliers": config.ffn_multipliers,
         "ffn_dim_divisor": config.ffn_dim_divisor,
     }
-    (workdir / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True))
+    write_checkpoint(source, described, workdir)
     return workdir
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch import TorchTextModel, best_device
+from zoo.formats import Tensors
+from zoo.formats.torch import TorchTextModel, best_device, stored_dtype
 from zoo.tasks import Tokenizer
 from zoo_openelm.config import check_weights, read_openelm_config
 from zoo_openelm.text import Prompted
@@ -25,22 +26,26 @@ class OpenELMTextModel(Prompted, TorchTextModel):
             zoo.NotFound: there is no tokenizer.
         """
         config = read_openelm_config(folder)
-        files = check_weights(folder, config)
+        check_weights(folder, config)
         tokenizer = Tokenizer(folder)
         import torch
-        from safetensors.torch import load_file
 
         from zoo_openelm.module import OpenELM
 
+        tensors, device = Tensors(folder), best_device()
+        dtype = torch.float32 if device == "cpu" else stored_dtype(tensors)
         with torch.device("meta"):
             module = OpenELM(config)
-        weights = {name: weight for path in files for name, weight in load_file(path).items()}
+        weights = {name: torch.from_numpy(tensors.read(name)).to(dtype) for name in config.shapes}
         module.load_state_dict(weights, strict=True, assign=True)
-        device = best_device()
-        module = module.to(device, torch.float32 if device == "cpu" else None).eval()
+        module = module.to(device).eval()
         model = cls(module, tokenizer, context=context or config.context, chat=chat)
         model.bos = config.bos
         return model
+
+    @property
+    def vocabulary(self) -> int:
+        return int(self.module.transformer.token_embeddings.num_embeddings)
 
     def forward(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
         import torch

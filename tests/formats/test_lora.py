@@ -22,8 +22,8 @@ from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
 from zoo.formats.mlx.text import MLXTextModel
 from zoo.formats.tensors import Tensors
-from zoo.formats.torch.text import TorchTextModel
 from zoo_mistral import mlx as mistral_mlx
+from zoo_mistral.torch import MistralTextModel
 from zoo_openelm import mlx as openelm_mlx
 from zoo_openelm.coreml import OpenELMCoreMLTextModel
 from zoo_openelm.mlx import OpenELMMLXTextModel
@@ -36,7 +36,7 @@ CHANGED = {
 }
 MAKE = {"mistral": mistral_checkpoint.make, "openelm": openelm_checkpoint.make}
 PLUGIN = {"mistral": zoo_mistral.coreml, "openelm": zoo_openelm.coreml}
-TORCH = {"mistral": TorchTextModel, "openelm": OpenELMTextModel}
+TORCH = {"mistral": MistralTextModel, "openelm": OpenELMTextModel}
 MLX = {"mistral": (mistral_mlx, MLXTextModel), "openelm": (openelm_mlx, OpenELMMLXTextModel)}
 COREML = {"mistral": CoreMLTextModel, "openelm": OpenELMCoreMLTextModel}
 

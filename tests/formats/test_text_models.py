@@ -16,11 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, Mis
 import zoo
 from zoo.formats.mlx.plugin import optimize
 from zoo.formats.mlx.text import MLXTextModel
-from zoo.formats.torch.text import TorchTextModel
 from zoo.progress import Progress
 from zoo.tasks.text.tokenizer import Tokenizer, until
 from zoo_mistral import mlx as mistral_mlx
 from zoo_mistral.config import for_mlx, read_mistral_config
+from zoo_mistral.torch import MistralTextModel
 
 MINI = Path(__file__).parents[2] / "recipes" / "mistral" / "mini"
 
@@ -91,7 +91,7 @@ def test_every_format_agrees_with_transformers(tmp_path, changes):
         ids = torch.tensor([prompt])
         greedy = reference.generate(ids, max_new_tokens=20, do_sample=False, eos_token_id=None)
     expected = greedy[0, len(prompt) :].tolist()
-    with TorchTextModel.load(source, context=256) as model:
+    with MistralTextModel.load(source, context=256) as model:
         np.testing.assert_allclose(model.logits(prompt), wanted, atol=2e-4)
         assert first(model, prompt, 20) == expected
     with MLXTextModel.load(convert(source, tmp_path / "mlx"), context=256) as model:
@@ -101,7 +101,7 @@ def test_every_format_agrees_with_transformers(tmp_path, changes):
 
 @pytest.mark.parametrize("module", ["zoo.formats.torch.text", "zoo.formats.mlx.text"])
 def test_chunks_do_not_change_the_logits(plain, tmp_path, monkeypatch, module):
-    kind = TorchTextModel if "torch" in module else MLXTextModel
+    kind = MistralTextModel if "torch" in module else MLXTextModel
     folder = plain if "torch" in module else convert(plain, tmp_path / "mlx")
     tokens = list(range(10, 60))
     with kind.load(folder, context=256) as model:
@@ -198,7 +198,7 @@ def pickled(folder: Path) -> None:
     [
         (lambda f: change(f, auto_map={"AutoModel": "x.Y"}), "auto_map"),
         (lambda f: change(f, model_file="x.py"), "model_file"),
-        (lambda f: change(f, model_type="llama"), "of a 'llama' model, not a 'mistral'"),
+        (lambda f: change(f, model_type="llama"), "of the model type 'llama', not 'mistral'"),
         (lambda f: change(f, hidden_size=None), "lacks hidden_size"),
         (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "config.json").unlink(), "cannot be read"),
@@ -234,8 +234,8 @@ def test_pieces_join_to_the_whole(mini):
 def test_characters_of_several_tokens_come_whole():
     tokenizer = Tokenizer(MINI)
     text = "Grüße, 狐狸 and 🦊!"
-    step = tokenizer.decoder()
-    pieces = [piece for token in tokenizer.encode(text) if (piece := step(token))]
+    decoder = tokenizer.decoder()
+    pieces = [piece for token in tokenizer.encode(text) if (piece := decoder.step(token))]
     assert "".join(pieces) == text
     assert not any("\ufffd" in piece for piece in pieces)
 
@@ -266,7 +266,7 @@ def test_sampling_repeats_with_a_seed_and_is_greedy_at_its_limits(mini):
 
 
 def test_torch_samples_by_the_same_options():
-    with TorchTextModel.load(MINI, context=1024) as model:
+    with MistralTextModel.load(MINI, context=1024) as model:
         hot = {"temperature": 1.5, "max_tokens": 20}
         greedy = model.generate("Once upon a time", max_tokens=20)
         seeded = [model.generate("Once upon a time", seed=5, **hot) for _ in range(2)]
@@ -330,7 +330,7 @@ def test_a_chat_goes_through_the_template(mini):
 def test_a_model_without_a_template_says_so(plain, tmp_path):
     source = shutil.copytree(plain, tmp_path / "source")
     (source / "chat_template.jinja").unlink(missing_ok=True)
-    model = TorchTextModel.load(source, context=256)
+    model = MistralTextModel.load(source, context=256)
     with pytest.raises(zoo.InputError, match="no chat template"):
         model.chat("hello")
 
@@ -339,11 +339,11 @@ def test_a_folder_without_a_tokenizer_says_so(plain, tmp_path):
     source = shutil.copytree(plain, tmp_path / "source")
     (source / "tokenizer.json").unlink()
     with pytest.raises(zoo.NotFound, match="has no tokenizer"):
-        TorchTextModel.load(source, context=256)
+        MistralTextModel.load(source, context=256)
 
 
 def test_a_closed_model_says_so(plain):
-    model = TorchTextModel.load(plain, context=256)
+    model = MistralTextModel.load(plain, context=256)
     model.close()
     model.close()
     with pytest.raises(zoo.InputError, match="is closed"):

@@ -82,10 +82,14 @@ def make(folder: Path, *, tokenizer: bool = True, shards: int = 1, **changes) ->
         save_file(weights, folder / "model.safetensors")
     else:
         names = sorted(weights)
+        where = {}
         for number in range(shards):
             part = {name: weights[name] for name in names[number::shards]}
-            save_file(part, folder / f"model-{number + 1:05}-of-{shards:05}.safetensors")
-        (folder / "model.safetensors.index.json").write_text("{}")
+            file = f"model-{number + 1:05}-of-{shards:05}.safetensors"
+            save_file(part, folder / file)
+            where |= dict.fromkeys(part, file)
+        index = {"metadata": {}, "weight_map": where}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "config.json").write_text(json.dumps(config))
     for name in ("configuration_openelm.py", "modeling_openelm.py"):
         (folder / name).write_text(f"open({str(folder / 'ran')!r}, 'w').write('{name}')\n")

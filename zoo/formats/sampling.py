@@ -6,6 +6,9 @@ from typing import Any
 
 from zoo.tasks.text.options import Sampling
 
+LEAST_TEMPERATURE = 1e-6
+"""Below it, dividing by it overflows; the likeliest token has all chances long before."""
+
 
 class Sampler:
     """Chooses tokens as `sampling` says; the generator's state goes on from call to call.
@@ -29,7 +32,9 @@ class Sampler:
         order = np.argsort(-np.asarray(logits, np.float64), kind="stable")
         scores = np.asarray(logits, np.float64)[order]
         kept = self._kept(_softmax(scores))
-        chances = _softmax(scores[:kept] / self.sampling.temperature)
+        chances = _softmax(
+            (scores[:kept] - scores[0]) / max(self.sampling.temperature, LEAST_TEMPERATURE)
+        )
         return int(order[self._random.choice(kept, p=chances)])
 
     def _kept(self, chances: Any) -> int:

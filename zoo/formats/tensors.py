@@ -7,6 +7,7 @@ its NumPy side does not know bfloat16. The format is a JSON header and plain byt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -15,12 +16,23 @@ from typing import Any
 from zoo.errors import IntegrityError
 from zoo.files.safetensors import read_header
 from zoo.formats.checkpoint import weight_files
+from zoo.formats.quantized import (
+    Packed,
+    find_packed,
+    quantization_of,
+    unpack_fp8,
+    unpack_mlx,
+)
 
 NAMED_FAULTS = 4
 CHUNK = 1 << 22
 """Elements that are read at once."""
 
+WRAPPERS = ("_orig_mod.", "module.", "_forward_module.", "model.module.")
+"""What torch.compile, DataParallel and DeepSpeed put before the names of what they wrap."""
+
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_RAW = {"U32": "<u4", "F8_E4M3": "u1"}
 
 
 @dataclass(frozen=True)
@@ -34,34 +46,86 @@ class _Entry:
 class Tensors:
     """The floating-point tensors of safetensors, by name: those of a folder, or the `files` alone.
 
-    Which files of a folder are the checkpoint is decided by `zoo.formats.checkpoint`.
+    Which files of a folder are the checkpoint is decided by `zoo.formats.checkpoint`. Matrices of
+    a folder that its `config.json` says to be quantized by MLX, or to FP8 in blocks, are one
+    tensor each, in the shape that they have without.
 
     Raises:
-        IntegrityError: there are none, or a header is damaged.
+        IntegrityError: there are none, a header is damaged, a name is in two files, or they are
+            quantized by something that zoo does not read.
     """
 
     def __init__(self, folder: Path, files: list[Path] | None = None) -> None:
         self.folder = folder
+        quantization = {} if files else quantization_of(folder)
         self.files = list(files or weight_files(folder))
         """The files that the tensors are in."""
         self._entries: dict[str, _Entry] = {}
         for path in self.files:
-            self._entries.update(_read_header(path))
+            found = _read_header(path)
+            if twice := next((name for name in found if name in self._entries), None):
+                other = self._entries[twice].path.name
+                raise IntegrityError(f"'{twice[:80]}' is in {path} and in {other} beside it")
+            self._entries.update(found)
+        self._packed: dict[str, Packed] = {}
+        if not files:
+            kinds = {name: (entry.shape, entry.dtype) for name, entry in self._entries.items()}
+            self._packed = find_packed(kinds, quantization, folder)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every tensor."""
-        return {name: entry.shape for name, entry in self._entries.items()}
+        parts = {part for packed in self._packed.values() for part in packed.parts[1:]}
+        plain = {name: e.shape for name, e in self._entries.items() if name not in parts}
+        return {**plain, **{name: packed.shape for name, packed in self._packed.items()}}
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """What every tensor is stored as, in the names of safetensors; the packed ones left out."""
+        return {name: self._entries[name].dtype for name in self.shapes if name not in self._packed}
 
     def read(self, name: str) -> Any:
         """The tensor `name`, in float32 whatever it is stored as.
 
         Raises:
-            IntegrityError: it is cut short, or holds values that are no finite numbers.
+            IntegrityError: it is cut short, is of a type that zoo cannot read, or holds values that
+                are no finite numbers.
         """
+        packed = self._packed.get(name)
+        if packed is None:
+            return self._read(name)
+        import numpy as np
+
+        raw = self._raw(name)
+        scales, *biases = (self._read(part) for part in packed.parts[1:])
+        if biases:
+            whole = unpack_mlx(raw, scales, biases[0], packed.bits)
+        else:
+            whole = unpack_fp8(raw, scales, packed.group)
+        if not np.isfinite(whole).all():
+            raise IntegrityError(f"'{name}' in {self.folder} holds NaN or infinity")
+        return whole
+
+    def _raw(self, name: str) -> Any:
         import numpy as np
 
         entry = self._entries[name]
+        with entry.path.open("rb") as file:
+            file.seek(entry.offset)
+            raw: Any = np.fromfile(file, _RAW[entry.dtype], prod(entry.shape))
+        if raw.size != prod(entry.shape):
+            raise IntegrityError(f"{entry.path} is cut short within '{name}'")
+        return raw.reshape(entry.shape)
+
+    def _read(self, name: str) -> Any:
+        import numpy as np
+
+        entry = self._entries[name]
+        if entry.dtype not in _NUMPY:
+            raise IntegrityError(
+                f"{entry.path} cannot be read: '{name[:80]}' is of the type {entry.dtype}, "
+                "which zoo cannot read"
+            )
         array: Any = np.empty(prod(entry.shape), np.float32)
         with entry.path.open("rb") as file:
             file.seek(entry.offset)
@@ -77,7 +141,9 @@ class Tensors:
                 part[:] = raw
         return array.reshape(entry.shape)
 
-    def require(self, expected: dict[str, tuple[int, ...]], ignored: tuple[str, ...] = ()) -> None:
+    def require(
+        self, expected: Mapping[str, tuple[int, ...]], ignored: tuple[str, ...] = ()
+    ) -> None:
         """Refuse a folder whose tensors are not those `expected`, by name and shape.
 
         Args:
@@ -90,7 +156,7 @@ class Tensors:
         found = self.shapes
         faults = [f"'{name}' is missing" for name in expected if name not in found]
         faults += [
-            f"'{name}' is unknown"
+            f"'{name[:80]}' is unknown"
             for name in found
             if name not in expected and not name.endswith(ignored)
         ]
@@ -104,17 +170,24 @@ class Tensors:
             raise IntegrityError(
                 f"the weights in {self.folder} are not those that its config.json describes: "
                 + "; ".join(faults[:NAMED_FAULTS])
-                + more
+                + more,
+                _wrapped(expected, found),
             )
+
+
+def _wrapped(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str | None:
+    """What to do when all names are there, with the same word before them."""
+    for wrapper in WRAPPERS:
+        if expected and all(wrapper + name in found for name in expected):
+            return (
+                f"all names begin with '{wrapper}': the model was saved inside a wrapper; save the "
+                "model that it wraps"
+            )
+    return None
 
 
 def _read_header(path: Path) -> dict[str, _Entry]:
-    entries = {}
-    for name, tensor in read_header(path).tensors.items():
-        if tensor.dtype not in _NUMPY:
-            raise IntegrityError(
-                f"{path} cannot be read: '{name}' is of the type {tensor.dtype}, "
-                "which zoo cannot read"
-            )
-        entries[name] = _Entry(path, tensor.dtype, tensor.shape, tensor.start)
-    return entries
+    return {
+        name: _Entry(path, tensor.dtype, tensor.shape, tensor.start)
+        for name, tensor in read_header(path).tensors.items()
+    }

@@ -183,7 +183,7 @@ def drop(folder: Path) -> None:
                           num_kv_heads=[1, 2], ffn_multipliers=[0.5, 1.0]), "'transformer.layers.2."),
         (lambda f: change(f, ffn_multipliers=[0.5, 1.0, 3.0]), "layers.2.ffn.proj_1.weight' has the shape"),
         (drop, "'transformer.norm.weight' is missing; 'transformer.extra.weight' is unknown"),
-        (lambda f: (f / "model.safetensors").unlink(), "has no safetensors"),
+        (lambda f: (f / "model.safetensors").unlink(), "has no weights"),
         (lambda f: (f / "model.safetensors").write_bytes(b"\x08" + bytes(20)), "is no sound safetensors file"),
     ],
     ids=["dim", "layers", "width", "names", "none", "corrupt"],

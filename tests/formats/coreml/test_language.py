@@ -19,12 +19,12 @@ import zoo_openelm.coreml
 from zoo.formats.coreml.language.model import CoreMLTextModel, causal_mask
 from zoo.formats.coreml.language.spec import read_spec
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.torch.text import TorchTextModel
+from zoo_mistral.torch import MistralTextModel
 from zoo_openelm.coreml import OpenELMCoreMLTextModel
 from zoo_openelm.torch import OpenELMTextModel
 
 FAMILIES = {
-    "mistral": (mistral_checkpoint.make, zoo_mistral.coreml, TorchTextModel, CoreMLTextModel),
+    "mistral": (mistral_checkpoint.make, zoo_mistral.coreml, MistralTextModel, CoreMLTextModel),
     "openelm": (
         openelm_checkpoint.make,
         zoo_openelm.coreml,

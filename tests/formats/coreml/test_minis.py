@@ -19,14 +19,14 @@ from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.language.spec import read_spec
 from zoo.formats.coreml.package.proto import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
-from zoo.formats.torch.text import TorchTextModel
 from zoo.tasks import verdict
+from zoo_mistral.torch import MistralTextModel
 from zoo_openelm.coreml import OpenELMCoreMLTextModel
 from zoo_openelm.torch import OpenELMTextModel
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 FAMILIES = {
-    "mistral": (zoo_mistral.coreml, TorchTextModel, CoreMLTextModel),
+    "mistral": (zoo_mistral.coreml, MistralTextModel, CoreMLTextModel),
     "openelm": (zoo_openelm.coreml, OpenELMTextModel, OpenELMCoreMLTextModel),
 }
 BUILDS = {

@@ -20,8 +20,8 @@ from zoo.formats.coreml.compress.passes import Palettize, Prune, Quantize
 from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.reader import decompress
-from zoo.formats.torch.text import TorchTextModel
 from zoo.tasks.text.check import measure_text
+from zoo_mistral.torch import MistralTextModel
 
 MINI = Path(__file__).parents[3] / "recipes" / "mistral" / "mini"
 WEIGHT = np.random.default_rng(3).normal(0, 0.05, (64, 128)).astype(np.float32)
@@ -199,7 +199,7 @@ def test_a_package_runs_as_it_is_stored(source, tmp_path, name):
     stored = sum(entry["bits"] for entry in ledger["entries"].values()) / 8
     rest = 4 * 64 * 32 + 2 * (1920 + 192 + 128 + 64)  # tables of positions, biases of zeros
     assert on_disk == pytest.approx(stored + rest, rel=0.02)
-    with CoreMLTextModel.load(build) as model, TorchTextModel.load(source, context=None) as whole:
+    with CoreMLTextModel.load(build) as model, MistralTextModel.load(source, context=None) as whole:
         prompt = list(range(20, 60))
         apart = np.abs(model.logits(prompt) - whole.logits(prompt)).mean()
         assert np.isfinite(apart)
@@ -259,7 +259,7 @@ def test_mixed_bits_lose_less_than_the_same_bits_everywhere(tmp_path):
         ledgers.append(json.loads((build / LEDGER_FILE).read_text()))
         figures = measure_text(
             [MINI.parent / "mini-check.txt"],
-            lambda: TorchTextModel.load(source, context=None),
+            lambda: MistralTextModel.load(source, context=None),
             lambda build=build: CoreMLTextModel.load(build),
         )
         losses.append(figures["kl"])

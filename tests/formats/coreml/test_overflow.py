@@ -15,10 +15,10 @@ import zoo
 import zoo_mistral.coreml
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.formats.coreml.language.model import CoreMLTextModel, causal_mask
-from zoo.formats.torch.text import TorchTextModel
 from zoo.tasks import verdict
 from zoo.tasks.text.check import measure_text
 from zoo.tasks.text.tokenizer import Tokenizer
+from zoo_mistral.torch import MistralTextModel
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "recipes" / "mistral"
@@ -73,7 +73,7 @@ def plain(loud) -> Path:
 
 def judge(loud: Path, build) -> verdict.Verdict:
     figures = measure_text(
-        [RECIPE / "mini-check.txt"], lambda: TorchTextModel.load(loud, context=200), build
+        [RECIPE / "mini-check.txt"], lambda: MistralTextModel.load(loud, context=200), build
     )
     return verdict.judge(figures, LIMITS, {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from families.openelm.test_openelm import PUBLISHED
@@ -14,15 +15,17 @@ from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.language.decoder import bits_per_weight
 from zoo.formats.coreml.language.spec import DecoderSpec
 from zoo_mistral.config import for_coreml, read_mistral_config
+from zoo_mistral.config import parse_config as parse_mistral
 from zoo_openelm.config import parse_config, read_openelm_config
 from zoo_openelm.coreml import decoder_spec
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 
 
-def mistral(width: int, inner: int, layers: int, heads: int, vocabulary: int) -> dict[str, float]:
+def mistral(width: int, inner: int, layers: int, heads: int, vocabulary: int) -> dict[str, Any]:
     """The config of a published model; all have 8 key-value heads of 128."""
     return {
+        "model_type": "mistral",
         "hidden_size": width,
         "intermediate_size": inner,
         "num_attention_heads": heads,
@@ -65,7 +68,7 @@ def spec_of(recipe: Recipe) -> DecoderSpec:
             return for_coreml(read_mistral_config(folder), recipe.context)
         return decoder_spec(read_openelm_config(folder))
     if recipe.family == "mistral":
-        return for_coreml(PUBLISHED_MISTRAL[recipe.ref], recipe.context)
+        return for_coreml(parse_mistral(PUBLISHED_MISTRAL[recipe.ref]), recipe.context)
     layers, width, head_dim, _ = PUBLISHED[recipe.ref.partition("-")[0]]
     sizes = {"num_transformer_layers": layers, "model_dim": width, "head_dim": head_dim}
     return decoder_spec(parse_config({**OPENELM, **sizes}))
@@ -111,7 +114,7 @@ def test_without_bits_in_the_recipe_they_are_estimated(name):
     recipe = read_recipe(RECIPES / "mistral" / "7b-instruct-v0.3.toml")
     steps = [dict(step) for step in ESTIMATED[name]]
     build = Build("coreml", tuple(Optimization(step.pop("kind"), step) for step in steps))
-    true = bits_per_weight(for_coreml(MISTRAL_7B, 32768), read_passes(recipe, build))
+    true = bits_per_weight(for_coreml(parse_mistral(MISTRAL_7B), 32768), read_passes(recipe, build))
     assert estimates.bits_per_weight(build) == pytest.approx(true, rel=0.02)
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.formats.checkpoint import read_config
+from zoo.errors import IntegrityError
+from zoo.formats.checkpoint import (
+    copy_text_files,
+    link_or_copy,
+    read_config,
+    weight_files,
+)
+from zoo.formats.quantized import quantization_of
 
 
 def open_model(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
@@ -25,9 +34,39 @@ def open_model(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]
     return module, config
 
 
-def mlx_name(name: str) -> str:
-    """What a weight file is called in an MLX checkpoint: mlx-lm reads `model*.safetensors`."""
-    return name if name.startswith("model") else f"model-{name}"
+def write_checkpoint(source: Path, config: Mapping[str, Any], target: Path) -> None:
+    """Lay an MLX checkpoint ready: the source's weights and tokenizer, and a config of ours.
+
+    Args:
+        source: the checkpoint, whose weights the family has found to be those of the config.
+        config: in the keys of mlx-lm.
+        target: the folder to write to.
+
+    Raises:
+        IntegrityError: the source is quantized by something else than MLX.
+    """
+    quantization = quantization_of(source)
+    if "quantization_config" in quantization:
+        raise IntegrityError(
+            f"{source} is quantized to FP8, which mlx does not read",
+            "choose another format, such as --format torch, or take the original checkpoint",
+        )
+    if quantization:
+        quantization["quantization_config"] = quantization["quantization"]  # mlx-lm writes both
+    text = json.dumps({**config, **quantization}, indent=2, sort_keys=True)
+    (target / "config.json").write_text(text)
+    for path in weight_files(source):
+        # mlx-lm reads what is called `model*.safetensors`
+        name = path.name if path.name.startswith("model") else f"model-{path.name}"
+        link_or_copy(path, target / name)
+    copy_text_files(source, target)
+
+
+def computes_on_cpu() -> bool:
+    """Whether MLX computes on a CPU here, where half precision is slower by far than float32."""
+    import mlx.core as mx
+
+    return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
 def _sliding_llama(config: dict[str, Any]) -> tuple[type[Any], type[Any]]:

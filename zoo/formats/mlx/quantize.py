@@ -15,8 +15,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from zoo.errors import InputError
 from zoo.files.safetensors import read_header
-from zoo.formats.checkpoint import link_or_copy
+from zoo.formats.checkpoint import link_or_copy, read_config
 from zoo.formats.mlx.loading import open_model
 from zoo.progress import Progress
 
@@ -38,6 +39,12 @@ def quantize(
     Linear layers and embeddings whose width is a multiple of the group are quantized; the others
     are listed in a note. `mix` gives some layers more bits, as mlx-lm's recipes of that name do.
     """
+    if already := read_config(source).get("quantization"):
+        raise InputError(
+            f"the source is quantized by MLX already, to {already.get('bits')} bits, and cannot be "
+            "quantized again",
+            "run it as it is, with --build mlx, or take the checkpoint that it was made of",
+        )
     parameters, config, kept = _lazy(source, bits, group_size, mode, mix)
     if kept:
         progress.note(f"not quantized, their width is no multiple of the group: {', '.join(kept)}")

@@ -7,7 +7,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
-from zoo.formats.mlx.loading import open_model
+from zoo.formats.mlx.loading import computes_on_cpu, open_model
+from zoo.formats.mlx.sampling import make_sampler
 from zoo.tasks.text.model import TextModel
 from zoo.tasks.text.options import Sampling
 from zoo.tasks.text.tokenizer import Tokenizer
@@ -23,8 +24,9 @@ class MLXTextModel(TextModel):
     def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
         """Load the model in `folder`.
 
-        Without Metal, everything is computed in float32: it is the fastest type on a CPU, by far
-        for quantized weights, whose scales are widened too.
+        A GPU, of Apple or by CUDA, computes in the build's own type. On a CPU everything is
+        computed in float32: it is the fastest type there, by far for quantized weights, whose
+        scales are widened too.
 
         Raises:
             IntegrityError: no safetensors, or a model that wants code of its own.
@@ -32,15 +34,20 @@ class MLXTextModel(TextModel):
         import mlx.core as mx
 
         made, config = open_model(folder)
-        if not mx.metal.is_available():
+        if computes_on_cpu():
             made.set_dtype(mx.float32)
             mx.eval(made.parameters())
         model = cls(
             Tokenizer(folder), context=context or config.get("max_position_embeddings"), chat=chat
         )
-        model._module = made
+        model._module, model._vocabulary = made, config.get("vocab_size")
         return model
 
+    @property
+    def vocabulary(self) -> int | None:
+        return self._vocabulary
+
+    _vocabulary: int | None = None
     _module: Any = None
     _branches: Any = None
 
@@ -68,18 +75,11 @@ class MLXTextModel(TextModel):
 
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         self.require_open()
+        self.require_tokens(prompt)
         import mlx.core as mx
         from mlx_lm.generate import generate_step, generation_stream, wired_limit
-        from mlx_lm.sample_utils import make_sampler
 
-        if sampling.seed is not None:
-            mx.random.seed(sampling.seed)
-        sampler = make_sampler(
-            temp=sampling.temperature,
-            top_p=sampling.top_p if sampling.top_p < 1 else 0.0,
-            min_p=sampling.min_p,
-            top_k=sampling.top_k,
-        )
+        sampler = make_sampler(sampling)
         limit = (
             wired_limit(self._module, [generation_stream])
             if mx.metal.is_available()
@@ -97,6 +97,7 @@ class MLXTextModel(TextModel):
 
     def logits(self, tokens: Sequence[int]) -> Any:
         self.require_open()
+        self.require_tokens(tokens)
         import mlx.core as mx
         import numpy as np
         from mlx_lm.models.cache import make_prompt_cache

@@ -7,7 +7,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
-from zoo.formats.checkpoint import read_config
+from zoo.formats.sampling import LEAST_TEMPERATURE
+from zoo.formats.torch.loading import best_device, make_module
 from zoo.tasks.text.model import TextModel
 from zoo.tasks.text.options import Sampling
 from zoo.tasks.text.tokenizer import Tokenizer
@@ -17,9 +18,10 @@ CHUNK = 2048
 
 
 class TorchTextModel(TextModel):
-    """A checkpoint folder in the Hugging Face layout, run as it is.
+    """A causal language model in PyTorch, with the weights of a checkpoint folder.
 
-    A family with a module of its own derives from this class and overrides `load` and `forward`.
+    A family of transformers calls `of` with the values of its config; one with a module of its own
+    overrides `forward` and calls the class.
 
     Args:
         module: the PyTorch module, on the device where it runs.
@@ -33,33 +35,36 @@ class TorchTextModel(TextModel):
         self.module, self.device = module, next(module.parameters()).device
 
     @classmethod
-    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
-        """Load the model in `folder`: float32 on a CPU, the stored type on a GPU.
+    def of(
+        cls,
+        values: Mapping[str, Any],
+        folder: Path,
+        *,
+        context: int | None = None,
+        chat: bool = False,
+    ) -> Self:
+        """The model of transformers that `values` describe, with the weights in `folder`.
+
+        Args:
+            values: `model_type` and what its config class takes, validated by the family and found
+                to describe the weights. The folder's own `config.json` is not handed on.
+            folder: a checkpoint folder in the Hugging Face layout.
+            context, chat: as for `TextModel`.
 
         Raises:
-            IntegrityError: no safetensors, or a model that wants code of its own.
+            IntegrityError: weights that the module does not have, or lacks.
+            NotFound: there is no tokenizer.
         """
-        config = read_config(folder)
-        import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging
+        from zoo.formats.tensors import Tensors
 
-        device = best_device()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        made = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch.float32 if device == "cpu" else "auto",
-            trust_remote_code=False,
-            local_files_only=True,
-            use_safetensors=True,
-        )
-        return cls(
-            made.to(device).eval(),
-            Tokenizer(folder),
-            context=context or config.get("max_position_embeddings"),
-            chat=chat,
-        )
+        tokenizer = Tokenizer(folder)
+        made = make_module(values, Tensors(folder), best_device())
+        return cls(made, tokenizer, context=context, chat=chat)
+
+    @property
+    def vocabulary(self) -> int | None:
+        embedding = getattr(self.module, "get_input_embeddings", lambda: None)()
+        return None if embedding is None else int(embedding.num_embeddings)
 
     _branches: Any = None
 
@@ -87,29 +92,37 @@ class TorchTextModel(TextModel):
 
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         self.require_open()
+        self.require_tokens(prompt)
         import torch
 
         choose = _sampler(torch, sampling, self.device)
-        with torch.inference_mode():
-            cache, last = None, None
-            for chunk in _chunks(prompt):
-                last, cache = self.forward(chunk, cache, keep=1)
-            for written in range(1, sampling.max_tokens + 1):
-                token = choose(last)
-                yield token
-                if written < sampling.max_tokens:
-                    last, cache = self.forward([token], cache, keep=1)
+        cache, last = None, None
+        for chunk in _chunks(prompt):
+            last, cache = self._run(chunk, cache, keep=1)
+        for written in range(1, sampling.max_tokens + 1):
+            token = choose(last)
+            yield token
+            if written < sampling.max_tokens:
+                last, cache = self._run([token], cache, keep=1)
 
     def logits(self, tokens: Sequence[int]) -> Any:
         self.require_open()
+        self.require_tokens(tokens)
         import torch
 
         found, cache = [], None
-        with torch.inference_mode():
-            for chunk in _chunks(tokens):
-                logits, cache = self.forward(chunk, cache, keep=0)
-                found.append(logits.float().cpu())
+        for chunk in _chunks(tokens):
+            logits, cache = self._run(chunk, cache, keep=0)
+            found.append(logits.float().cpu())
         return torch.cat(found).numpy()
+
+    def _run(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
+        """`forward` without gradients; the mode is the caller's again when it returns."""
+        import torch
+
+        self.require_open()
+        with torch.inference_mode():
+            return self.forward(ids, cache, keep)
 
     def forward(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
         """Run the module on tokens that follow those in `cache` (`None`: they are the first).
@@ -128,15 +141,6 @@ class TorchTextModel(TextModel):
 def cache_name(module: Any) -> str:
     """What a module of transformers calls its cache: `past_key_values` in older versions."""
     return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
-
-
-def best_device() -> str:
-    """Where PyTorch runs best here: `mps`, `cuda` or `cpu`."""
-    import torch
-
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -162,7 +166,7 @@ def _sampler(torch: Any, sampling: Sampling, device: Any) -> Any:
         warpers.append(MinPLogitsWarper(sampling.min_p))
     if sampling.top_k > 0:
         warpers.append(TopKLogitsWarper(sampling.top_k))
-    warpers.append(TemperatureLogitsWarper(float(sampling.temperature)))
+    warpers.append(TemperatureLogitsWarper(max(float(sampling.temperature), LEAST_TEMPERATURE)))
     generator = torch.Generator(device)
     if sampling.seed is None:
         generator.seed()

@@ -28,6 +28,11 @@ class TextModel(Model):
     def __init__(self, tokenizer: Tokenizer, *, context: int | None, chat: bool = False) -> None:
         self.tokenizer, self.context, self.chat_by_default = tokenizer, context, chat
 
+    @property
+    def vocabulary(self) -> int | None:
+        """How many tokens the model has embeddings for, where it tells."""
+        return None
+
     @abstractmethod
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         """Yield up to `sampling.max_tokens` token ids that follow `prompt`.
@@ -110,7 +115,24 @@ class TextModel(Model):
         """How many tokens `text` has."""
         return len(self.encode(text))
 
+    def require_tokens(self, tokens: Sequence[int]) -> None:
+        """Refuse tokens that the model has no embedding for, or none at all.
+
+        Raises:
+            InputError: which token it is.
+        """
+        if not len(tokens):
+            raise InputError("there are no tokens to go on from")
+        size = self.vocabulary
+        if size is not None and not 0 <= (worst := max(tokens)) < size:
+            raise InputError(
+                f"the tokenizer gives the token {worst}, and '{self.ref}' has embeddings for "
+                f"{size}",
+                "the tokenizer has tokens that the model was not trained with",
+            )
+
     def _write(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
+        self.require_tokens(prompt)
         if self.context is not None:
             room = self.context - len(prompt)
             if room < 1:
@@ -128,13 +150,15 @@ class TextModel(Model):
         return until(sampling.stop, self._decoded(prompt, sampling))
 
     def _decoded(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
-        step = self.tokenizer.decoder()
-        ends = self.tokenizer.eos_ids
+        decoder = self.tokenizer.decoder(prompt)
+        ends = self.tokenizer.ends(sampling.stop)
         for token in self.tokens(prompt, sampling):
             if token in ends:
-                return
-            if piece := step(token):
+                break
+            if piece := decoder.step(token):
                 yield piece
+        if piece := decoder.finish():
+            yield piece
 
 
 def _require_text(prompt: object) -> None:

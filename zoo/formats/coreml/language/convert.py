@@ -32,6 +32,7 @@ from zoo.formats.coreml.language.spec import (
     read_spec,
 )
 from zoo.formats.options import read_options
+from zoo.formats.quantized import quantization_of
 from zoo.formats.tensors import Tensors
 from zoo.progress import Progress
 
@@ -64,7 +65,8 @@ def convert_decoder(
     """
     options = read_options(DecoderOptions, recipe, build)
     spec = replace(spec, context=min(spec.context, options.context))
-    (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))
+    described = {**config, **quantization_of(source)}
+    (workdir / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True))
     copy_text_files(source, workdir, left_out=("config.json", *OWN_FILES))
     spec.write(workdir)
     if build.optimize:

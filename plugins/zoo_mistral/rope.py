@@ -1,0 +1,145 @@
+"""How a config.json says that rotary positions are scaled, in the spellings of 2023 to today.
+
+The kinds and their parameters are those of transformers
+(https://huggingface.co/docs/transformers/internal/rope_utils).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "default": ((), ()),
+    "linear": (("factor",), ()),
+    "dynamic": (("factor",), ()),
+    "yarn": (
+        ("factor",),
+        ("original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow",
+         "mscale", "mscale_all_dim", "truncate"),
+    ),
+    "llama3": (
+        ("factor", "low_freq_factor", "high_freq_factor"),
+        ("original_max_position_embeddings",),
+    ),
+    "longrope": (
+        ("short_factor", "long_factor"),
+        ("factor", "original_max_position_embeddings", "attention_factor"),
+    ),
+}  # fmt: skip
+"""For each kind, the parameters that it needs and those that it may have."""
+
+LISTS = ("short_factor", "long_factor")
+LENGTH = "original_max_position_embeddings"
+LARGEST = 1e12
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Rotary positions.
+
+    Attributes:
+        theta: base of the frequencies.
+        kind: how positions are scaled, by the name in transformers.
+        parameters: of that kind.
+    """
+
+    theta: float
+    kind: str = "default"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_transformers(self) -> dict[str, Any]:
+        """The value of `rope_parameters`."""
+        return {"rope_type": self.kind, "rope_theta": self.theta, **self.parameters}
+
+    def for_mlx(self) -> dict[str, Any] | None:
+        """The value of mlx-lm's `rope_scaling`, which knows some parameters and leaves out others.
+
+        Raises:
+            ValueError: what mlx-lm would leave out.
+        """
+        given = dict(self.parameters)
+        if self.kind == "default":
+            return None
+        if self.kind == "longrope":
+            raise ValueError("positions scaled by 'longrope'")
+        if self.kind == "yarn":
+            if given.pop("truncate", True) is not True:
+                raise ValueError("positions scaled by 'yarn' with truncate = false")
+            if given.get("attention_factor") is not None:
+                raise ValueError("positions scaled by 'yarn' with an attention_factor")
+            given.pop("attention_factor", None)
+            if not (given.get("mscale") and given.get("mscale_all_dim")):
+                given.pop("mscale", None)  # one of them says nothing without the other
+                given.pop("mscale_all_dim", None)
+        return {"rope_type": self.kind, "type": self.kind, **given}
+
+
+def read_rope(data: Mapping[str, Any], head_dim: int, positions: int) -> Rope:
+    """The rotary positions that a config.json describes.
+
+    Args:
+        data: the config.
+        head_dim: width of one head.
+        positions: `max_position_embeddings`.
+
+    Raises:
+        ValueError: a kind or parameter that is not known, or is out of range.
+    """
+    given = _table(data, "rope_scaling") or _table(data, "rope_parameters")
+    theta = given.pop("rope_theta", None)
+    theta = data.get("rope_theta") if theta is None else theta
+    theta = 10_000.0 if theta is None else _number("rope_theta", theta)
+    kind, old = given.pop("rope_type", None), given.pop("type", None)
+    kind = "default" if kind is old is None else kind or old
+    if given.pop("partial_rotary_factor", 1) != 1:
+        raise ValueError("positions are rotary in a part of each head, which is not known")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"positions scaled by {str(kind)[:40]!r} are not known")
+    needed, optional = KINDS[kind]
+    if missing := [key for key in needed if given.get(key) is None]:
+        raise ValueError(f"positions scaled by '{kind}' need {', '.join(missing)}")
+    given = {key: value for key, value in given.items() if value is not None}
+    if kind == "dynamic":
+        given.pop(LENGTH, None)  # transformers takes max_position_embeddings
+    unknown = [key for key in given if key not in needed + optional]
+    if unknown and kind != "default":
+        raise ValueError(f"positions scaled by '{kind}' do not know {unknown[0][:40]!r}")
+    if unknown:
+        raise ValueError(f"the positions have {unknown[0][:40]!r} and no kind of scaling")
+    if LENGTH in optional:
+        given.setdefault(LENGTH, positions)
+    return Rope(theta, kind, {key: _parameter(key, given[key], head_dim) for key in given})
+
+
+def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{key} must be a table, not {str(value)[:40]!r}")
+    return dict(value or {})
+
+
+def _parameter(key: str, value: Any, head_dim: int) -> Any:
+    if key == "truncate":
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} must be true or false, not {str(value)[:40]!r}")
+        return value
+    if key in LISTS:
+        if not isinstance(value, list) or len(value) != head_dim // 2:
+            raise ValueError(f"{key} must have {head_dim // 2} numbers")
+        return [_number(key, item) for item in value]
+    if key == LENGTH:
+        if type(value) is not int or not 1 <= value < 2**31:
+            raise ValueError(f"{key} must be a whole number above 0, not {str(value)[:40]!r}")
+        return value
+    return _number(key, value, least=1 if key == "factor" else 0)
+
+
+def _number(key: str, value: Any, least: float = 0) -> float:
+    good = type(value) in (int, float) and isfinite(value) and 0 < value < LARGEST
+    if not good or value < least:
+        wanted = f"a number of {least} or more" if least else "a number above 0"
+        raise ValueError(f"{key} must be {wanted}, not {str(value)[:40]!r}")
+    return float(value)

@@ -1,0 +1,126 @@
+"""The chat template of a checkpoint: which one it is, and what it makes of messages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.errors import InputError
+
+RENDER = Path(__file__).with_name("render.py")
+SECONDS = 20
+"""Most that a template takes, with the start of its process; the machine may be busy."""
+
+TEMPLATE_FILE = "chat_template.jinja"
+NAMED_FOLDER = "additional_chat_templates"
+DEFAULT = "default"
+LARGEST = 2_000_000
+
+
+class ChatTemplate:
+    """The templates of a checkpoint folder, by name; those in files before those in the config.
+
+    Args:
+        folder: the checkpoint.
+        config: its `tokenizer_config.json`.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.templates = _in_config(config.get("chat_template")) | _in_files(folder)
+
+    def __bool__(self) -> bool:
+        return bool(self.templates)
+
+    def render(self, messages: Sequence[Mapping[str, Any]], special: Mapping[str, str]) -> str:
+        """The text of a chat, up to where the assistant begins to speak.
+
+        Args:
+            messages: the turns.
+            special: the special tokens that the template may write, such as `bos_token`.
+
+        Raises:
+            InputError: there is no template or none to choose, it refuses the messages, takes
+                too long, or says nothing.
+        """
+        values = {"messages": list(messages), "add_generation_prompt": True, **special}
+        text = _run(self._chosen(), values)
+        if not text:
+            raise InputError(
+                "the chat template makes no text of the messages",
+                "use generate, or --raw, with a plain prompt",
+            )
+        return text
+
+    def _chosen(self) -> str:
+        if not self.templates:
+            raise InputError(
+                "the model has no chat template", "use generate, or --raw, with a plain prompt"
+            )
+        if DEFAULT in self.templates:
+            return self.templates[DEFAULT]
+        if len(self.templates) > 1:
+            names = ", ".join(f"'{name[:40]}'" for name in sorted(self.templates))
+            raise InputError(
+                f"the model has several chat templates and none is called '{DEFAULT}': {names}",
+                f"write the one that is meant to {self.folder / TEMPLATE_FILE}, or use --raw",
+            )
+        return next(iter(self.templates.values()))
+
+
+def _run(template: str, values: dict[str, Any]) -> str:
+    try:
+        given = json.dumps({"template": template, "values": values})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the messages are no plain data: {error}") from error
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(RENDER)],
+            input=given.encode(),
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"the chat template was ended after {SECONDS} seconds") from None
+    try:
+        answer = json.loads(done.stdout)
+    except (ValueError, RecursionError):
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200]
+        why = "it takes too much time or memory" if done.returncode < 0 else last
+        raise InputError(f"the chat template could not be run: {why}") from None
+    if "error" in answer:
+        raise InputError(f"the chat template refuses the messages: {answer['error']}")
+    return str(answer["text"])
+
+
+def _in_config(found: Any) -> dict[str, str]:
+    if isinstance(found, str):
+        return {DEFAULT: found}
+    templates = {}
+    for entry in found if isinstance(found, list) else ():
+        name, text = (
+            (entry.get(k) for k in ("name", "template")) if isinstance(entry, dict) else ("", "")
+        )
+        if isinstance(name, str) and isinstance(text, str):
+            templates[name] = text
+    return templates
+
+
+def _in_files(folder: Path) -> dict[str, str]:
+    found = {path.stem: path for path in sorted((folder / NAMED_FOLDER).glob("*.jinja"))}
+    if (folder / TEMPLATE_FILE).is_file():
+        found[DEFAULT] = folder / TEMPLATE_FILE
+    templates = {}
+    for name, path in found.items():
+        try:
+            if path.stat().st_size > LARGEST:
+                raise InputError(f"{path} has over {LARGEST:,} bytes")
+            templates[name] = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+    return templates
