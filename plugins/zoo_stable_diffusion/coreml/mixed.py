@@ -67,14 +67,14 @@ def choose_bits(
     prompts = read_prompts(recipe, options)
     package = converted / f"{UNET}{SUFFIX}"
     require_measurable(recipe, read_diffusion_config(converted), whole=package.is_dir())
-    options = ImageOptions.of(recipe.defaults)
-    options = replace(options, steps=min(options.steps, STEPS), seed=SEED)
-    points = points_of(converted, prompts, options, progress)
+    call = ImageOptions.of(recipe.defaults)
+    call = replace(call, steps=min(call.steps, STEPS), seed=SEED)
+    points = points_of(converted, prompts, call, progress)
     constants = Constants(Package(package))
     program = ReferenceProgram(package, constants=constants, mode="fp32", bounded=False)
     store, choice = choose_for_package(
         constants,
-        loss_of(program, points, options.guidance),
+        loss_of(program, points, call.guidance),
         progress,
         bits_per_weight=options.bits_per_weight,
         choices=options.choices,
