@@ -22,6 +22,7 @@ from zoo.hookspecs import hookimpl
 from zoo.hub.cache import cached_commit as fetched_commit
 from zoo.hub.repository import HASHING_THREADS, SAFE_PATTERNS, Repository
 from zoo.progress import Progress
+from zoo.store.artifacts import require_own
 from zoo.tasks.text.tokenizer import TOKENIZER_FILES
 
 __all__ = ["SAFE_PATTERNS", "download", "fetched_commit"]
@@ -83,6 +84,7 @@ def _take_folder(folder: Path, files: tuple[File, ...]) -> Path:
         trust.require_data(file.path, f"the source folder {folder}")
         if not (folder / file.path).is_file():
             raise NotFound(f"the source folder {folder} has no file '{file.path}'")
+        require_own(folder, file.path)
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
         faults = threads.map(lambda file: _fault(folder / file.path, file), files)
     if wrong := [fault for fault in faults if fault]:

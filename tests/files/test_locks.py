@@ -142,3 +142,29 @@ def test_a_file_system_without_links_has_claims_too(
     for _ in range(3):
         with locks.holding(folder), pytest.raises(locks.Taken), locks.holding(folder, wait=False):
             pass
+
+
+def test_without_proc_a_claim_left_by_a_kill_is_passed_where_flock_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: the number of the dead process is in use again, by a process that holds none."""
+    monkeypatch.setattr(locks, "_began", locks._exists)
+    folder = tmp_path / "l"
+    folder.mkdir()
+    host, _, _, name = locks.this_process().split(":", 3)
+    (folder / "1").symlink_to(f"{host}:{os.getppid()}:{locks.UNKNOWN}:{name}")
+    with (
+        locks.holding(folder, wait=False),
+        pytest.raises(locks.Taken),
+        locks.holding(folder, wait=False),
+    ):
+        pass
+
+
+def test_claims_that_are_garbage_hold_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "l"
+    folder.mkdir()
+    (folder / ("9" * 30)).write_bytes(b"\xff\xfe garbage")
+    os.mkfifo(folder / ("9" * 31))
+    with locks.holding(folder, wait=False):
+        pass

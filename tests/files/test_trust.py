@@ -98,6 +98,7 @@ def plain_word(field: str, name: str) -> bool:
 @pytest.mark.parametrize("field", FIELDS)
 def test_no_field_of_a_recipe_takes_a_hostile_name(tmp_path: Path, field: str) -> None:
     path = tmp_path / "recipe.toml"
+    (tmp_path / "x").write_text("an input")
     path.write_text(RECIPE.format(**GOOD))
     read_recipe(path)
     for name in HOSTILE:

@@ -12,7 +12,7 @@ import pytest
 from faults.world import WEIGHTS, World
 
 from zoo.catalogs.pins import Lock
-from zoo.errors import IntegrityError, UsageError, ZooError
+from zoo.errors import IntegrityError, NotFound, UsageError, ZooError
 from zoo.files import tar
 from zoo.progress import Progress
 from zoo.store import archive
@@ -195,21 +195,111 @@ def test_a_link_in_a_folder_is_not_followed(store: Store, tmp_path: Path) -> Non
     target.unlink()
     (tmp_path / "secret").write_bytes(FILES["config.json"])
     target.symlink_to(tmp_path / "secret")
-    with pytest.raises(IntegrityError, match="is a link"):
+    with pytest.raises(IntegrityError, match="through, a link"):
         bring(folder, tmp_path / "other")
+
+
+COMMITS = ("1" * 40, "2" * 40)
+
+
+def pinned(folder: Path, commit: str, pins: dict[str, dict]) -> Path:
+    """An export whose artifact is made from a repository at `commit`, and that pins `pins`."""
+    index = json.loads((folder / archive.INDEX).read_text())
+    source = {"repo": "owner/x", "commit": commit, "files": [{"path": "a", "sha256": "a" * 64}]}
+    index["artifacts"][0]["origin"] = {"sources": [source]}
+    index["lock"] = pins
+    (folder / archive.INDEX).write_text(json.dumps(index))
+    return folder
 
 
 def test_an_imported_lock_cannot_contradict_ours(store: Store, tmp_path: Path) -> None:
     folder = export(store, tmp_path / "out")
-    index = json.loads((folder / archive.INDEX).read_text())
-    for commit in ("1" * 40, "2" * 40):
-        index["lock"] = {"owner/x@main": {"commit": commit, "files": []}}
-        (folder / archive.INDEX).write_text(json.dumps(index))
-        if commit[0] == "1":
+    for commit in COMMITS:
+        pinned(folder, commit, {"owner/x@main": {"commit": commit, "files": []}})
+        if commit == COMMITS[0]:
             bring(folder, tmp_path / "other")
         else:
             with pytest.raises(IntegrityError, match="another commit of 'owner/x@main'"):
                 bring(folder, tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "pins",
+    [
+        {"mistralai/Mistral@main": {"commit": COMMITS[0], "files": []}},
+        {"owner/x@main": {"commit": COMMITS[1], "files": []}},
+        {
+            "owner/x@main": {
+                "commit": COMMITS[0],
+                "files": [{"path": "a", "size": 1, "sha256": "b" * 64}],
+            }
+        },
+        {"owner/x@main": 3},
+        "nonsense",
+    ],
+)
+def test_an_import_pins_only_what_it_is_made_from(store: Store, tmp_path: Path, pins: dict) -> None:
+    folder = pinned(export(store, tmp_path / "out"), COMMITS[0], pins)
+    with pytest.raises(IntegrityError):
+        bring(folder, tmp_path / "other")
+    assert not (tmp_path / "other" / "zoo.lock").exists()
+    assert Store(tmp_path / "other").entries() == []
+
+
+def test_an_import_replaces_nothing_that_is_sound(store: Store, tmp_path: Path) -> None:
+    dest = export(store, tmp_path / "out.tar")
+    other = Store(tmp_path / "other")
+    key = store.entries()[0].name
+    publish(other, key, {"config.json": b'{"mine": 1}'})
+    with pytest.raises(IntegrityError, match=f"'{key}' is here already"):
+        bring(dest, tmp_path / "other")
+    assert (other.get(key).path / "config.json").read_bytes() == b'{"mine": 1}'
+    other.remove(other.artifacts / key)
+    bring(dest, tmp_path / "other")
+    before = (other.artifacts / key).stat().st_ino
+    bring(dest, tmp_path / "other")
+    assert (other.artifacts / key).stat().st_ino == before
+    (other.get(key).path / "config.json").write_bytes(b"[]")
+    bring(dest, tmp_path / "other")
+    assert (other.get(key).path / "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_an_import_that_fails_half_way_brings_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(store, "user-tiny-two-plain-0123456789abcdef", FILES)
+    dest = export(store, tmp_path / "out.tar")
+    placed: list[Path] = []
+    real = Store.publish
+
+    def publish_one(self: Store, *args: object) -> object:
+        if placed:
+            raise OSError(5, "Input/output error", "artifacts")
+        placed.append(Path())
+        return real(self, *args)
+
+    monkeypatch.setattr(Store, "publish", publish_one)
+    with pytest.raises(ZooError, match="input/output error"):
+        bring(dest, tmp_path / "other")
+    assert Store(tmp_path / "other").entries() == []
+    assert not (tmp_path / "other" / "zoo.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("m.tar.gz", UsageError), ("m.tgz", UsageError), ("m.zip", UsageError),
+        ("no/such/m.tar", NotFound), ("a" * 300 + ".tar", UsageError), ("out", UsageError),
+    ],
+)  # fmt: skip
+def test_places_that_cannot_be_exported_to(
+    store: Store, tmp_path: Path, name: str, error: type[ZooError]
+) -> None:
+    (tmp_path / "out").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(error):
+        export(store, tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_model_crosses_an_air_gap(tmp_path: Path, sandbox) -> None:

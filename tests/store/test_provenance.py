@@ -182,3 +182,55 @@ def test_signatures(built: tuple[World, Sandbox], keys: tuple[Path, Path], tmp_p
     assert "its signature is not good" in forged.stdout
     wrong_key = sandbox.zoo("sign", "large", "--key", str(tmp_path / "none.pem"))
     assert wrong_key.returncode == 3
+
+
+def test_a_signature_says_what_is_signed(
+    built: tuple[World, Sandbox], keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Whoever moves it to another model, build, commit or verdict is found out."""
+    world, sandbox = built
+    private, public = map(str, keys)
+    told = manifest_of(world, "build")
+    key = told["key"]
+    assert sandbox.zoo("sign", key, "--key", private).returncode == 0
+    path = world.home / "artifacts" / key / "manifest.json"
+    recipe = {**told["origin"]["recipe"], "license": "MIT-0"}
+    for change in (
+        {"ref": "mistral:7b-instruct"}, {"build": "other"}, {"format": "mlx"},
+        {"check": {"status": "passed", "reason": "", "metrics": {"top1": 1.0}}},
+        {"origin": {**told["origin"], "sources": []}},
+        {"origin": {**told["origin"], "recipe": recipe}},
+    ):  # fmt: skip
+        path.write_text(json.dumps({**told, **change}))
+        assert sandbox.zoo("verify", key, "--key", public).returncode == 5, change
+    path.write_text(json.dumps(told))
+    assert sandbox.zoo("verify", key, "--key", public).returncode == 0
+
+    for dest in ("signed.tar", "signed"):
+        assert sandbox.zoo("export", key, "--to", str(tmp_path / dest)).returncode == 0
+        home = {"ZOO_HOME": str(tmp_path / f"home-{dest}")}
+        done = sandbox.zoo("import", str(tmp_path / dest), "--key", public, env=home)
+        assert done.returncode == 0, done.stderr
+        assert sandbox.zoo("verify", key, "--key", public, env=home).returncode == 0
+    (tmp_path / "signed" / key / "model.sig").unlink()
+    home = {"ZOO_HOME": str(tmp_path / "empty")}
+    refused = sandbox.zoo("import", str(tmp_path / "signed"), "--key", public, env=home)
+    assert refused.returncode == 5
+    assert "it is not signed" in refused.stderr
+    assert not list((tmp_path / "empty").glob("artifacts/*"))
+
+
+def test_a_key_with_a_password(built: tuple[World, Sandbox], tmp_path: Path) -> None:
+    world, sandbox = built
+    made = ec.generate_private_key(ec.SECP256R1())
+    private = tmp_path / "encrypted.pem"
+    locked = serialization.BestAvailableEncryption(b"right")
+    private.write_bytes(
+        made.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+    )
+    key = manifest_of(world, "build")["key"]
+    for password, code in (("right", 0), ("wrongSECRET", 2)):
+        env = {"ZOO_KEY_PASSWORD": password}
+        done = sandbox.zoo("sign", key, "--key", str(private), env=env)
+        assert done.returncode == code, done.stderr
+        assert password not in done.stderr

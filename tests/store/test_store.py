@@ -209,3 +209,150 @@ def test_a_source_with_other_bytes_than_pinned_is_refused(sandbox):
     assert result.returncode == 5
     assert "voice.txt" in result.stderr
     assert sandbox.artifacts() == []
+
+
+def test_a_verdict_recorded_meanwhile_is_kept(store):
+    """A reader that saw a touched file writes its new times, and nothing else that it read before."""
+    seen = publish(store, "k")
+    store.update(seen, check={"status": "passed"})
+    os.utime(seen.path / "sub" / "a.txt", ns=(1, 1))
+    refreshed = store._refresh(seen)
+    assert refreshed.manifest.files[0].mtime_ns == 1
+    assert store.get("k").manifest.check == {"status": "passed"}
+    assert store.get("k").manifest.files[0].mtime_ns == 1
+
+
+def test_a_mark_of_a_machine_that_is_gone_expires(store):
+    entry = publish(store, "k").entry
+    mark = store.locks / "k" / "using.abc"
+    mark.symlink_to("0123456789ab:7:5:gone-container")
+    with pytest.raises(InUse, match="process 7 on gone-container"):
+        store.remove(entry)
+    old = time.time() - locks.LEASE - 5
+    os.utime(mark, (old, old), follow_symlinks=False)
+    assert store.remove(entry) > 0
+    assert not mark.is_symlink()
+
+
+def test_a_manifest_of_a_newer_zoo_is_not_called_corrupt(store):
+    entry = publish(store, "k").entry
+    data = json.loads((entry / "manifest.json").read_text())
+    (entry / "manifest.json").write_text(json.dumps({**data, "schema": 2, "more": 1}))
+    with pytest.raises(IntegrityError, match="was made by a newer zoo") as caught:
+        store.get("k")
+    assert "upgrade" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 100_000, b'{"schema": ' + b"9" * 5_000 + b"}", b"\xff\xfe", b"{}",
+        b'{"files": [], "origin": {"sources": "abc"}}',
+    ],
+    ids=["deep", "long number", "no text", "empty", "wrong type"],
+)  # fmt: skip
+def test_a_hostile_manifest_is_an_integrity_error(store, text):
+    entry = publish(store, "k").entry
+    (entry / "manifest.json").write_bytes(text)
+    with pytest.raises(IntegrityError, match="manifest of k"):
+        store.get("k")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"origin": {"sources": "abc"}}, {"origin": {"sources": [3]}}, {"origin": {"recipe": 3}},
+        {"origin": {"sources": [{"files": [{"path": 3}]}]}}, {"check": {"metrics": {"a": "x"}}},
+        {"check": {"status": 3}}, {"tools": {"a": 3}}, {"ref": "a" * 100_000}, {"schema": "1"},
+        {"location": "../../etc"}, {"location": "data/../.."},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_manifest_is_read_strictly(store, change):
+    entry = publish(store, "k").entry
+    data = json.loads((entry / "manifest.json").read_text())
+    (entry / "manifest.json").write_text(json.dumps({**data, **change}))
+    with pytest.raises(IntegrityError, match="manifest of k"):
+        store.read(entry)
+
+
+def test_nothing_is_waited_for_or_followed(store, tmp_path):
+    """FIFOs and links where a manifest, a file, an artifact or work should be."""
+    entry = publish(store, "k").entry
+    (entry / "manifest.json").rename(tmp_path / "kept")
+    os.mkfifo(entry / "manifest.json")
+    with pytest.raises(IntegrityError, match="no plain"):
+        store.get("k")
+    (entry / "manifest.json").unlink()
+    (entry / "manifest.json").symlink_to(tmp_path / "kept")
+    with pytest.raises(IntegrityError, match="link"):
+        store.get("k")
+    (entry / "manifest.json").unlink()
+    (tmp_path / "kept").rename(entry / "manifest.json")
+    (entry / "data" / "sub" / "a.txt").unlink()
+    os.mkfifo(entry / "data" / "sub" / "a.txt")
+    assert store.verify(entry) == ["sub/a.txt is no file any more"]
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "a").write_text("a")
+    for root in (store.failed, store.work, store.artifacts):
+        root.mkdir(exist_ok=True)
+        (root / "evil").symlink_to(precious)
+        assert root / "evil" in [*store.leftovers(), *store.entries()]
+        store.remove(root / "evil")
+        assert not (root / "evil").is_symlink()
+    assert (precious / "a").read_text() == "a"
+
+
+def test_a_store_that_cannot_be_written_is_good_to_read(store, monkeypatch):
+    publish(store, "k")
+
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    for name in ("mkdir", "symlink", "unlink", "replace", "utime"):
+        monkeypatch.setattr(os, name, refuse)
+    with store.using("k"), store.lock("k"):
+        assert (store.get("k").path / "sub" / "a.txt").read_text() == "hello"
+
+
+def outside(store, folder):
+    """An artifact whose files stay in a folder outside of the store."""
+    files = describe_files(folder)
+    with store.lock("k"), store.workdir("k") as workdir:
+        manifest = Manifest("k", "m:v", "download", "b", "torch", now(), str(folder), {}, files)
+        return store.publish(workdir, folder, manifest)
+
+
+def test_only_the_files_of_the_manifest_are_in_view(store, tmp_path):
+    folder = tmp_path / "snapshot"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "config.json").write_text("{}")
+    artifact = outside(store, folder)
+    assert store.view(artifact) == folder
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "planted").symlink_to("/etc")
+    view = store.view(artifact)
+    assert view != folder
+    assert [p.relative_to(view).as_posix() for p in view.rglob("*") if not p.is_dir()] == [
+        "sub/config.json"
+    ]
+    assert (view / "sub" / "config.json").read_text() == "{}"
+    (view / "chat_template.jinja").write_text("planted in the view itself")
+    assert sorted(p.name for p in store.view(artifact).iterdir()) == ["sub"]
+    store.remove(artifact.entry)
+    assert not view.exists()
+
+
+def test_a_link_out_of_a_folder_is_not_taken_for_its_file(tmp_path):
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (folder / "notes.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(IntegrityError, match=r"leads to .*secret"):
+        describe_files(folder)
+    (folder / "notes.txt").unlink()
+    blob = tmp_path / digests.sha256(tmp_path / "secret")
+    (tmp_path / "secret").rename(blob)
+    (folder / "notes.txt").symlink_to(blob)
+    assert [file.path for file in describe_files(folder)] == ["notes.txt"]

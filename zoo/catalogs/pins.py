@@ -13,6 +13,10 @@ from typing import Any
 from zoo.catalogs.recipe import File, Recipe, Source
 from zoo.errors import IntegrityError, RecipeError
 from zoo.files import locks
+from zoo.files.documents import parse_json
+from zoo.files.safe_folder import read_regular
+
+LARGEST = 1 << 28
 
 
 class Lock:
@@ -60,22 +64,31 @@ class Lock:
         """Every source that is recorded: its name to its commit and files."""
         return self._read()
 
+    def require_agreement(self, entries: dict[str, Any]) -> None:
+        """Refuse what another machine recorded when it contradicts what is recorded here.
+
+        Raises:
+            IntegrityError: it does, or it is no record of sources.
+        """
+        try:
+            _require_sound(entries, "the record of its sources")
+        except RecipeError as error:
+            raise IntegrityError(error.message) from error
+        _require_agreement(self._read(), entries, self.path)
+
     def adopt(self, entries: dict[str, Any]) -> None:
         """Take over what another machine recorded.
 
         Raises:
-            IntegrityError: it contradicts what is recorded here; nothing was taken over.
-            RecipeError: it is no record of sources.
+            IntegrityError: it contradicts what is recorded here, or is no record of sources.
         """
-        _require_sound(entries, "the record")
+        self.require_agreement(entries)
+        if not entries:
+            return
         with locks.holding(self.path.with_name(f".{self.path.name}.held")):
             sources = self._read()
+            _require_agreement(sources, entries, self.path)
             for name, entry in entries.items():
-                if name in sources and _disagree(sources[name], entry):
-                    raise IntegrityError(
-                        f"{self.path} records other bytes or another commit of '{name}'",
-                        "find out which is right before you go on",
-                    )
                 sources.setdefault(name, entry)
             self._write(sources)
 
@@ -93,10 +106,10 @@ class Lock:
 
     def _read(self) -> dict[str, Any]:
         try:
-            sources: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))["sources"]
+            sources: dict[str, Any] = parse_json(read_regular(self.path, LARGEST))["sources"]
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, IntegrityError) as error:
             raise RecipeError(
                 f"lock file {self.path} cannot be read: {error}", hint="restore it, or delete it"
             ) from error
@@ -124,6 +137,15 @@ def _require_sound(sources: Any, where: str) -> None:
         raise RecipeError(
             f"{where} cannot be read: {error}", hint="restore it, or delete it"
         ) from error
+
+
+def _require_agreement(here: dict[str, Any], entries: dict[str, Any], path: Path) -> None:
+    for name, entry in entries.items():
+        if name in here and _disagree(here[name], entry):
+            raise IntegrityError(
+                f"{path} records other bytes or another commit of '{name}'",
+                "find out which is right before you go on",
+            )
 
 
 def _disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import NotFound, ZooError
+from zoo.files.system import explain
 from zoo.store.store import Artifact, Manifest, Store
 
 
@@ -71,8 +72,7 @@ def published(store: Store) -> list[Entry]:
 
 def everything(store: Store) -> list[Entry]:
     """The artifacts in the store and the builds that failed their check."""
-    folders = sorted(p for p in store.failed.glob("*") if p.is_dir())
-    return published(store) + [_entry(store, folder, True) for folder in folders]
+    return published(store) + [_entry(store, folder, True) for folder in store.rejected()]
 
 
 def choose(entries: list[Entry], names: Iterable[str]) -> list[Entry]:
@@ -131,5 +131,5 @@ def _entry(store: Store, folder: Path, failed: bool) -> Entry:
         return Entry(folder, artifact, failed)
     except ZooError as error:
         return Entry(folder, None, failed, error.message)
-    except Exception as error:  # whatever is wrong with it, it must be listed and removable
-        return Entry(folder, None, failed, f"{type(error).__name__}: {error}")
+    except OSError as error:  # it must be listed and removable all the same
+        return Entry(folder, None, failed, explain(error).message)

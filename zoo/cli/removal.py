@@ -35,11 +35,11 @@ def _delete(store: Store, folders: list[Path]) -> tuple[list[Path], int]:
     gone, freed = [], 0
     for folder in folders:
         try:
-            if folder.is_dir():
+            if folder.is_relative_to(store.home):
                 freed += store.remove(folder)
-            elif folder.is_file():
+            else:
                 freed += _usage([folder])
-                folder.unlink()
+                folder.unlink(missing_ok=True)
             gone.append(folder)
         except InUse as error:
             output.note(f"{error.message}; it stays")

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from zoo.files.safe_folder import open_regular
+
 BLOCK = 1 << 20
 
 
@@ -76,7 +78,7 @@ def git_state(size: int) -> Digest:
 def blocks(path: Path) -> Iterator[memoryview]:
     """The bytes of a file, in one buffer after another."""
     buffer = memoryview(bytearray(BLOCK))
-    with path.open("rb", buffering=0) as file:
+    with open_regular(path) as file:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while count := file.readinto(buffer):

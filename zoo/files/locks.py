@@ -7,10 +7,11 @@ in the lock's folder that only one process can create. The claim with the highes
     <lock>/flock       locked by whoever holds or tries
     <lock>/<number>    who holds: host, process, and when that began; or `free`
 
-A claim of a dead process of this machine is passed at once. One of another machine is passed when
-its file was not touched for `LEASE` seconds by the file system's own clock; a holder touches its
-claim every `BEAT` seconds. Numbers only grow, and a claim is removed only after a higher one
-exists, so a process that was asleep for long cannot take a lock by an old number.
+A claim of a dead process of this machine is passed at once; so is any of this machine once we hold
+a `flock` that shuts others out, whatever process has its number now. One of another machine is
+passed when its file was not touched for `LEASE` seconds by the file system's own clock; a holder
+touches its claim every `BEAT` seconds. Numbers only grow, and a claim is removed only after a
+higher one exists, so a process that was asleep for long cannot take a lock by an old number.
 """
 
 from __future__ import annotations
@@ -25,10 +26,17 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
+from zoo.errors import IntegrityError
+from zoo.files.safe_folder import read_regular
+
 BEAT = 5.0
 LEASE = 60.0
+LONGEST_NAME = 1_000
 PAUSE = 0.05
 FREE = "free"
+UNKNOWN = "some time"
+"""When a process began, where the system does not tell."""
+
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 NO_FLOCK = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL, errno.EIO)
 
@@ -73,7 +81,7 @@ def holding(
             raise Taken(held)
         time.sleep(PAUSE)
     handle, claim = held
-    beating = _beat(claim)
+    beating = beat(claim)
     try:
         yield
     finally:
@@ -85,7 +93,7 @@ def holding(
 def holder(folder: Path) -> str | None:
     """Who holds the lock in `folder`, without trying to take it."""
     number = _highest(folder)
-    return None if number is None else _living(folder / str(number))
+    return None if number is None else living(folder / str(number))
 
 
 def this_process() -> str:
@@ -107,7 +115,8 @@ def _try(folder: Path) -> tuple[int | None, Path] | str:
     if handle == "taken":
         return holder(folder) or "another process"
     number = _highest(folder)
-    if number is not None and (other := _living(folder / str(number))):
+    ours = isinstance(handle, int) and _excludes(folder / "flock")
+    if number is not None and (other := living(folder / str(number), but_this_machine=ours)):
         _close(handle)
         return other
     claim = folder / str((number or 0) + 1)
@@ -143,6 +152,16 @@ def _flock(path: Path) -> int | str | None:
     return handle
 
 
+def _excludes(path: Path) -> bool:
+    """Whether the `flock` that we hold on a file shuts out others on this machine.
+
+    On some file systems everybody gets it.
+    """
+    other = _flock(path)
+    _close(other)
+    return other == "taken"
+
+
 def _close(handle: int | str | None) -> None:
     if isinstance(handle, int):
         import fcntl
@@ -154,7 +173,7 @@ def _close(handle: int | str | None) -> None:
 def _numbers(folder: Path) -> list[int]:
     try:
         return [int(name) for name in os.listdir(folder) if name.isascii() and name.isdigit()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 
@@ -195,32 +214,49 @@ def _release(claim: Path) -> None:
 
 def signer(claim: Path) -> str:
     """Whom a signed file names."""
-    return os.readlink(claim) if claim.is_symlink() else claim.read_text(encoding="utf-8")
+    try:
+        return os.readlink(claim)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return read_regular(claim, LONGEST_NAME).decode(errors="replace")
 
 
-def _living(claim: Path) -> str | None:
-    """Who holds by this claim; `None` when nobody does any more."""
+def living(claim: Path, *, but_this_machine: bool = False) -> str | None:
+    """Who holds by this claim, in words; `None` when nobody does any more.
+
+    Args:
+        claim: a signed file.
+        but_this_machine: take every process of this machine for dead.
+    """
     try:
         identity, touched = signer(claim), claim.lstat().st_mtime
     except FileNotFoundError:
         return None
+    except (OSError, IntegrityError):
+        return None  # garbage, which no process of ours has made
     if identity == FREE:
         return None
     lives = alive(identity)
-    if lives is None:
+    _, pid, began, host = [*identity.split(":", 3), "", "", "", ""][:4]
+    if lives and but_this_machine:
+        lives = False
+    elif lives is None or (lives and began == UNKNOWN):
         lives = _now(claim.parent) - touched < LEASE
-    _, pid, _, host = [*identity.split(":", 3), "", "", "", ""][:4]
     return (f"process {pid} on {host}" if host else "another process") if lives else None
 
 
 def _now(folder: Path) -> float:
     """The time by the clock of the file system that `folder` is on."""
     probe = folder / "flock"
-    probe.touch()
-    return probe.stat().st_mtime
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:  # it cannot be written, so nobody there touches anything either
+        return time.time()
 
 
-def _beat(claim: Path) -> threading.Event:
+def beat(claim: Path) -> threading.Event:
     """Touch the claim now and then until the event is set."""
     done = threading.Event()
 
@@ -254,11 +290,11 @@ def _began(pid: int) -> str | None:
 
 
 def _exists(pid: int) -> str | None:
-    """`some time` if there is such a process: all that is to be had where there is no /proc."""
+    """`UNKNOWN` if there is such a process: all that is to be had where there is no /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        return "some time"
-    return "some time"
+        return UNKNOWN
+    return UNKNOWN

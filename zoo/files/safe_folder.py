@@ -14,6 +14,7 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -215,14 +216,16 @@ def read_regular(path: Path, most: int) -> bytes:
         IntegrityError: it has more than `most` bytes.
     """
     with open_regular(path) as file:
-        data = file.read(most + 1)
+        data = bytearray()
+        while block := file.read(most + 1 - len(data)):
+            data += block
     if len(data) > most:
         raise IntegrityError(f"{path} has over {most} bytes")
-    return data
+    return bytes(data)
 
 
-def open_regular(path: Path) -> BinaryIO:
-    """A file that a person named, open for reading, unless it is a folder, a FIFO or a device.
+def open_regular(path: Path) -> FileIO:
+    """A file open for reading, unbuffered, unless it is a folder, a FIFO or a device.
 
     Raises:
         OSError: it cannot be opened, or is none; nothing is waited for.
@@ -231,7 +234,7 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return FileIO(descriptor, "rb")
 
 
 def _draft(name: str) -> str:

@@ -179,16 +179,17 @@ def copy_text_files(
 def link_or_copy(source: Path, target: Path) -> None:
     """Have `source` at `target` too, without a second copy of its bytes where that is safe.
 
-    The Hub's cache is made of symbolic links to blobs that nobody edits: those are linked. A plain
-    file may be edited in place by its owner: it is copied.
+    The Hub's cache is made of symbolic links to blobs that nobody edits: those are linked. Any
+    other file may be edited in place by its owner: it is copied.
     """
-    if source.is_symlink():
+    file = source.resolve()
+    if source.is_symlink() and "blobs" in (parent.name for parent in file.parents):
         try:
-            os.link(source.resolve(), target)
+            os.link(file, target)
             return
         except OSError:  # another disk, or one without hard links
             pass
-    shutil.copy2(source.resolve(), target)
+    shutil.copy2(file, target)
 
 
 def _model_folders(folders: Mapping[str, Collection[str]], read: Read | None) -> list[str]:

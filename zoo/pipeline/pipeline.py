@@ -93,7 +93,7 @@ class Pipeline:
 
     def adapters(self) -> dict[str, Path]:
         """The folder of each adapter of the recipe, downloaded and verified."""
-        return {name: part.fetch().path for name, part in self._adapter_parts.items()}
+        return {name: self.store.view(part.fetch()) for name, part in self._adapter_parts.items()}
 
     @room.told()
     def make(self, check: bool = True) -> Artifact:
@@ -117,7 +117,9 @@ class Pipeline:
     ) -> Artifact:
 
         def convert(workdir: Path, progress: Progress) -> Path:
-            return family.convert(self.pinned, self.build, source.path, adapters, workdir, progress)
+            seen = self.store.view(source)
+            made = family.convert(self.pinned, self.build, seen, adapters, workdir, progress)
+            return source.path if made == seen else made
 
         if not self.build.optimize:
             return self._step(
@@ -133,7 +135,9 @@ class Pipeline:
         )
 
         def optimize(workdir: Path, progress: Progress) -> Path:
-            return family.optimize(self.pinned, self.build, converted.path, workdir, progress)
+            seen = self.store.view(converted)
+            made = family.optimize(self.pinned, self.build, seen, workdir, progress)
+            return converted.path if made == seen else made
 
         return self._step(
             "optimize",
@@ -167,12 +171,13 @@ class Pipeline:
 
     def run(self, artifact: Artifact) -> Model:
         """The finished build, loaded."""
-        return self._family().run(self.pinned, self.build, artifact.path, self.adapters())
+        folder = self.store.view(artifact)
+        return self._family().run(self.pinned, self.build, folder, self.adapters())
 
     def cost(self, tokens: int | None) -> Cost:
         """What the finished build takes to run."""
         family = self._family()
-        return family.cost(self.pinned, self.build, self.make().path, tokens)
+        return family.cost(self.pinned, self.build, self.store.view(self.make()), tokens)
 
     @property
     def keys(self) -> Keys:
@@ -301,10 +306,11 @@ class Pipeline:
         limits = limits_of(self.recipe, self.build)
         self.listener(Event("check", "start"))
         family, reference = self._family(), self._family(REFERENCE)
-        adapters = self.adapters()
+        adapters, seen = self.adapters(), self.store.view(source)
+        path = seen if path == source.path else path
         metrics = measure(
             self.recipe,
-            lambda: reference.run(self.pinned, Build(format=REFERENCE), source.path, adapters),
+            lambda: reference.run(self.pinned, Build(format=REFERENCE), seen, adapters),
             lambda: family.run(self.pinned, self.build, path, adapters),
             self._scorer(),
         )

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -23,11 +22,13 @@ from typing import Any, BinaryIO
 
 from zoo.catalogs.pins import Lock
 from zoo.errors import IntegrityError, NotFound, UsageError
-from zoo.files import room, tar
-from zoo.files.digests import blocks, unique
+from zoo.files import room, system, tar
+from zoo.files.digests import BLOCK, blocks, unique
+from zoo.files.documents import parse_json
+from zoo.files.safe_folder import SafeFolder, read_regular
 from zoo.files.trust import require_data, require_names
 from zoo.progress import Progress
-from zoo.store import provenance
+from zoo.store import provenance, signing
 from zoo.store.artifacts import KEY, Artifact, Manifest, read_manifest
 from zoo.store.store import SIGNATURE, Store
 
@@ -35,6 +36,7 @@ INDEX = "zoo-export.json"
 LARGEST_INDEX = 1 << 26
 LARGEST_NOTE = 1 << 26
 MOST_ARTIFACTS = 1_000
+OTHER_ARCHIVES = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 
 Write = Callable[[str, int, Iterable[bytes]], None]
 
@@ -59,15 +61,15 @@ def export(artifacts: list[Artifact], lock: Lock, dest: Path, progress: Progress
     """Write artifacts to a new folder, or to a tar archive when `dest` ends in `.tar`.
 
     Raises:
-        UsageError: `dest` exists.
+        UsageError: `dest` exists, ends in the suffix of another archive, or cannot be made.
+        NotFound: the folder that `dest` would be in is not there.
         IntegrityError: a file is not what the store recorded; nothing is left at `dest`.
         NoRoom: the disk cannot hold it.
     """
-    if dest.exists():
-        raise UsageError(f"{dest} exists already", "choose another name, or remove it")
+    folder = _require_target(dest)
     total = sum(artifact.manifest.size for artifact in artifacts)
-    room.require(dest.absolute().parent, {"the export": total}, f"'{dest}'", "free some space")
-    draft = dest.absolute().parent / f".{dest.name}.{unique()}"
+    room.require(folder, {"the export": total}, f"'{dest}'", "free some space")
+    draft = folder / f".zoo-export.{unique()}"
     try:
         if dest.suffix == ".tar":
             with draft.open("wb") as file:
@@ -79,31 +81,68 @@ def export(artifacts: list[Artifact], lock: Lock, dest: Path, progress: Progress
             draft.mkdir()
             _write_all(artifacts, lock, _folder_writer(draft), progress)
         os.rename(draft, dest)
+    except OSError as error:
+        raise system.explain(error) from error
     finally:
-        if draft.is_dir():
-            shutil.rmtree(draft)
-        draft.unlink(missing_ok=True)
+        if os.path.lexists(draft):
+            SafeFolder(folder).remove(draft.name)
 
 
-def bring(source: Path, store: Store, lock: Lock, progress: Progress) -> list[Artifact]:
+def _require_target(dest: Path) -> Path:
+    """The folder that an export goes into."""
+    if not dest.name or os.path.lexists(dest):
+        raise UsageError(f"{dest} exists already", "choose another name, or remove it")
+    if (kind := "".join(dest.suffixes[-2:]).lower()).endswith(OTHER_ARCHIVES):
+        raise UsageError(
+            f"'{dest}' ends in {kind}, and zoo writes plain .tar archives: weights hardly shrink",
+            f"write --to {dest.name.partition('.')[0]}.tar",
+        )
+    try:
+        folder = dest.absolute().parent
+        os.lstat(dest)
+    except FileNotFoundError:
+        if not dest.parent.is_dir():
+            raise NotFound(f"there is no folder {dest.parent}", "make it first") from None
+        return folder
+    except OSError as error:
+        raise UsageError(f"'{dest}' cannot be written: {(error.strerror or '').lower()}") from error
+    raise UsageError(f"{dest} exists already", "choose another name, or remove it")
+
+
+def bring(
+    source: Path, store: Store, lock: Lock, progress: Progress, key: Path | None = None
+) -> list[Artifact]:
     """Take the artifacts of an export into the store, all of them or none.
+
+    An artifact that is here already, with the same files and the same story, stays as it is.
+
+    Args:
+        source: the folder or the archive.
+        store: where they go.
+        lock: takes over what the export says of the sources of its artifacts.
+        progress: is told the bytes.
+        key: a public key; artifacts without a good signature by it are refused.
 
     Raises:
         NotFound: there is no export at `source`.
-        IntegrityError: a file is missing, is not listed, or is not what the manifest says.
+        IntegrityError: a file is missing, is not listed, or is not what the manifest says; an
+            artifact would take the place of another one; a signature by `key` is missing or bad.
         NoRoom: the disk cannot hold it.
     """
-    if source.is_dir():
-        return _take(_folder_files(source), store, lock, progress, str(source))
-    if not source.is_file():
-        raise NotFound(f"there is no export at {source}")
-    with source.open("rb") as file:
-        return _take(_tar_files(file, str(source)), store, lock, progress, str(source))
+    try:
+        if source.is_dir():
+            return _take(_folder_files(source), store, lock, progress, str(source), key)
+        if not source.is_file():
+            raise NotFound(f"there is no export at {source}")
+        with source.open("rb") as file:
+            return _take(_tar_files(file, str(source)), store, lock, progress, str(source), key)
+    except OSError as error:
+        raise system.explain(error) from error
 
 
 def _write_all(artifacts: list[Artifact], lock: Lock, write: Write, progress: Progress) -> None:
     manifests = [asdict(replace(a.manifest, location="data")) for a in artifacts]
-    repos = {s.get("repo") for m in manifests for s in m["origin"].get("sources", ())}
+    repos = {s.get("repo") for m in manifests for s in m["origin"].get("sources") or ()}
     known = {name: e for name, e in lock.entries().items() if name.partition("@")[0] in repos}
     index = {"schema": 1, "artifacts": manifests, "lock": known}
     text = json.dumps(index, indent=1).encode()
@@ -131,7 +170,9 @@ def _notes(artifact: Artifact) -> dict[str, bytes]:
         "statement.intoto.json": provenance.dump(provenance.statement(artifact.manifest)),
     }
     signature = artifact.entry / SIGNATURE
-    return notes | ({SIGNATURE: signature.read_bytes()} if signature.is_file() else {})
+    if signature.is_file():
+        notes[SIGNATURE] = read_regular(signature, LARGEST_NOTE)
+    return notes
 
 
 def _checked(chunks: Iterable[bytes], size: int, sha256: str, name: str) -> Iterator[bytes]:
@@ -178,56 +219,150 @@ def _tar_files(file: BinaryIO, name: str) -> Files:
 
 
 def _folder_files(folder: Path) -> Files:
-    """The files of an unpacked export, its index first; links are not followed out of it."""
-    inside = folder.resolve()
-    paths = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
+    """The files of an unpacked export, its index first; links are not followed."""
+    if not (folder / INDEX).is_file():
+        raise IntegrityError(f"{folder} has no {INDEX}; zoo export did not make it")
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir()]
     paths.sort(key=lambda path: path != folder / INDEX)
+    inside = SafeFolder(folder)
     for path in paths:
-        if path.is_symlink() or not path.is_file() or not path.resolve().is_relative_to(inside):
-            raise IntegrityError(f"{path} is a link or no plain file")
-        yield path.relative_to(folder).as_posix(), path.stat().st_size, map(bytes, blocks(path))
+        name = path.relative_to(folder).as_posix()
+        with inside.open(name) as file:
+            size = os.fstat(file.fileno()).st_size
+            yield name, size, iter(lambda file=file: file.read(BLOCK), b"")  # type: ignore[misc]
 
 
-def _take(files: Files, store: Store, lock: Lock, progress: Progress, name: str) -> list[Artifact]:
+def _take(
+    files: Files, store: Store, lock: Lock, progress: Progress, name: str, key: Path | None
+) -> list[Artifact]:
     first, size, chunks = next(files, ("", 0, ()))
     if first != INDEX or size > LARGEST_INDEX:
         raise IntegrityError(f"{name} does not begin with {INDEX}; zoo export did not make it")
     index = _read_index(b"".join(chunks), name)
+    pins = _pins_of(index, name)
+    lock.require_agreement(pins)
     expected = index.expected()
-    notes = {f"{m.key}/{note}" for m in index.manifests for note in NOTES}
     total = sum(size for _, size, _ in expected.values())
     room.require(store.home, {"the import": total}, name, "free some space, or set ZOO_HOME")
     with ExitStack() as held:
         for manifest in sorted(index.manifests, key=lambda m: m.key):
             held.enter_context(store.lock(manifest.key))
+        here = {m.key: found for m in index.manifests if (found := _standing(store, m, name))}
         folders = {m.key: held.enter_context(store.workdir(m.key)) for m in index.manifests}
-        seen: set[str] = set()
-        done = 0
-        for path, size, chunks in files:
-            if path in seen or not (path in expected or path in notes):
-                raise IntegrityError(f"{name} has '{path}', which its manifest does not list")
-            seen.add(path)
-            if path in notes:
-                _take_note(folders, path, size, chunks, name)
-                continue
-            manifest, right, sha256 = expected[path]
-            if size != right:
-                raise IntegrityError(f"'{path}' in {name} has {size} bytes, not {right}")
-            target = folders[manifest.key] / path.split("/", 2)[2]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                for chunk in _checked(chunks, size, sha256, f"'{path}' in {name}"):
-                    file.write(chunk)
-            done += size
-            progress.update(done, total)
-        if missing := expected.keys() - seen:
-            raise IntegrityError(f"{name} lacks '{min(missing)}'")
-        lock.adopt(index.lock)
-        made = []
+        _write_files(files, index, folders, name, lambda done: progress.update(done, total))
+        if key is not None:
+            _require_signed(index, folders, key)
+        made = _publish(index, folders, store, here)
+        try:
+            lock.adopt(pins)
+        except BaseException:
+            _withdraw(store, [a for a in made if a.manifest.key not in here])
+            raise
+        return made
+
+
+def _write_files(
+    files: Files, index: Index, folders: dict[str, Path], name: str, told: Callable[[int], None]
+) -> None:
+    """Write what an export holds below the work folders, each file checked."""
+    expected = index.expected()
+    notes = {f"{m.key}/{note}" for m in index.manifests for note in NOTES}
+    seen: set[str] = set()
+    done = 0
+    for path, size, chunks in files:
+        if path in seen or not (path in expected or path in notes):
+            raise IntegrityError(f"{name} has '{path}', which its manifest does not list")
+        seen.add(path)
+        if path in notes:
+            _take_note(folders, path, size, chunks, name)
+            continue
+        manifest, right, sha256 = expected[path]
+        if size != right:
+            raise IntegrityError(f"'{path}' in {name} has {size} bytes, not {right}")
+        target = folders[manifest.key] / path.split("/", 2)[2]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            for chunk in _checked(chunks, size, sha256, f"'{path}' in {name}"):
+                file.write(chunk)
+        done += size
+        told(done)
+    if missing := expected.keys() - seen:
+        raise IntegrityError(f"{name} lacks '{min(missing)}'")
+
+
+def _standing(store: Store, manifest: Manifest, name: str) -> Artifact | None:
+    """The sound artifact of the same key that is here, when it is the same.
+
+    Raises:
+        IntegrityError: it is another one.
+    """
+    entry = store.artifacts / manifest.key
+    try:
+        here = store.read(entry)
+    except IntegrityError:
+        return None  # It cannot be read: what is brought makes it good.
+    if here is None:
+        return None
+    if signing.said_of(here.manifest) != signing.said_of(manifest):
+        raise IntegrityError(
+            f"'{manifest.key}' is here already, and {name} brings another one of that key",
+            f"find out which is right; to take that of the archive: zoo rm {manifest.key}",
+        )
+    sound = not any(file.fault(here.path) for file in here.manifest.files)
+    return here if sound else None
+
+
+def _require_signed(index: Index, folders: dict[str, Path], key: Path) -> None:
+    for manifest in index.manifests:
+        folder = folders[manifest.key]
+        signing.require(Artifact(folder, manifest, folder.parent), key)
+
+
+def _publish(
+    index: Index, folders: dict[str, Path], store: Store, here: dict[str, Artifact]
+) -> list[Artifact]:
+    """Put the artifacts in their places, all or none."""
+    made: list[Artifact] = []
+    try:
         for manifest in index.manifests:
             folder = folders[manifest.key]
-            made.append(store.publish(folder, folder, manifest))
-        return made
+            made.append(here.get(manifest.key) or store.publish(folder, folder, manifest))
+    except BaseException:
+        _withdraw(store, [a for a in made if a.manifest.key not in here])
+        raise
+    return made
+
+
+def _withdraw(store: Store, made: list[Artifact]) -> None:
+    for artifact in made:
+        store.withdraw(artifact)
+
+
+def _pins_of(index: Index, name: str) -> dict[str, Any]:
+    """What an export says of the sources of its artifacts, in the form of `zoo.lock`.
+
+    Raises:
+        IntegrityError: it pins a repository, a commit or bytes that no artifact of it is made from.
+    """
+    if not isinstance(index.lock, dict):
+        raise IntegrityError(f"the record of sources in {name} is no table")
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    for manifest in index.manifests:
+        for source in manifest.origin.get("sources") or ():
+            files = known.setdefault((str(source.get("repo")), str(source.get("commit"))), {})
+            files |= {file["path"]: file.get("sha256") for file in source["files"]}
+    for pin, entry in index.lock.items():
+        try:
+            files = known[pin.partition("@")[0], str(entry["commit"])]
+            foreign = [f["path"] for f in entry["files"] if files[f["path"]] != f["sha256"]]
+        except (KeyError, TypeError, AttributeError):
+            foreign = [pin]
+        if foreign:
+            raise IntegrityError(
+                f"{name} pins '{pin}' to what none of its artifacts is made from",
+                "nothing of it was taken; ask whoever made it for another export",
+            )
+    return index.lock
 
 
 NOTES = ("README.md", "bom.cdx.json", "statement.intoto.json", SIGNATURE)
@@ -242,12 +377,12 @@ def _take_note(
     data = b"".join(chunks)
     key, _, note = path.partition("/")
     if note == SIGNATURE:
-        (folders[key].parent / SIGNATURE).write_bytes(data)
+        SafeFolder(folders[key].parent).replace(SIGNATURE, data)
 
 
 def _read_index(text: bytes, name: str) -> Index:
     try:
-        data = json.loads(text)
+        data = parse_json(text)
         if data["schema"] != 1:
             raise ValueError(f"it has the schema {data['schema']!r}, and this zoo reads 1")
         found = data["artifacts"]
@@ -255,7 +390,7 @@ def _read_index(text: bytes, name: str) -> Index:
             raise ValueError("it lists no artifacts")
         manifests = tuple(read_manifest(json.dumps(m).encode()) for m in found)
         lock = data["lock"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{INDEX} in {name} cannot be read: {error}") from error
     keys = [manifest.key for manifest in manifests]
     if not all(map(KEY.fullmatch, keys)) or len(set(keys)) != len(keys):

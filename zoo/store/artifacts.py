@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.files.digests import sha256, sha256_anew
+from zoo.errors import IntegrityError
+from zoo.files.digests import git_sha1, sha256, sha256_anew
+from zoo.files.documents import parse_json
 from zoo.files.trust import confined
 
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,90}")
 SHA256 = re.compile("[0-9a-f]{64}")
+SCHEMA = 1
+WEIGHTS = ".safetensors"
+LONGEST_FIELD = 4_000
+MOST_FILES = 100_000
+
+
+class NewerManifest(ValueError):
+    """A manifest of a version of zoo that is newer than this one."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +47,8 @@ class Stored:
     @classmethod
     def of(cls, folder: Path, path: str, digest: str) -> Stored:
         """The file as it is now, known to have this SHA-256."""
-        stat = (folder / path).stat()
-        return cls(path, stat.st_size, stat.st_mtime_ns, digest, stat.st_ino, stat.st_ctime_ns)
+        now = (folder / path).stat()
+        return cls(path, now.st_size, now.st_mtime_ns, digest, now.st_ino, now.st_ctime_ns)
 
     def touched(self, folder: Path) -> bool:
         """Whether the file is another one, or may have changed, since it was recorded."""
@@ -49,11 +61,13 @@ class Stored:
         """What is wrong with the file, found by hashing it; `anew` even if it was just hashed."""
         path = folder / self.path
         try:
-            size = path.stat().st_size
+            found = path.stat()
         except OSError:
             return f"{self.path} is missing"
-        if size != self.size:
-            return f"{self.path} has {size} bytes, not {self.size}"
+        if not stat.S_ISREG(found.st_mode):
+            return f"{self.path} is no file any more"
+        if found.st_size != self.size:
+            return f"{self.path} has {found.st_size} bytes, not {self.size}"
         digest = sha256_anew(path) if anew else sha256(path)
         return f"{self.path} has other bytes than recorded" if digest != self.sha256 else None
 
@@ -77,7 +91,7 @@ class Manifest:
     files: tuple[Stored, ...]
     tools: dict[str, str | None] = field(default_factory=dict)
     check: dict[str, Any] | None = None
-    schema: int = 1
+    schema: int = SCHEMA
     origin: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -107,11 +121,17 @@ def read_manifest(text: bytes) -> Manifest:
     """A manifest, which may have been damaged, or written by a stranger.
 
     Raises:
+        NewerManifest: it is of a newer version of zoo.
         ValueError: what is wrong with it.
     """
-    data = json.loads(text)
+    data = parse_json(text)
     if not isinstance(data, dict):
         raise ValueError("it is no JSON object")
+    schema = data.get("schema", SCHEMA)
+    if type(schema) is not int or schema < 1:
+        raise ValueError("its schema is no number")
+    if schema > SCHEMA:
+        raise NewerManifest(f"it has the schema {schema}, and this zoo reads {SCHEMA}")
     try:
         files = tuple(Stored(**file) for file in data.pop("files"))
         manifest = Manifest(files=files, **data)
@@ -124,14 +144,23 @@ def read_manifest(text: bytes) -> Manifest:
 
 def _wrong_fields(manifest: Manifest) -> Iterator[str]:
     for name in ("key", "ref", "step", "build", "format", "created", "location"):
-        if not isinstance(getattr(manifest, name), str):
-            yield f"its {name} is no text"
+        value = getattr(manifest, name)
+        if not isinstance(value, str) or len(value) > LONGEST_FIELD:
+            yield f"its {name} is no text, or is too long"
     for name in ("inputs", "tools", "origin"):
         if not isinstance(getattr(manifest, name), dict):
             yield f"its {name} is no table"
-    if not isinstance(manifest.check, dict | None):
-        yield "its check is no table"
-    for file in manifest.files:
+    if not all(isinstance(version, str | None) for version in manifest.tools.values()):
+        yield "its tools have a version that is no text"
+    if len(manifest.files) > MOST_FILES:
+        yield f"it has over {MOST_FILES} files"
+    yield from _wrong_check(manifest.check)
+    yield from _wrong_origin(manifest.origin)
+    yield from _wrong_files(manifest.files)
+
+
+def _wrong_files(files: Iterable[Stored]) -> Iterator[str]:
+    for file in files:
         numbers = (file.size, file.mtime_ns, file.inode, file.ctime_ns)
         if not all(type(number) is int for number in numbers) or file.size < 0:
             yield "a size or time of its files is no number"
@@ -141,11 +170,78 @@ def _wrong_fields(manifest: Manifest) -> Iterator[str]:
             yield f"its file {file.path!r} is no plain path"
 
 
+def _wrong_check(check: Any) -> Iterator[str]:
+    if check is None:
+        return
+    if not isinstance(check, dict):
+        yield "its check is no table"
+        return
+    if not all(isinstance(check.get(name), str | None) for name in ("status", "reason")):
+        yield "the verdict of its check is no text"
+    metrics = check.get("metrics")
+    figures = metrics.values() if isinstance(metrics, dict) else ()
+    if not isinstance(metrics, dict | None) or not all(
+        isinstance(figure, int | float | None) for figure in figures
+    ):
+        yield "the figures of its check are no numbers"
+
+
+def _wrong_origin(origin: Any) -> Iterator[str]:
+    if not isinstance(origin, dict):
+        return
+    if not isinstance(origin.get("recipe"), dict | None):
+        yield "the recipe in its origin is no table"
+    sources = origin.get("sources")
+    if not isinstance(sources, list | None):
+        yield "the sources in its origin are no list"
+        return
+    for source in sources or ():
+        if not isinstance(source, dict) or not isinstance(source.get("files"), list):
+            yield "a source in its origin is no table with files"
+            return
+        named = (source.get(name) for name in ("repo", "folder", "commit", "branch"))
+        if not all(isinstance(text, str | None) for text in named):
+            yield "a source in its origin has a name that is no text"
+        for file in source["files"]:
+            if not isinstance(file, dict) or not isinstance(file.get("path"), str):
+                yield "a file in its origin has no path"
+            elif not isinstance(file.get("sha256"), str | None):
+                yield "a sha256 in its origin is no text"
+
+
 def describe_files(folder: Path, patterns: Iterable[str] = ("**/*",)) -> tuple[Stored, ...]:
-    """The files of `folder` that match one of the patterns, hashed."""
+    """The files of `folder` that match one of the patterns, hashed.
+
+    Raises:
+        IntegrityError: one is a link to a file elsewhere that is not named by its own digest, as
+            those in the Hub's cache are: its bytes are none of this folder's.
+    """
     paths = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     names = sorted(path.relative_to(folder).as_posix() for path in paths)
+    for name in names:
+        require_own(folder, name)
     return tuple(Stored.of(folder, name, sha256(folder / name)) for name in names)
+
+
+def require_own(folder: Path, name: str) -> None:
+    """Refuse a file of `folder` that is, or lies behind, a link to somewhere else.
+
+    A link to a file that is named by its own digest is followed: so the Hub's cache is made. So is
+    one to weights: they are often kept on another disk, and are read as weights or not at all.
+
+    Raises:
+        IntegrityError: where it leads.
+    """
+    path = folder / name
+    whole = Path(os.path.realpath(path))
+    if whole.is_relative_to(os.path.realpath(folder)) or whole.suffix == WEIGHTS:
+        return
+    by_name = {40: git_sha1, 64: sha256}.get(len(whole.name))
+    if by_name is None or by_name(whole) != whole.name:
+        raise IntegrityError(
+            f"{path} leads to {whole}, outside of {folder}",
+            "put a copy of the file in the place of the link",
+        )
 
 
 def now() -> str:

@@ -72,8 +72,7 @@ def bill_of_materials(manifest: Manifest) -> dict[str, Any]:
             },
             "quantitativeAnalysis": {
                 "performanceMetrics": [
-                    {"type": name, "value": f"{value:g}"}
-                    for name, value in (manifest.check or {}).get("metrics", {}).items()
+                    {"type": name, "value": value} for name, value in _figures(manifest).items()
                 ]
             },
         },
@@ -115,9 +114,10 @@ def statement(manifest: Manifest) -> dict[str, Any]:
                     "ref": manifest.ref,
                     "step": manifest.step,
                     "build": manifest.build,
+                    "format": manifest.format,
                     "options": manifest.origin.get("build", {}),
                 },
-                "internalParameters": {"inputs": manifest.inputs},
+                "internalParameters": {"inputs": manifest.inputs, "recipe": _recipe(manifest)},
                 "resolvedDependencies": [
                     {"uri": _uri(source, f["path"]), "digest": {"sha256": f["sha256"]}}
                     for source in _sources(manifest)
@@ -163,8 +163,13 @@ def _check_lines(manifest: Manifest) -> list[str]:
     if manifest.check is None:
         return ["Not run."]
     verdict = f"{manifest.check.get('status')}: {manifest.check.get('reason') or 'as measured'}"
-    metrics = manifest.check.get("metrics") or {}
-    return [verdict, "", *(f"- {name}: {value:g}" for name, value in metrics.items())]
+    return [verdict, "", *(f"- {name}: {value}" for name, value in _figures(manifest).items())]
+
+
+def _figures(manifest: Manifest) -> dict[str, str]:
+    """What its check measured, as text; a figure that was not to be had is left out."""
+    metrics = (manifest.check or {}).get("metrics") or {}
+    return {name: f"{value:g}" for name, value in metrics.items() if value is not None}
 
 
 def _license(name: str) -> dict[str, str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
+from typing import Any
 
 from zoo.catalogs.recipe import REPO, File, Source
 from zoo.errors import IntegrityError, ZooError
-from zoo.files.digests import unique
+from zoo.files.digests import blocks, unique
+from zoo.files.safe_folder import SafeFolder, write_all
 from zoo.hub.cache import COMMIT
 from zoo.hub.repository import Repository
 from zoo.progress import Progress
@@ -52,7 +53,7 @@ def _readable(store: Store, entry: Path) -> Artifact | None:
         return None
 
 
-def _mend(artifact: Artifact, source: dict[str, str], bad: list[str], progress: Progress) -> None:
+def _mend(artifact: Artifact, source: dict[str, Any], bad: list[str], progress: Progress) -> None:
     """Bring the bad files of one source, into the cache and from there into the artifact."""
     repo, commit = str(source.get("repo")), str(source.get("commit"))
     if not bad or not re.fullmatch(REPO, repo) or not COMMIT.fullmatch(commit):
@@ -65,7 +66,11 @@ def _mend(artifact: Artifact, source: dict[str, str], bad: list[str], progress: 
         target = artifact.path / path
         if target.exists() and target.samefile(folder / path):
             continue
-        draft = target.with_name(f".{unique()}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / path, draft)
-        os.replace(draft, target)
+        own, draft = SafeFolder(artifact.path), f"{path}.{unique()}"
+        try:
+            with own.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+                for block in blocks(folder / path):
+                    write_all(file, block)
+            own.move(draft, path)
+        finally:
+            own.remove(draft)

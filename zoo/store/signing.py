@@ -1,46 +1,67 @@
 """Signatures of artifacts, through the package `model-signing`
 (https://github.com/sigstore/model-transparency).
 
-A signature is over the digests of all files, in the bundle format of Sigstore, and is kept beside
-the manifest. Keys are elliptic-curve keys in PEM files: nobody has to be asked over a network.
+What is signed is what is said: a folder with the in-toto statement of the artifact (which model and
+build it is, from which commit, the recipe, the verdict of its check, the digest of each file) and
+the files themselves. It has the form of an export, so `model_signing verify` checks one as well.
+Signatures are in the bundle format of Sigstore and are kept beside the manifest. Keys are
+elliptic-curve keys in PEM files: nobody has to be asked over a network.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import IntegrityError, MissingExtra, NotFound, UsageError
-from zoo.store.artifacts import Artifact
+from zoo.errors import IntegrityError, MissingExtra, NotFound, UsageError, said
+from zoo.files.safe_folder import SafeFolder, read_regular
+from zoo.store import provenance
+from zoo.store.artifacts import Artifact, Manifest
 from zoo.store.store import SIGNATURE
 
 PASSWORD = "ZOO_KEY_PASSWORD"
+STATEMENT = "statement.intoto.json"
+LARGEST_KEY = 1 << 20
+LARGEST_SIGNATURE = 1 << 26
+
+
+def said_of(manifest: Manifest) -> bytes:
+    """What a signature of an artifact says of it."""
+    return provenance.dump(provenance.statement(manifest))
 
 
 def sign(artifact: Artifact, private_key: Path) -> Path:
-    """Sign the files of an artifact; where the signature is.
+    """Sign an artifact; where the signature is.
 
     Raises:
         MissingExtra: the package is not installed.
         UsageError: the key cannot be used.
     """
     signing, hashing, _ = _package()
-    target = artifact.entry / SIGNATURE
-    draft = target.with_name(f".{SIGNATURE}")
-    try:
-        config = signing.Config().use_elliptic_key_signer(
-            private_key=_there(private_key), password=os.environ.get(PASSWORD)
-        )
-        config.set_hashing_config(_hashing(hashing)).sign(artifact.path, draft)
-    except (ValueError, TypeError) as error:
-        draft.unlink(missing_ok=True)
-        raise UsageError(
-            f"{private_key} cannot sign: {error}",
-            f"give an elliptic-curve private key in PEM, and its password in {PASSWORD}",
-        ) from error
-    os.replace(draft, target)
-    return target
+    password = os.environ.get(PASSWORD)
+    key = _there(private_key)
+    with _signed_folder(artifact) as folder:
+        draft = folder.parent / SIGNATURE
+        try:
+            config = signing.Config().use_elliptic_key_signer(
+                # It hands the password on as it is, to a reader that takes bytes.
+                private_key=key,
+                password=None if password is None else os.fsencode(password),
+            )
+            config.set_hashing_config(_hashing(hashing)).sign(folder, draft)
+        except (ValueError, TypeError) as error:
+            raise UsageError(
+                f"{private_key} cannot sign: {said(error)}",
+                f"give an elliptic-curve private key in PEM, and its password in {PASSWORD}",
+            ) from error
+        data = read_regular(draft, LARGEST_SIGNATURE)
+    entry = artifact.entry
+    SafeFolder(entry.parent).replace(f"{entry.name}/{SIGNATURE}", data, sync=True)
+    return entry / SIGNATURE
 
 
 def fault(artifact: Artifact, public_key: Path) -> str | None:
@@ -51,20 +72,24 @@ def fault(artifact: Artifact, public_key: Path) -> str | None:
         UsageError: the key cannot be used.
     """
     _, hashing, verifying = _package()
-    signature = artifact.entry / SIGNATURE
-    if not signature.is_file():
+    entry = artifact.entry
+    try:
+        data = SafeFolder(entry.parent).read(f"{entry.name}/{SIGNATURE}", LARGEST_SIGNATURE)
+    except FileNotFoundError:
         return "it is not signed"
+    key = _there(public_key)
     try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=_there(public_key))
+        config = verifying.Config().use_elliptic_key_verifier(public_key=key)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{public_key} is no elliptic-curve public key: {error}") from error
+        raise UsageError(f"{public_key} is no elliptic-curve public key: {said(error)}") from error
     config.set_hashing_config(_hashing(hashing))
-    # Files that others keep in a shared cache are not ours to be signed.
-    config.set_ignore_unsigned_files(not artifact.path.is_relative_to(artifact.entry.resolve()))
-    try:
-        config.verify(artifact.path, signature)
-    except Exception as error:  # whatever the package raises, the signature is not good
-        return f"its signature is not good: {' '.join(str(error).split()) or type(error).__name__}"
+    with _signed_folder(artifact) as folder:
+        signature = folder.parent / SIGNATURE
+        signature.write_bytes(data)
+        try:
+            config.verify(folder, signature)
+        except Exception as error:  # whatever the package raises, the signature is not good
+            return f"its signature is not good: {said(error)}"
     return None
 
 
@@ -75,7 +100,26 @@ def require(artifact: Artifact, public_key: Path) -> None:
         IntegrityError: why.
     """
     if wrong := fault(artifact, public_key):
-        raise IntegrityError(f"{artifact.manifest.key}: {wrong}")
+        raise IntegrityError(
+            f"{artifact.manifest.key}: {wrong}",
+            f"it must be signed by the owner of {public_key}: zoo sign",
+        )
+
+
+def signed(artifact: Artifact) -> bool:
+    """Whether there is a signature, good or not."""
+    return (artifact.entry / SIGNATURE).is_file()
+
+
+@contextmanager
+def _signed_folder(artifact: Artifact) -> Iterator[Path]:
+    """What is signed: the statement of an artifact, and links to its files."""
+    with tempfile.TemporaryDirectory(prefix="zoo-sign-") as room:
+        inside = SafeFolder(Path(room) / "signed")
+        inside.replace(STATEMENT, said_of(artifact.manifest))
+        for file in artifact.manifest.files:
+            inside.link(f"files/{file.path}", str(artifact.path / file.path))
+        yield inside.root
 
 
 def _hashing(hashing: Any) -> Any:
@@ -83,8 +127,11 @@ def _hashing(hashing: Any) -> Any:
 
 
 def _there(key: Path) -> Path:
+    """A key that is a plain file of a key's size."""
     if not key.is_file():
         raise NotFound(f"there is no key at {key}")
+    if key.stat().st_size > LARGEST_KEY:
+        raise UsageError(f"{key} is too large for a key")
     return key
 
 

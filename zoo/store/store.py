@@ -4,6 +4,7 @@
     ZOO_HOME/failed/<key>/                           builds whose check failed, with the report
     ZOO_HOME/work/<key>.<random>/                    being written, or being removed
     ZOO_HOME/locks/<key>/                            who is at this key, see `zoo.files.locks`
+    ZOO_HOME/views/<key>.<digest>/                   links to the files of an artifact, no others
 
 An artifact may live elsewhere (the Hub's cache, a user's folder): its manifest then says where,
 and still records every file. A key is made from everything that went into the artifact.
@@ -20,7 +21,8 @@ import hashlib
 import json
 import os
 import re
-import shutil
+import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -30,8 +32,17 @@ from typing import Any
 from zoo.errors import IntegrityError, InUse
 from zoo.files import locks
 from zoo.files.digests import unique
+from zoo.files.safe_folder import SafeFolder, open_regular
 from zoo.files.trust import confined
-from zoo.store.artifacts import Artifact, Manifest, Stored, describe_files, now, read_manifest
+from zoo.store.artifacts import (
+    Artifact,
+    Manifest,
+    NewerManifest,
+    Stored,
+    describe_files,
+    now,
+    read_manifest,
+)
 
 __all__ = [
     "Artifact", "Manifest", "Store", "Stored", "describe_files", "disk_usage", "key_of", "now",
@@ -39,6 +50,9 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
+LARGEST_MANIFEST = 1 << 26
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+"""A store that cannot be written: what is in it is good to read, and nobody can change it."""
 
 
 def key_of(label: str, inputs: dict[str, Any]) -> str:
@@ -54,13 +68,23 @@ class Store:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.artifacts, self.failed = home / "artifacts", home / "failed"
-        self.work, self.locks = home / "work", home / "locks"
+        self.work, self.locks, self.views = home / "work", home / "locks", home / "views"
+        self._holds = _Held()
 
     @contextmanager
     def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Hold `key` alone, among all processes; `on_wait` is called when another has it."""
-        with locks.holding(self.locks / key, lambda who: on_wait() if on_wait else None):
-            self._sweep(key)
+        with ExitStack() as held:
+            try:
+                held.enter_context(
+                    locks.holding(self.locks / key, lambda who: on_wait() if on_wait else None)
+                )
+            except OSError as error:
+                if error.errno not in CLOSED:
+                    raise
+            else:
+                held.enter_context(self._holds(key))
+                self._sweep(key)
             yield
 
     @contextmanager
@@ -72,17 +96,14 @@ class Store:
             yield
 
     def users(self, key: str) -> list[str]:
-        """The marks of living processes that use `key`; those of dead ones are wiped."""
+        """The living processes that use `key`, in words; the marks of dead ones are wiped."""
         found = []
         for mark in (self.locks / key).glob("using.*"):
-            try:
-                identity = locks.signer(mark)
-            except FileNotFoundError:
-                continue
-            if locks.alive(identity) is False:
-                mark.unlink(missing_ok=True)
+            if (who := locks.living(mark)) is not None:
+                found.append(who)
             else:
-                found.append(identity)
+                with suppress(OSError):
+                    mark.unlink()
         return found
 
     @contextmanager
@@ -93,7 +114,8 @@ class Store:
             (folder / "data").mkdir(parents=True)
             yield folder / "data"
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                SafeFolder(self.work).remove(folder.name)
 
     def get(self, key: str) -> Artifact | None:
         """The artifact of `key`, if there is one and its files are as recorded.
@@ -120,19 +142,64 @@ class Store:
         return self._refresh(artifact) if touched else artifact
 
     def read(self, entry: Path) -> Artifact | None:
-        """The artifact in a folder of the store, whether or not its files are sound."""
+        """The artifact in a folder of the store, whether or not its files are sound.
+
+        Raises:
+            IntegrityError: its manifest cannot be read, or its files would be somewhere else.
+        """
         try:
-            manifest = read_manifest((entry / MANIFEST).read_bytes())
-            if not confined(manifest.location) and not os.path.isabs(manifest.location):
-                raise ValueError(f"its location is {manifest.location!r}")
-            return Artifact((entry / manifest.location).resolve(), manifest, entry)
-        except FileNotFoundError:
+            text = SafeFolder(entry.parent).read(f"{entry.name}/{MANIFEST}", LARGEST_MANIFEST)
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        try:
+            manifest = read_manifest(text)
+            return Artifact(_located(entry, manifest.location), manifest, entry)
+        except NewerManifest as error:
+            raise IntegrityError(
+                f"{entry.name} was made by a newer zoo: {error}", "pip install --upgrade zoo-ml"
+            ) from error
         except ValueError as error:
             raise IntegrityError(
                 f"the manifest of {entry.name} cannot be read: {error}",
                 f"remove it and run again: zoo rm {entry.name}",
             ) from error
+
+    def view(self, artifact: Artifact) -> Path:
+        """A folder with the files of an artifact and no others.
+
+        It is the artifact's own folder, unless something else lies there: what a program put beside
+        a snapshot of the Hub's cache, or a person into a folder of theirs, was hashed by nobody and
+        must not change what the model says. Then it is one of links.
+        """
+        if next(_strangers(artifact), None) is None:
+            return artifact.path
+        try:
+            return self._linked(self.views, artifact)
+        except OSError as error:
+            if error.errno not in CLOSED:
+                raise
+        return self._linked(Path(tempfile.mkdtemp(prefix="zoo-")), artifact)
+
+    def _linked(self, root: Path, artifact: Artifact) -> Path:
+        """A folder of links below `root`, made again unless it is as it should be."""
+        links = {f.path: str(artifact.path / f.path) for f in artifact.manifest.files}
+        digest = hashlib.sha256(json.dumps(links, sort_keys=True).encode()).hexdigest()
+        name = f"{artifact.manifest.key}.{digest[:16]}"
+        folder = SafeFolder(root)
+        there = {
+            path.relative_to(root / name).as_posix()
+            for path in (root / name).rglob("*")
+            if path.is_symlink() or not path.is_dir()
+        }
+        if there != links.keys() or any(
+            folder.target(f"{name}/{path}") != target for path, target in links.items()
+        ):
+            draft = f".{unique()}"
+            folder.make(draft)
+            for path, target in links.items():
+                folder.link(f"{draft}/{path}", target)
+            folder.move(draft, name)
+        return root / name
 
     def publish(
         self, workdir: Path, path: Path, manifest: Manifest, failed: bool = False
@@ -145,7 +212,9 @@ class Store:
         inside = path.resolve().is_relative_to(workdir.resolve())
         if inside:
             _sync_tree(workdir)
-        _write_synced(workdir.parent / MANIFEST, manifest.dump())
+        SafeFolder(self.work).replace(
+            f"{workdir.parent.name}/{MANIFEST}", manifest.dump(), sync=True
+        )
         entry = (self.failed if failed else self.artifacts) / manifest.key
         self._place(workdir.parent, entry)
         return self._refresh(Artifact((entry / manifest.location).resolve(), manifest, entry))
@@ -153,13 +222,9 @@ class Store:
     def update(self, artifact: Artifact, **changes: Any) -> Artifact:
         """The artifact with some fields of its manifest changed, on disk too."""
         manifest = replace(artifact.manifest, **changes)
-        draft = artifact.entry / f".{unique()}"
-        try:
-            _write_synced(draft, manifest.dump())
-            os.replace(draft, artifact.entry / MANIFEST)
-        finally:
-            draft.unlink(missing_ok=True)
-        return Artifact(artifact.path, manifest, artifact.entry)
+        entry = artifact.entry
+        SafeFolder(entry.parent).replace(f"{entry.name}/{MANIFEST}", manifest.dump(), sync=True)
+        return Artifact(artifact.path, manifest, entry)
 
     def set_aside(self, artifact: Artifact, **changes: Any) -> Artifact:
         """Move an artifact whose check failed out of reach of `get`."""
@@ -170,7 +235,7 @@ class Store:
 
     def entries(self) -> list[Path]:
         """The folders of all published artifacts, sound or not."""
-        return sorted(p for p in self.artifacts.glob("*") if p.is_dir())
+        return _folders(self.artifacts)
 
     def verify(self, entry: Path) -> list[str]:
         """The faults of an artifact, found by reading every byte."""
@@ -181,7 +246,10 @@ class Store:
         if artifact is None:
             return [f"{entry.name} has no manifest"]
         faults = (f.fault(artifact.path, anew=True) for f in artifact.manifest.files)
-        return [fault for fault in faults if fault] + _strangers(artifact)
+        found = [fault for fault in faults if fault]
+        if artifact.path.is_relative_to(entry.resolve()):  # elsewhere others may keep some
+            found += [f"{name} was put there by somebody else" for name in _strangers(artifact)]
+        return found
 
     def remove(self, entry: Path) -> int:
         """Delete one folder of the store; the bytes that this frees.
@@ -198,34 +266,48 @@ class Store:
                 raise
             return _delete(entry)  # A full disk has no room for a lock.
 
+    def rejected(self) -> list[Path]:
+        """The folders of the builds that failed their check."""
+        return _folders(self.failed)
+
+    def withdraw(self, artifact: Artifact) -> None:
+        """Take back what was just published, while its key is held."""
+        os.rename(artifact.entry, trash := self.work / f"{artifact.entry.name}.{unique()}")
+        SafeFolder(self.work).remove(trash.name)
+
     def leftovers(self) -> list[Path]:
         """Folders that nothing needs: failed builds, and work that nobody is at."""
-        found = [p for p in self.failed.glob("*") if p.is_dir()]
-        for folder in self.work.glob("*"):
+        found = self.rejected()
+        for folder in _folders(self.work):
             if locks.holder(self.locks / folder.name.partition(".")[0]) is None:
                 found.append(folder)
         return sorted(found)
 
     def _sweep(self, key: str) -> None:
         for leftover in self.work.glob(f"{key}.*"):
-            shutil.rmtree(leftover)
+            SafeFolder(self.work).remove(leftover.name)
 
     @contextmanager
     def _mark(self, key: str) -> Iterator[None]:
         mark = self.locks / key / f"using.{unique()}"
+        beating = None
         try:
             mark.parent.mkdir(parents=True, exist_ok=True)
-            locks.sign(mark)
+            if locks.sign(mark):
+                beating = locks.beat(mark)
         except OSError as error:  # a store that cannot be written cannot lose anything either
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in (*CLOSED, errno.ENOSPC, errno.EDQUOT):
                 raise
         try:
             yield
         finally:
-            mark.unlink(missing_ok=True)
+            if beating is not None:
+                beating.set()
+                with suppress(OSError):
+                    mark.unlink()
 
     def _remove(self, entry: Path, key: str) -> int:
-        if not entry.exists():
+        if not os.path.lexists(entry):
             return 0
         self._require_unused(key)
         if entry.parent == self.work:
@@ -239,45 +321,101 @@ class Store:
             os.rename(trash, entry)
             raise
         _sync_folder(entry.parent)
+        for view in self.views.glob(f"{key}.*"):
+            SafeFolder(self.views).remove(view.name)
         return _delete(trash)
 
     def _require_unused(self, key: str) -> None:
         if users := self.users(key):
-            _, pid, _, host = [*users[0].split(":", 3), "?", "?", "?"][:4]
-            raise InUse(
-                f"{key} is in use by process {pid} on {host}", "try again when that has finished"
-            )
+            raise InUse(f"{key} is in use by {users[0]}", "try again when that has finished")
 
     def _place(self, folder: Path, entry: Path) -> None:
         """Move a folder to its place; what was there goes to `work` first, and is deleted."""
         entry.parent.mkdir(parents=True, exist_ok=True)
         trash = self.work / f"{entry.name}.{unique()}"
-        if entry.exists():
+        replaced = os.path.lexists(entry)
+        if replaced:
             self.work.mkdir(parents=True, exist_ok=True)
             os.rename(entry, trash)
-        os.rename(folder, entry)
+        try:
+            os.rename(folder, entry)
+        except OSError:
+            if replaced:
+                os.rename(trash, entry)
+            raise
         _sync_folder(entry.parent)
-        shutil.rmtree(trash, ignore_errors=True)
+        with suppress(OSError):
+            SafeFolder(self.work).remove(trash.name)
 
     def _refresh(self, artifact: Artifact) -> Artifact:
-        """The artifact with its files recorded as they are now; in memory alone if need be."""
+        """The artifact with its files recorded as they are now; in memory alone if need be.
+
+        What another process recorded in the manifest meanwhile, such as a verdict, stays.
+        """
         fresh = artifact.restat()
         if fresh.manifest.files == artifact.manifest.files:
             return artifact
+        key = artifact.entry.name
         try:
-            return self.update(fresh)
-        except OSError:  # a store that cannot be written is still good to read
-            return fresh
+            with ExitStack() as held:
+                if key not in self._holds:
+                    held.enter_context(locks.holding(self.locks / key, wait=False))
+                now = self.read(artifact.entry)
+                if now is not None and now.manifest.files == artifact.manifest.files:
+                    return self.update(now, files=fresh.manifest.files)
+        except (OSError, IntegrityError, locks.Taken):
+            pass  # somebody else is at it, or it cannot be written: it is still good to read
+        return fresh
 
 
-def _strangers(artifact: Artifact) -> list[str]:
-    """Files in the folder of an artifact that it does not list; elsewhere others may keep some."""
-    if not artifact.path.is_relative_to(artifact.entry.resolve()):
-        return []
+class _Held:
+    """The keys that this thread has locked in one store."""
+
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    def __contains__(self, key: str) -> bool:
+        return key in getattr(self._of_thread, "keys", ())
+
+    @contextmanager
+    def __call__(self, key: str) -> Iterator[None]:
+        before: frozenset[str] = getattr(self._of_thread, "keys", frozenset())
+        self._of_thread.keys = before | {key}
+        try:
+            yield
+        finally:
+            self._of_thread.keys = before
+
+
+def _located(entry: Path, location: str) -> Path:
+    """Where the files of an artifact are: below its entry, or at an absolute path.
+
+    Raises:
+        ValueError: neither.
+    """
+    if os.path.isabs(location):
+        return Path(location).resolve()
+    path = (entry / location).resolve()
+    if not confined(location) or not path.is_relative_to(entry.resolve()):
+        raise ValueError(f"its location is {location!r}")
+    return path
+
+
+def _folders(root: Path) -> list[Path]:
+    """What is directly below a folder of the store; links are listed, so that they can go."""
+    return sorted(p for p in root.glob("*") if p.is_dir() or p.is_symlink())
+
+
+def _strangers(artifact: Artifact) -> Iterator[str]:
+    """Files in the folder of an artifact that it does not list, in no order."""
     listed = {file.path for file in artifact.manifest.files}
-    there = (p for p in artifact.path.rglob("*") if p.is_symlink() or p.is_file())
-    names = sorted(p.relative_to(artifact.path).as_posix() for p in there)
-    return [f"{name} was put there by somebody else" for name in names if name not in listed]
+    for folder, folders, names in os.walk(artifact.path):
+        below = os.path.relpath(folder, artifact.path)
+        prefix = "" if below == "." else f"{Path(below).as_posix()}/"
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in sorted([*names, *links]):
+            if prefix + name not in listed:
+                yield prefix + name
 
 
 def disk_usage(folders: Iterable[Path]) -> int:
@@ -285,7 +423,7 @@ def disk_usage(folders: Iterable[Path]) -> int:
     seen: dict[tuple[int, int], int] = {}
     for folder in folders:
         for path in folder.rglob("*"):
-            with suppress(FileNotFoundError):  # another process may be removing it
+            with suppress(OSError):  # another process may be removing it
                 stat = path.lstat()
                 seen[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
     return sum(seen.values())
@@ -293,21 +431,16 @@ def disk_usage(folders: Iterable[Path]) -> int:
 
 def _delete(folder: Path) -> int:
     freed = disk_usage([folder])
-    shutil.rmtree(folder)
+    SafeFolder(folder.parent).remove(folder.name)
     return freed
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_tree(folder: Path) -> None:
     for path in folder.rglob("*"):
+        if path.is_symlink():
+            continue
         if path.is_file():
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 os.fsync(file.fileno())
         elif path.is_dir():
             _sync_folder(path)

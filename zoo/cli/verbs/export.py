@@ -13,7 +13,9 @@ from zoo import api, machine
 from zoo.catalogs.pins import Lock
 from zoo.cli import entries, options, output
 from zoo.cli.drawing import drawing
+from zoo.errors import IntegrityError
 from zoo.progress import Progress
+from zoo.store.artifacts import Artifact
 from zoo.words import human
 
 
@@ -38,7 +40,7 @@ def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> N
 
     store = api.store()
     chosen = entries.choose(entries.published(store), names)
-    artifacts = [entry.artifact for entry in chosen if entry.artifact]
+    artifacts = [_readable(entry) for entry in chosen]
     with store.using(*(entry.key for entry in chosen)), drawing(quiet) as listener:
         archive.export(artifacts, Lock(machine.lock_file()), dest, Progress("export", listener))
     size = sum(artifact.manifest.size for artifact in artifacts)
@@ -49,3 +51,12 @@ def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> N
     for entry in chosen:
         output.tell(entry.key)
     output.note(f"{human(size)} in {dest}")
+
+
+def _readable(entry: entries.Entry) -> Artifact:
+    if entry.artifact is None:
+        raise IntegrityError(
+            f"{entry.key} is corrupt and was not exported: {entry.problem}",
+            f"repair it: zoo verify --repair {entry.key}",
+        )
+    return entry.artifact

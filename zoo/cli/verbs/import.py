@@ -1,7 +1,7 @@
 # ruff: noqa: N999
 """`zoo import`: artifacts from a folder or archive that `zoo export` made; no network.
 
-JSON: {artifacts: [{key, ref, step, build, path}]}.
+JSON: {artifacts: [{key, ref, step, build, path, signed}]}. `signed` is none, unchecked or good.
 """
 
 from __future__ import annotations
@@ -19,20 +19,27 @@ from zoo.progress import Progress
 
 @click.command(name="import")
 @click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Take only what has a good signature by this public key (PEM).",
+)
 @options.as_json
 @options.quiet
-def command(source: Path, as_json: bool, quiet: bool) -> None:
+def command(source: Path, key: Path | None, as_json: bool, quiet: bool) -> None:
     """Take artifacts from a folder or a tar archive.
 
-    Every file is hashed; what the manifest does not list is refused. What zoo.lock of the other
-    machine says of the sources is taken over, unless it contradicts yours.
+    All of them or none. Every file is hashed; what the manifest does not list is refused, and so is
+    an artifact that would take the place of another one here. What zoo.lock of the other machine
+    says of their sources is taken over, unless it contradicts yours. The verdict of a check is that
+    of whoever made the export: --key says whom you trust.
     """
-    from zoo.store import archive
+    from zoo.store import archive, signing
 
     with drawing(quiet) as listener:
-        made = archive.bring(
-            source, api.store(), Lock(machine.lock_file()), Progress("import", listener)
-        )
+        lock, progress = Lock(machine.lock_file()), Progress("import", listener)
+        made = archive.bring(source, api.store(), lock, progress, key)
+    signed = "good" if key else "unchecked"
     if as_json:
         found = [
             {
@@ -41,6 +48,7 @@ def command(source: Path, as_json: bool, quiet: bool) -> None:
                 "step": artifact.manifest.step,
                 "build": artifact.manifest.build,
                 "path": str(artifact.path),
+                "signed": signed if signing.signed(artifact) else "none",
             }
             for artifact in made
         ]
@@ -48,3 +56,7 @@ def command(source: Path, as_json: bool, quiet: bool) -> None:
         return
     for artifact in made:
         output.tell(artifact.manifest.key)
+    if key is None:
+        some = any(signing.signed(artifact) for artifact in made)
+        hint = "zoo verify KEY --key public.pem checks it" if some else "see zoo sign"
+        output.note(f"{'signed, by whom was not checked' if some else 'not signed'}: {hint}")
