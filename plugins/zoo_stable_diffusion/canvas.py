@@ -1,43 +1,64 @@
-"""A picture that is drawn on: image to image (https://arxiv.org/abs/2108.01073) and inpainting."""
+"""A picture that is gone on from: image to image (https://arxiv.org/abs/2108.01073), inpainting.
+
+The order in which random numbers are taken is that of diffusers, whose pictures these are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from zoo.tasks import ImageOptions
+Sampled = Callable[[Any, Any], Any]
+"""Scaled latents, sampled by a generator, of pixels (1, 3, height, width): (1, channels, h, w)."""
 
 
 class Canvas:
-    """What is there before drawing begins.
+    """What is there before the first step.
 
     Args:
-        start: scaled latents of the picture, (n, channels, height, width).
-        noise: of the same shape.
-        options: how it is drawn on.
-        veil: (1, 1, height, width), 1 where it is drawn anew; `None` for everywhere.
-        covered: scaled latents of the picture without what is drawn anew, for a U-Net that is told
-            of it.
+        image: a `PIL.Image`.
+        mask: a `PIL.Image`, white where the picture is made new; `None` for everywhere.
+        seeds: the generator of each picture.
+        shape: of the latents of one picture, (1, channels, height, width).
+        sampled: encodes pixels.
+        strength: the share of the way from noise to picture that is gone.
+        shown_mask: whether the U-Net is given the mask and the picture without what it covers.
     """
 
     def __init__(
-        self, start: Any, noise: Any, options: ImageOptions, veil: Any = None, covered: Any = None
+        self,
+        image: Any,
+        mask: Any,
+        seeds: Sequence[Any],
+        shape: tuple[int, ...],
+        sampled: Sampled,
+        strength: float,
+        shown_mask: bool,
     ) -> None:
-        self.start, self.noise, self.options = start, noise, options
-        self.veil, self.covered = veil, covered
+        import torch
 
-    def times(self, scheduler: Any) -> Any:
-        """The times that are left to a scheduler, by the strength."""
-        steps = self.options.steps
-        skipped = (steps - max(1, int(steps * self.options.strength))) * scheduler.order
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(skipped)
-        return scheduler.timesteps[skipped:]
+        pixels = torch.from_numpy(pixels_of(image))
+        self.from_noise = mask is not None and strength == 1
+        self.start = self.veil = self.covered = None
+        starts, noises, covered = [], [], []
+        for seed in seeds:
+            if not (self.from_noise and shown_mask):
+                starts.append(sampled(pixels, seed))
+            noises.append(torch.randn(shape, generator=seed))
+            if mask is not None:
+                white = torch.from_numpy(pixels_of(mask)) >= 0
+                covered.append(sampled(pixels * ~white, seed))
+        self.noise = torch.cat(noises)
+        self.start = torch.cat(starts) if starts else None
+        if mask is not None:
+            self.veil = veil_of(mask, shape[-2:])
+            self.covered = torch.cat(covered) if shown_mask else None
 
     def begin(self, scheduler: Any, time: Any) -> Any:
         """The latents of the first step."""
-        if self.options.strength < 1:
-            return self._at(scheduler, time)
-        return self.noise * scheduler.init_noise_sigma
+        if self.from_noise:
+            return self.noise * scheduler.init_noise_sigma
+        return self._at(scheduler, time)
 
     def shown(self, latents: Any) -> Any:
         """The latents as the U-Net sees them: beside them mask and picture, if it takes those."""
@@ -71,13 +92,14 @@ def pixels_of(image: Any) -> Any:
     """float32 of shape (1, channels, height, width) from -1 to 1."""
     import numpy as np
 
-    pixels = np.asarray(image, np.float32) / 127.5 - 1
+    pixels = np.asarray(image.convert("L") if image.mode == "1" else image, np.float32)
+    pixels = 2 * (pixels / 255) - 1
     return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
 
 
-def veil_of(mask: Any, size: tuple[int, int]) -> Any:
+def veil_of(mask: Any, size: tuple[int, ...]) -> Any:
     """A mask for latents of a size: float32 of shape (1, 1, height, width), 1 where it is white."""
     import torch
 
-    pixels = torch.from_numpy(pixels_of(mask))
-    return (torch.nn.functional.interpolate(pixels, size=size) > 0).float()
+    white = torch.from_numpy(pixels_of(mask)) >= 0
+    return torch.nn.functional.interpolate(white.float(), size=tuple(size))

@@ -7,24 +7,35 @@ noise comes from PyTorch's generator on the CPU, so that a seed gives the pictur
 
 from __future__ import annotations
 
+import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import log
 from pathlib import Path
 from typing import Any
 
 import zoo
 from zoo.tasks import DenoisingStep, ImageOptions
-from zoo_stable_diffusion.canvas import Canvas, pixels_of, veil_of
+from zoo_stable_diffusion.canvas import Canvas
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.loading import load_tokenizer
 from zoo_stable_diffusion.safety import Look
-from zoo_stable_diffusion.schedulers import make_scheduler
+from zoo_stable_diffusion.schedulers import Schedule, step
 
 BESIDE = ("scheduler", "tokenizer", "tokenizer_2")
 """Folders of a pipeline that every build keeps as they are."""
+
+AESTHETICS = 2.5, 6.0
+"""Scores that a refiner is given with the negative prompt and with the prompt."""
+
+LOG_VARIANCE = -30.0, 20.0
+"""Bounds of the logarithm of the variance of latents."""
+
+WEIGHT = re.compile(r"\([^()]*:\s*\d*\.?\d+\s*\)")
+"""A word with a weight, such as (red:1.3)."""
 
 PROBE_SEED, PROBE_TIMES = 7, (981.0, 501.0, 21.0)
 """The noise and the times at which `component_outputs` asks the U-Net."""
@@ -37,10 +48,13 @@ class Conditioning:
     Attributes:
         hidden: (n, 77, width).
         pooled: (n, width of the second encoder) for SDXL, else `None`.
+        guidance: (n, width), how much the prompt counts, for a latent consistency model; else
+            `None`.
     """
 
     hidden: Any
     pooled: Any = None
+    guidance: Any = None
 
     def after(self, other: Conditioning) -> Conditioning:
         """That of another and then this, as one batch."""
@@ -62,7 +76,7 @@ class StableDiffusionModel(zoo.ImageModel):
 
     def __init__(self, folder: Path) -> None:
         self.config, self.look = read_diffusion_config(folder), Look.read(folder)
-        make_scheduler(None, self.config.scheduler, self.config.schedule)  # a fault is said now
+        self.schedule = Schedule(self.config.schedule, self.config.corrections)
         self.tokenizers = [load_tokenizer(folder, name) for name in self.config.encoders]
 
     @abstractmethod
@@ -75,7 +89,7 @@ class StableDiffusionModel(zoo.ImageModel):
 
         Args:
             latents: float32.
-            timestep: 0 to 999.
+            timestep: as the sampler gives it, mostly 0 to 999.
             told: what it is told of the prompts.
             sizes: (n, 6) for SDXL: the height and width of the whole, where the picture is cut out
                 of it, height and width of the picture; else `None`.
@@ -87,7 +101,15 @@ class StableDiffusionModel(zoo.ImageModel):
 
     @abstractmethod
     def latents(self, pictures: Any) -> Any:
-        """The unscaled latents of pictures of shape (n, 3, height, width) from -1 to 1."""
+        """The mean of unscaled latents of pictures (n, 3, height, width) from -1 to 1."""
+
+    def moments(self, pictures: Any) -> tuple[Any, Any]:
+        """The mean of unscaled latents, and the logarithm of their variance, if it is known.
+
+        Args:
+            pictures: as for `latents`.
+        """
+        return self.latents(pictures), None
 
     def unsafe(self, seen: Any) -> Sequence[bool]:
         """Which pictures the safety checker flags.
@@ -101,8 +123,8 @@ class StableDiffusionModel(zoo.ImageModel):
         self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
     ) -> Iterator[DenoisingStep]:
         config = self.config
-        width = options.width or (image.width if image else config.side)
-        height = options.height or (image.height if image else config.side)
+        width = options.width or (image.width if image else config.width)
+        height = options.height or (image.height if image else config.height)
         for name, size in (("width", width), ("height", height)):
             if size < config.factor or size % config.factor:
                 near = max(config.factor, round(size / config.factor) * config.factor)
@@ -119,42 +141,52 @@ class StableDiffusionModel(zoo.ImageModel):
             raise zoo.InputError(
                 f"'{self.ref}' is made for inpainting", "give an image and a mask to draw in"
             )
-        scheduler = make_scheduler(options.scheduler, config.scheduler, config.schedule)
-        return self._steps(prompts, options, scheduler, (height, width), image, mask)
+        if config.refines and image is None:
+            raise zoo.InputError(
+                f"'{self.ref}' is a refiner, which goes on from a picture", "give an image"
+            )
+        strength = None if image is None else options.strength
+        plan = self.schedule.plan(options.scheduler, options.steps, strength)
+        return self._steps(prompts, options, plan, (height, width), image, mask)
 
     def _steps(
         self,
         prompts: Sequence[str],
         options: ImageOptions,
-        scheduler: Any,
+        plan: tuple[Any, Any],
         size: tuple[int, int],
         image: Any,
         mask: Any,
     ) -> Iterator[DenoisingStep]:
         import torch
 
-        count = len(prompts)
-        guided = options.guidance > 1
+        (scheduler, times), config = plan, self.config
+        guided = options.guidance > 1 and not config.guided_inside
         told, sizes = self.told(prompts, options.negative, guided, size)
-        seeds = [torch.Generator().manual_seed(options.seed + n) for n in range(count)]
-        shape = 1, self.config.channels, *(side // self.config.factor for side in size)
-        noise = torch.cat([torch.randn(shape, generator=seed) for seed in seeds])
-        scheduler.set_timesteps(options.steps)
-        canvas = self._canvas(image, mask, noise, options)
-        times = canvas.times(scheduler) if canvas else scheduler.timesteps
-        latents = noise * scheduler.init_noise_sigma
-        if canvas:
+        if config.guided_inside:
+            told = replace(told, guidance=self._guidance(options.guidance, len(prompts)))
+        seeds = [torch.Generator().manual_seed(options.seed + n) for n in range(len(prompts))]
+        shape = 1, config.channels, *(side // config.factor for side in size)
+        canvas = None
+        if image is not None:
+            inpaints = config.given > config.channels
+            canvas = Canvas(
+                image, mask, seeds, shape, self._sampled, options.strength, shown_mask=inpaints
+            )
             latents = canvas.begin(scheduler, times[0])
+        else:
+            noise = torch.cat([torch.randn(shape, generator=seed) for seed in seeds])
+            latents = noise * scheduler.init_noise_sigma
         for number, time in enumerate(times, 1):
             self.require_open()
             seen = scheduler.scale_model_input(latents, time)
             seen = canvas.shown(seen) if canvas else seen
-            given = torch.cat([seen, seen]) if guided else seen
+            given = (torch.cat([seen, seen]) if guided else seen).float()
             found = torch.from_numpy(self.noise(given.numpy(), float(time), told, sizes))
             if guided:
                 away, toward = found.chunk(2)
                 found = away + options.guidance * (toward - away)
-            latents = _next(scheduler, found, time, latents, seeds)
+            latents = step(scheduler, found, time, latents, seeds)
             if canvas:
                 following = times[number] if number < len(times) else None
                 latents = canvas.kept(scheduler, latents, following)
@@ -165,17 +197,20 @@ class StableDiffusionModel(zoo.ImageModel):
                 options.seed,
             )
 
-    def _canvas(self, image: Any, mask: Any, noise: Any, options: ImageOptions) -> Canvas | None:
-        if image is None:
-            return None
-        pixels, count = pixels_of(image), len(noise)
-        start = self._scaled_latents(pixels, count)
-        if mask is None:
-            return Canvas(start, noise, options)
-        covered = None
-        if self.config.given > self.config.channels:
-            covered = self._scaled_latents(pixels * (pixels_of(mask) < 0), count)
-        return Canvas(start, noise, options, veil_of(mask, noise.shape[-2:]), covered)
+    def _guidance(self, guidance: float, count: int) -> Any:
+        """The guidance as a latent consistency model is told it: waves of (count, width).
+
+        https://arxiv.org/abs/2310.04378; the waves are those of
+        https://arxiv.org/abs/2107.00630.
+        """
+        import numpy as np
+
+        width = self.config.guided_inside
+        half = width // 2
+        speeds = np.exp(np.arange(half, dtype=np.float32) * -(log(10000) / (half - 1)))
+        angles = np.float32((guidance - 1) * 1000) * speeds
+        waves = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2, np.float32)])
+        return np.tile(waves.astype(np.float32), (count, 1))
 
     def told(
         self, prompts: Sequence[str], negative: str, guided: bool, size: tuple[int, int]
@@ -191,8 +226,17 @@ class StableDiffusionModel(zoo.ImageModel):
                 pooled = None if away.pooled is None else np.zeros_like(away.pooled)
                 away = Conditioning(np.zeros_like(away.hidden), pooled)
             told, rows = told.after(away), 2 * rows
-        sizes = np.array([[*size, 0, 0, *size]] * rows, np.float32) if self.config.sized else None
-        return told, sizes
+        return told, self._sizes(size, rows, len(prompts)) if self.config.sized else None
+
+    def _sizes(self, size: tuple[int, int], rows: int, count: int) -> Any:
+        """What SDXL is told of the picture's size; the last `count` rows are of the prompts."""
+        import numpy as np
+
+        if not self.config.scored:
+            return np.array([[*size, 0, 0, *size]] * rows, np.float32)
+        away, toward = AESTHETICS
+        scores = [away] * (rows - count) + [toward] * count
+        return np.array([[*size, 0, 0, score] for score in scores], np.float32)
 
     def tokens(self, prompts: Sequence[str]) -> list[Any]:
         """For each text encoder, the ids of shape (n, 77); warns of what does not fit."""
@@ -200,10 +244,12 @@ class StableDiffusionModel(zoo.ImageModel):
 
         found = []
         for number, tokenizer in enumerate(self.tokenizers):
-            for prompt in prompts if number == 0 else ():
-                self._warn_of_cut(prompt, tokenizer)
+            texts = [expanded(prompt, tokenizer) for prompt in prompts]
+            for text in texts if number == 0 else ():
+                self._warn_of_cut(text, tokenizer)
+                self._warn_of_weights(text)
             made = tokenizer(
-                list(prompts),
+                texts,
                 padding="max_length",
                 truncation=True,
                 max_length=tokenizer.model_max_length,
@@ -223,15 +269,26 @@ class StableDiffusionModel(zoo.ImageModel):
                 stacklevel=2,
             )
 
+    def _warn_of_weights(self, prompt: str) -> None:
+        if (found := WEIGHT.search(prompt)) is not None:
+            warnings.warn(
+                f"'{found[0]}' is read letter by letter, as diffusers does: weights of words, "
+                "as A1111's web UI has them, do nothing here",
+                stacklevel=2,
+            )
+
     def component_outputs(self, prompt: str) -> Mapping[str, Any]:
         import numpy as np
         import torch
 
         self.require_open()
         config, seed = self.config, torch.Generator().manual_seed(PROBE_SEED)
-        side = config.side // config.factor
-        latents = torch.randn(1, config.given, side, side, generator=seed).numpy()
-        told, sizes = self.told([prompt], "", False, (config.side, config.side))
+        size = config.height, config.width
+        sides = [side // config.factor for side in size]
+        latents = torch.randn(1, config.given, *sides, generator=seed).numpy()
+        told, sizes = self.told([prompt], "", False, size)
+        if config.guided_inside:
+            told = replace(told, guidance=self._guidance(1.0, 1))
         picture = self.picture(latents[:, : config.channels])
         return {
             "text_encoder": told.hidden,
@@ -240,17 +297,38 @@ class StableDiffusionModel(zoo.ImageModel):
             "vae_encoder": self.latents(np.clip(picture, -1, 1)),
         }
 
-    def _scaled_latents(self, pixels: Any, count: int) -> Any:
+    def _sampled(self, pixels: Any, seed: Any) -> Any:
+        """Scaled latents of pixels (1, 3, height, width), sampled as diffusers does."""
         import torch
 
-        found = torch.from_numpy(self.latents(pixels)) * self.config.scale
-        return found.repeat(count, 1, 1, 1)
+        mean, spread = self.moments(pixels.numpy())
+        latents = torch.from_numpy(mean)
+        if spread is not None:
+            deviation = torch.exp(0.5 * torch.from_numpy(spread).clamp(*LOG_VARIANCE))
+            latents = latents + deviation * torch.randn(latents.shape, generator=seed)
+        if self.config.mean is not None:
+            center, width = self._normed()
+            return (latents - center) * self.config.scale / width
+        return latents * self.config.scale
+
+    def _unscaled(self, latents: Any) -> Any:
+        if self.config.mean is not None:
+            center, width = self._normed()
+            return latents * width / self.config.scale + center
+        return latents / self.config.scale
+
+    def _normed(self) -> tuple[Any, Any]:
+        import torch
+
+        each = self.config.mean, self.config.deviation
+        center, width = (torch.tensor(numbers).view(1, -1, 1, 1) for numbers in each)
+        return center, width
 
     def _drawn(self, latents: Any, safety: bool) -> list[Any]:
         from PIL import Image
 
         self.require_open()
-        pictures = self.picture((latents / self.config.scale).numpy())
+        pictures = self.picture(self._unscaled(latents).numpy())
         whole = ((pictures / 2 + 0.5).clip(0, 1) * 255).round().astype("uint8")
         drawn = [Image.fromarray(picture) for picture in whole.transpose(0, 2, 3, 1)]
         return self._covered(drawn) if safety and self.checks else drawn
@@ -271,9 +349,18 @@ class StableDiffusionModel(zoo.ImageModel):
         return [Image.new("RGB", one.size) if bad else one for one, bad in pairs]
 
 
-def _next(scheduler: Any, found: Any, time: Any, latents: Any, seeds: list[Any]) -> Any:
-    """The latents after a step; a scheduler that adds noise draws it from the seeds."""
-    from inspect import signature
+def expanded(prompt: str, tokenizer: Any) -> str:
+    """A prompt with all the tokens of a textual inversion in place of the first, as diffusers does.
 
-    more = {"generator": seeds} if "generator" in signature(scheduler.step).parameters else {}
-    return scheduler.step(found, time, latents, return_dict=False, **more)[0]
+    A concept of several vectors is the tokens `<x>`, `<x>_1`, `<x>_2`, ... of the tokenizer.
+    https://arxiv.org/abs/2208.01618
+    """
+    added = tokenizer.added_tokens_encoder
+    for token in {token for token in tokenizer.tokenize(prompt) if f"{token}_1" in added}:
+        if token in added:
+            names, number = [token], 1
+            while f"{token}_{number}" in added:
+                names.append(f"{token}_{number}")
+                number += 1
+            prompt = prompt.replace(token, " ".join(names))
+    return prompt

@@ -63,7 +63,13 @@ class TorchStableDiffusion(StableDiffusionModel):
             more = {"text_embeds": on(told.pooled), "time_ids": on(sizes)}
         with torch.inference_mode():
             time = torch.tensor(timestep, device=self.device)
-            found = self.unet(on(latents), time, on(told.hidden), added_cond_kwargs=more)
+            found = self.unet(
+                on(latents),
+                time,
+                on(told.hidden),
+                timestep_cond=None if told.guidance is None else on(told.guidance),
+                added_cond_kwargs=more,
+            )
             return found.sample.cpu().numpy()
 
     def picture(self, latents: Any) -> Any:
@@ -74,11 +80,15 @@ class TorchStableDiffusion(StableDiffusionModel):
             return self.vae.decode(given).sample.cpu().numpy()
 
     def latents(self, pictures: Any) -> Any:
+        return self.moments(pictures)[0]
+
+    def moments(self, pictures: Any) -> tuple[Any, Any]:
         import torch
 
         with torch.inference_mode():
             given = torch.from_numpy(pictures).to(self.device)
-            return self.vae.encode(given).latent_dist.mean.cpu().numpy()
+            found = self.vae.encode(given).latent_dist
+            return found.mean.cpu().numpy(), found.logvar.cpu().numpy()
 
     def unsafe(self, seen: Any) -> Sequence[bool]:
         import numpy as np

@@ -172,7 +172,7 @@ def test_a_picture_is_gone_on_from(
         ("-o - --json", "stdout takes a picture or JSON, not both"),
         ("-o fox.png --image none.png", "the image none.png does not exist"),
         ("-o fox.png --image text.png", "the image text.png cannot be read"),
-        ("-o fox.png --image clear.png", "the image has the mode 'RGBA'"),
+        ("-o fox.png --image clear.png", "the image is transparent in places"),
         ("-o fox.png --image grey.png --mask none.png", "the mask none.png does not exist"),
     ],
 )

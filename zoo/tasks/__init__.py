@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from zoo.tasks.metrics import psnr as psnr
     from zoo.tasks.metrics import word_errors as word_errors
     from zoo.tasks.options import CallOptions as CallOptions
+    from zoo.tasks.pictures.image_file import open_image as open_image
     from zoo.tasks.pictures.model import DenoisingStep as DenoisingStep
-    from zoo.tasks.pictures.model import open_image as open_image
     from zoo.tasks.pictures.options import ImageOptions as ImageOptions
     from zoo.tasks.speech.audio import open_audio as open_audio
     from zoo.tasks.speech.model import Segments as Segments
@@ -43,7 +43,7 @@ else:
             "TranscribeOptions": "zoo.tasks.speech.options",
             "Word": "zoo.tasks.speech.transcript",
             "open_audio": "zoo.tasks.speech.audio",
-            "open_image": "zoo.tasks.pictures.model",
+            "open_image": "zoo.tasks.pictures.image_file",
             "psnr": "zoo.tasks.metrics",
             "word_errors": "zoo.tasks.metrics",
         },

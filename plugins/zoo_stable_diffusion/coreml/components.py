@@ -17,7 +17,7 @@ from zoo_stable_diffusion.config import DiffusionConfig, weights_of
 from zoo_stable_diffusion.loading import load_module, load_tokenizer
 from zoo_stable_diffusion.model import BESIDE
 from zoo_stable_diffusion.safety import CARES, CHECKER, CONCEPTS
-from zoo_stable_diffusion.schedulers import make_scheduler
+from zoo_stable_diffusion.schedulers import Schedule
 
 UNET, DECODER, ENCODER = "unet", "vae_decoder", "vae_encoder"
 SUFFIX = ".mlpackage"
@@ -117,7 +117,7 @@ def read_styles(
             f"time since iOS {FUSED}",
             hint=f'build for minimum_os = "iOS{FUSED}", or leave the styles out',
         )
-    unet = Tensors(source / UNET, [weights_of(source, UNET)])
+    unet = Tensors(source / UNET, weights_of(source, UNET))
     return read_adapters(adapters, unet.shapes)
 
 
@@ -164,7 +164,7 @@ class Conversion:
             weights_of(self.source, name)  # what is wrong is said now, not after minutes
         for name in self.config.encoders:
             load_tokenizer(self.source, name)
-        make_scheduler(None, self.config.scheduler, self.config.schedule)
+        Schedule(self.config.schedule, self.config.corrections)
         steps: list[Callable[[], None]] = [self.write_decoder, self.write_encoder, self.write_unet]
         steps += [lambda name=name: self.write_text(name) for name in self.config.encoders]
         if self.config.checked:
@@ -205,7 +205,7 @@ class Conversion:
             split_attention(unet)
         count = Axis(1, MOST_AT_ONCE, MOST_AT_ONCE)
         high, wide = self.sides()
-        width, channels = self.unet["cross_attention_dim"], self.config.given
+        width, channels = self.unet.get("cross_attention_dim", 1280), self.config.given
         rows, least = MOST_AT_ONCE, high.least
         inputs = {
             "sample": Input((count, channels, high, wide), "float32"),
@@ -218,12 +218,18 @@ class Conversion:
             torch.zeros(rows, width, 1, TOKENS),
         ]
         if self.config.sized:
-            of_sizes = 6 * self.unet["addition_time_embed_dim"]
+            sizes = 5 if self.config.scored else 6
+            of_sizes = sizes * self.unet["addition_time_embed_dim"]
             pooled = self.unet["projection_class_embeddings_input_dim"] - of_sizes
-            inputs["time_ids"] = Input((count, 6), "float32")
+            inputs["time_ids"] = Input((count, sizes), "float32")
             inputs["text_embeds"] = Input((count, pooled), "float32")
-            example += [torch.zeros(rows, 6), torch.zeros(rows, pooled)]
-        self.write(UNet(unet), inputs, example, ["noise_pred"], UNET, self.wide_in_unet)
+            example += [torch.zeros(rows, sizes), torch.zeros(rows, pooled)]
+        if width := self.config.guided_inside:
+            inputs["timestep_cond"] = Input((count, width), "float32")
+            example.append(torch.zeros(rows, width))
+        self.write(
+            UNet(unet, self.config.sized), inputs, example, ["noise_pred"], UNET, self.wide_in_unet
+        )
         package = self.workdir / f"{UNET}{SUFFIX}"
         if self.styles:
             add_branches(package, self.styles, "unet")
@@ -313,9 +319,13 @@ class Conversion:
     def sides(self, factor: int = 1) -> tuple[Axis, Axis]:
         """Height and width of a latent picture, times `factor`."""
         least = 2 ** (len(self.unet["block_out_channels"]) - 1)
-        usual = self.config.side // self.config.factor
-        bounds = [factor * side for side in (least, max(LARGER * usual, 2 * least), usual)]
-        return Axis(*bounds), Axis(*bounds)
+
+        def axis(pixels: int) -> Axis:
+            usual = pixels // self.config.factor
+            bounds = [factor * side for side in (least, max(LARGER * usual, 2 * least), usual)]
+            return Axis(*bounds)
+
+        return axis(self.config.height), axis(self.config.width)
 
     @property
     def wide_in_unet(self) -> Callable[[Any], bool]:

@@ -74,6 +74,8 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         }
         if sizes is not None:
             given |= {"time_ids": sizes, "text_embeds": told.pooled}
+        if told.guidance is not None:
+            given["timestep_cond"] = told.guidance
         found = [
             self.unet.predict({name: array[start:end] for name, array in given.items()})
             for start, end in _parts(len(latents))
@@ -84,8 +86,11 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         return _joined([self.decoder.predict({"z": row[None]}) for row in latents], "image")
 
     def latents(self, pictures: Any) -> Any:
+        return self.moments(pictures)[0]
+
+    def moments(self, pictures: Any) -> tuple[Any, Any]:
         found = _joined([self.encoder.predict({"x": row[None]}) for row in pictures], "latent")
-        return found[:, : self.config.channels]
+        return found[:, : self.config.channels], found[:, self.config.channels :]
 
     def switch(self, adapter: str | None) -> None:
         self.unet = self._functions.open(adapter)

@@ -34,24 +34,28 @@ class TextEncoder(nn.Module):
 class UNet(nn.Module):
     """The U-Net: latents (B, 4, H, W), time (B,) and hidden states (B, C, 1, 77) to noise.
 
-    That of SDXL is given the pooled hidden state and the sizes (B, 6) too.
+    That of SDXL is given sizes (B, 6) and the pooled hidden state too, and that of a latent
+    consistency model an embedding of the guidance, last.
     """
 
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(self, unet: nn.Module, sized: bool = False) -> None:
         super().__init__()
-        self.unet = with_flexible_norms(unet)
+        self.unet, self.sized = with_flexible_norms(unet), sized
 
-    def forward(
-        self,
-        sample: Tensor,
-        timestep: Tensor,
-        hidden: Tensor,
-        time_ids: Tensor | None = None,
-        text_embeds: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, sample: Tensor, timestep: Tensor, hidden: Tensor, *more: Tensor) -> Tensor:
         told = hidden.squeeze(2).transpose(1, 2)
-        more = {"time_ids": time_ids, "text_embeds": text_embeds}
-        (found,) = self.unet(sample, timestep, told, added_cond_kwargs=more, return_dict=False)
+        sizes = {}
+        if self.sized:
+            sizes = {"time_ids": more[0], "text_embeds": more[1]}
+            more = more[2:]
+        (found,) = self.unet(
+            sample,
+            timestep,
+            told,
+            timestep_cond=more[0] if more else None,
+            added_cond_kwargs=sizes,
+            return_dict=False,
+        )
         noise: Tensor = found
         return noise
 

@@ -63,9 +63,13 @@ class MLXStableDiffusion(StableDiffusionModel):
         return _channels_first(self.vae.decode(mx.array(latents).transpose(0, 2, 3, 1)))
 
     def latents(self, pictures: Any) -> Any:
+        return self.moments(pictures)[0]
+
+    def moments(self, pictures: Any) -> tuple[Any, Any]:
         import mlx.core as mx
 
-        return _channels_first(self.vae.encode(mx.array(pictures).transpose(0, 2, 3, 1)))
+        mean, spread = self.vae.encode(mx.array(pictures).transpose(0, 2, 3, 1))
+        return _channels_first(mean), _channels_first(spread)
 
     def add_adapters(self, folders: Mapping[str, Path]) -> Self:
         """Have the LoRA styles in these folders to choose from; returns the model.

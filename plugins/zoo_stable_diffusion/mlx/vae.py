@@ -125,11 +125,15 @@ class Autoencoder(nn.Module):
         if config.get("use_post_quant_conv", True):
             self.post_quant_conv = nn.Conv2d(channels, channels, 1)
 
-    def encode(self, pictures: mx.array) -> mx.array:
-        """The mean of the latents: (n, h, w, 3) from -1 to 1 to (n, h / f, w / f, channels)."""
+    def encode(self, pictures: mx.array) -> tuple[mx.array, mx.array]:
+        """The mean of latents and the logarithm of their variance.
+
+        From pictures (n, h, w, 3) from -1 to 1 to (n, h / f, w / f, channels) each.
+        """
         found = self.encoder(pictures)
         found = self.quant_conv(found) if "quant_conv" in self else found
-        return mx.split(found, 2, axis=-1)[0]
+        mean, spread = mx.split(found, 2, axis=-1)
+        return mean, spread
 
     def decode(self, latents: mx.array) -> mx.array:
         """The pictures of unscaled latents, the way back of `encode`."""

@@ -36,11 +36,14 @@ def load_component(folder: Path, component: str) -> Any:
         why = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit: {error}"
         raise zoo.IntegrityError(f"{folder / component / 'config.json'} {why}") from error
     built = (path := folder / component / BUILT).is_file()
-    path = path if built else weights_of(folder, component)
-    try:
-        found: dict[str, Any] = dict(mx.load(str(path)))  # type: ignore[arg-type]
-    except RuntimeError as error:
-        raise zoo.IntegrityError(f"{path} cannot be read: {error}") from error
+    files = [path] if built else weights_of(folder, component)
+    found: dict[str, Any] = {}
+    for path in files:
+        try:
+            found |= dict(mx.load(str(path)))  # type: ignore[arg-type]
+        except RuntimeError as error:
+            raise zoo.IntegrityError(f"{path} cannot be read: {error}") from error
+    path = files[0] if len(files) == 1 else folder / component
     if not built:
         found = _in_order(found, renamed, module)
     if quantization := config.get("quantization"):

@@ -63,7 +63,7 @@ def drop(folder: Path) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "pickled": (rename, "is pickled, and loading a pickle can run any code"),
+    "pickled": (rename, "pickled weights, which can run code when read"),
     "no index": (
         lambda folder: (folder / "model_index.json").unlink(),
         "has no model_index.json, with which a pipeline of diffusers begins",
@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: change(
             folder / "scheduler" / "scheduler_config.json", _class_name="OddScheduler"
         ),
-        "diffusers has no scheduler 'OddScheduler'",
+        "sampler of the source is a 'OddScheduler', which zoo does not know",
     ),
 }
 

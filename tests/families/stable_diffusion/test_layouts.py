@@ -20,6 +20,7 @@ from zoo.formats.coreml.package.reader import Package
 from zoo.tasks.metrics import psnr
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
 from zoo_stable_diffusion.mlx.plugin import MLXStableDiffusion
+from zoo_stable_diffusion.schedulers import Schedule
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 
 PROMPT, AWAY = "a red circle", "a blue ring"
@@ -98,9 +99,8 @@ def test_a_turbo_draws_in_one_step_without_guidance(xl, format, monkeypatch):
     monkeypatch.setattr(xl.theirs, "scheduler", turbo)
     wanted = xl.drawn(PROMPT, 3, num_inference_steps=1, guidance_scale=0)
     model = xl.model(format)
-    config = model.config
-    told = {**config.__dict__, "scheduler": type(turbo).__name__, "schedule": dict(turbo.config)}
-    monkeypatch.setattr(model, "config", type(config)(**told))
+    own = {**turbo.config, "_class_name": type(turbo).__name__}
+    monkeypatch.setattr(model, "schedule", Schedule(own))
     drawn = model.generate(PROMPT, steps=1, guidance=0, seed=3)
     assert np.abs(np.asarray(drawn, float) - wanted).max() <= APART[format]
 

@@ -15,7 +15,7 @@ import click
 
 from zoo.errors import InputError, UsageError
 from zoo.progress import Event, Listener, Progress
-from zoo.tasks.pictures.model import open_image
+from zoo.tasks.pictures.image_file import open_image
 from zoo.words import suggest
 
 if TYPE_CHECKING:

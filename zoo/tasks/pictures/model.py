@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from zoo.errors import InputError
 from zoo.tasks.model import Model
 from zoo.tasks.options import takes
+from zoo.tasks.pictures.image_file import open_image
 from zoo.tasks.pictures.options import ImageArguments, ImageOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-MODES = ("RGB", "L", "1")
-"""Kinds of picture that can be drawn on; others hold what would be lost, such as transparency."""
 
 
 @dataclass(frozen=True)
@@ -124,34 +122,6 @@ class ImageModel(Model):
         if shown is not None and veil is not None and shown.size != veil.size:
             raise InputError(f"the mask is {_size(veil)}, and the image {_size(shown)}")
         return self.denoise(texts, asked, shown, veil)
-
-
-def open_image(given: Any, what: str) -> Image:
-    """The picture at a path, or the one given.
-
-    Raises:
-        InputError: there is none, it is damaged, or of a mode that would lose something.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    if not isinstance(given, Image.Image):
-        try:
-            with Image.open(given) as opened:
-                opened.load()
-                given = opened
-        except FileNotFoundError:
-            raise InputError(f"the {what} {given} does not exist") from None
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise InputError(f"the {what} {given} cannot be read: {error}") from error
-        except (AttributeError, TypeError, ValueError):
-            kind = type(given).__name__
-            raise InputError(f"the {what} must be a PIL.Image or a path, not {kind}") from None
-    if given.mode not in MODES:
-        raise InputError(
-            f"the {what} has the mode '{given.mode}', and only {', '.join(MODES)} are drawn on",
-            'convert it first, such as with image.convert("RGB")',
-        )
-    return given
 
 
 def _size(image: Image) -> str:
