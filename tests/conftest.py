@@ -60,6 +60,7 @@ class Sandbox:
         groups = {
             "zoo.families": {"echo.plain": options.pop("value", "zoo_echo.plain")},
             "zoo.catalogs": {"echo": "zoo_echo:catalog.toml"},
+            "zoo.tasks": {"echo": "zoo_echo.task:TASK"},
         }
         modules = {} if plain is None else {"zoo_echo/plain.py": plain}
         install_plugin(self.site, "zoo-echo", modules, groups, version="0.3", **options)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from zoo.store.store import Artifact as Artifact
     from zoo.store.store import Store as Store
     from zoo.tasks.model import Model as Model
+    from zoo.tasks.options import CallOptions as CallOptions
     from zoo.tasks.pictures.model import DenoisingStep as DenoisingStep
     from zoo.tasks.pictures.model import ImageModel as ImageModel
     from zoo.tasks.pictures.options import ImageOptions as ImageOptions
@@ -64,6 +65,8 @@ if TYPE_CHECKING:
     from zoo.tasks.speech.transcript import Segment as Segment
     from zoo.tasks.speech.transcript import Transcript as Transcript
     from zoo.tasks.speech.transcript import Word as Word
+    from zoo.tasks.task import Metric as Metric
+    from zoo.tasks.task import Task as Task
     from zoo.tasks.text.model import TextModel as TextModel
     from zoo.tasks.text.options import Sampling as Sampling
     from zoo.tasks.verdict import Verdict as Verdict
@@ -73,6 +76,7 @@ _HOME = {
     "Artifact": "zoo.store.store",
     "BrokenPlugin": "zoo.errors",
     "Build": "zoo.catalogs.recipe",
+    "CallOptions": "zoo.tasks.options",
     "Catalog": "zoo.catalogs.catalog",
     "Check": "zoo.catalogs.recipe",
     "CheckFailed": "zoo.errors",
@@ -87,6 +91,7 @@ _HOME = {
     "InUse": "zoo.errors",
     "InputError": "zoo.errors",
     "IntegrityError": "zoo.errors",
+    "Metric": "zoo.tasks.task",
     "MissingExtra": "zoo.errors",
     "MissingPlugin": "zoo.errors",
     "Model": "zoo.tasks.model",
@@ -107,6 +112,7 @@ _HOME = {
     "SpeechModel": "zoo.tasks.speech.model",
     "StepError": "zoo.errors",
     "Store": "zoo.store.store",
+    "Task": "zoo.tasks.task",
     "TextModel": "zoo.tasks.text.model",
     "TranscribeOptions": "zoo.tasks.speech.options",
     "Transcript": "zoo.tasks.speech.transcript",
@@ -131,6 +137,7 @@ __all__ = [
     "Artifact",
     "BrokenPlugin",
     "Build",
+    "CallOptions",
     "Catalog",
     "Check",
     "CheckFailed",
@@ -145,6 +152,7 @@ __all__ = [
     "InUse",
     "InputError",
     "IntegrityError",
+    "Metric",
     "MissingExtra",
     "MissingPlugin",
     "Model",
@@ -165,6 +173,7 @@ __all__ = [
     "SpeechModel",
     "StepError",
     "Store",
+    "Task",
     "TextModel",
     "TranscribeOptions",
     "Transcript",

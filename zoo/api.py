@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from zoo import machine
 from zoo.catalogs import estimates
@@ -25,8 +25,20 @@ from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
 from zoo.store.store import Artifact, Store
 from zoo.tasks.model import Model
+from zoo.tasks.registry import task_of
 from zoo.tasks.verdict import Verdict
 from zoo.words import human, suggest
+
+if TYPE_CHECKING:
+    from zoo.tasks.pictures.model import ImageModel
+    from zoo.tasks.speech.model import SpeechModel
+    from zoo.tasks.text.model import TextModel
+
+M = TypeVar("M", bound=Model)
+
+TextName = Literal["mistral", "mistral:mini", "openelm", "openelm:mini"]
+SpeechName = Literal["whisper", "whisper:mini"]
+ImageName = Literal["stable-diffusion", "stable-diffusion:mini"]
 
 HUB = re.compile(rf"hf:(?P<repo>{REPO})(?:@(?P<revision>[\w./-]+))?")
 
@@ -100,7 +112,9 @@ def build(
         CheckFailed: the build strays too far from its source.
         StepError: a plugin failed; whatever `pull` raises.
     """
-    return _pipeline(ref, build, format, family, listener, adapter).make(check)
+    pipeline = _pipeline(ref, build, format, family, listener, adapter)
+    _require_task(pipeline.recipe)
+    return pipeline.make(check)
 
 
 def check(
@@ -113,7 +127,9 @@ def check(
     listener: Listener = notes,
 ) -> Verdict:
     """Measure a build against its source, now, and store the verdict."""
-    return _pipeline(ref, build, format, family, listener, adapter).check()
+    pipeline = _pipeline(ref, build, format, family, listener, adapter)
+    _require_task(pipeline.recipe)
+    return pipeline.check()
 
 
 def cost(
@@ -140,9 +156,32 @@ def cost(
     return _pipeline(ref, build, format, family, listener).cost(tokens)
 
 
+class LoadOptions(TypedDict, total=False):
+    """The keywords of `load` beside `task`."""
+
+    build: str | None
+    format: str | None
+    family: str | None
+    adapter: str | None
+    check: bool
+    force: bool
+    listener: Listener
+
+
+@overload
+def load(ref: str, *, task: type[M], **options: Unpack[LoadOptions]) -> M: ...
+@overload
+def load(ref: TextName, **options: Unpack[LoadOptions]) -> TextModel: ...
+@overload
+def load(ref: SpeechName, **options: Unpack[LoadOptions]) -> SpeechModel: ...
+@overload
+def load(ref: ImageName, **options: Unpack[LoadOptions]) -> ImageModel: ...
+@overload
+def load(ref: str, **options: Unpack[LoadOptions]) -> Any: ...
 def load(
     ref: str,
     *,
+    task: type[Model] = Model,
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
@@ -153,8 +192,12 @@ def load(
 ) -> Model:
     """A running model.
 
+    A type checker knows the class of the models that the shipped catalog names, such as
+    `whisper:mini`. For others, `task` states it: `zoo.load("./voice", task=zoo.SpeechModel)`.
+
     Args:
         ref: `name[:variant[/build]]`, a folder such as `./checkpoint`, or `hf:owner/name@commit`.
+        task: the class of model that is expected, such as `zoo.TextModel`.
         build: the build to run; by default the first one in the format.
         format: the format to run; by default what suits this machine, said on stderr.
         family: the architecture of a folder or repository, when its config.json doesn't tell.
@@ -165,10 +208,12 @@ def load(
         listener: called with every progress `Event`.
 
     Raises:
+        UsageError: the model is for another task, before anything is fetched.
         DoesNotFit: before anything is fetched.
         ZooError: see `build`; nothing half-made is left behind.
     """
     pipeline = _pipeline(ref, build, format, family, listener, adapter)
+    _require_task(pipeline.recipe, task)
     need = fit(pipeline.recipe, pipeline.name)
     if not (need.fits or force):
         raise DoesNotFit(
@@ -185,6 +230,25 @@ def load(
             model.close()
             raise
     return model
+
+
+def _require_task(recipe: Recipe, wanted: type[Model] = Model) -> None:
+    """Refuse a model of another class than `wanted`, or of a task that nobody can describe.
+
+    Raises:
+        UsageError: it is one.
+        PluginError: no plugin describes the recipe's task, or several do, or one that is broken.
+    """
+    if not (isinstance(wanted, type) and issubclass(wanted, Model)):
+        raise UsageError(
+            f"task must be a class of models, not {wanted!r}", "give one such as zoo.TextModel"
+        )
+    made = task_of(recipe.task).model()
+    if not issubclass(made, wanted):
+        raise UsageError(
+            f"'{recipe.ref}' is a {made.__name__} (task {recipe.task}), not a {wanted.__name__}",
+            f"leave task out, or give task={made.__name__}",
+        )
 
 
 def current_keys(ref: str) -> dict[str, set[str]]:

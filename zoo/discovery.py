@@ -11,13 +11,14 @@ from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict
 from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
-SCORERS = "zoo.scorers"
+TASKS, SCORERS = "zoo.tasks", "zoo.scorers"
 DESCRIPTIONS = "zoo.format_descriptions"
 KINDS = {
     CATALOGS: "catalog",
     FAMILIES: "family",
     FORMATS: "format",
     DESCRIPTIONS: "format description",
+    TASKS: "task",
     SCORERS: "scorer",
 }
 

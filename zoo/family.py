@@ -57,7 +57,7 @@ class Family:
         for origin in _providers(family, format):
             if complete:
                 origin.require()
-            self._add(_load(origin), str(origin))
+            self._add(load_plugin(origin), str(origin))
 
     def download(self, recipe: Recipe, dest: Path, progress: Progress) -> Path:
         return self._path("download", recipe, dest=dest, progress=progress)
@@ -91,11 +91,14 @@ class Family:
     def run(
         self, recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Path]
     ) -> Model:
-        from zoo.tasks.model import Model
+        from zoo.tasks.registry import task_of
 
+        expected = task_of(recipe.task).model()
         model = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
-        if not isinstance(model, Model):
-            raise self._failure("run", recipe, f"returned {model!r}, which is not a zoo.Model")
+        if not isinstance(model, expected):
+            home = "zoo." if expected.__module__.startswith("zoo.") else ""
+            said = f"returned {model!r}, which is not a {home}{expected.__name__}"
+            raise self._failure("run", recipe, f"{said}, as {recipe.task} needs")
         model.ref, model.defaults = recipe.ref, recipe.defaults
         return model
 
@@ -212,7 +215,12 @@ def load_scorer(name: str) -> Callable[[Any, str], bool]:
     return scorer
 
 
-def _load(origin: Provider) -> Any:
+def load_plugin(origin: Provider) -> Any:
+    """The module or object of hooks that an entry point names.
+
+    Raises:
+        BrokenPlugin: it cannot be imported, or has no hooks.
+    """
     plugin = origin.load()
     if not any(hasattr(getattr(plugin, name, None), "zoo_impl") for name in dir(plugin)):
         raise BrokenPlugin(

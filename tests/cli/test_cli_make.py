@@ -12,7 +12,6 @@ from cli.world import Said, put
 from zoo import api
 from zoo.progress import Event
 from zoo.store.store import Store
-from zoo.tasks.text.command import text
 from zoo.tasks.verdict import Verdict
 
 
@@ -91,11 +90,8 @@ class Parrot:
 
 @pytest.fixture
 def parrot(monkeypatch: pytest.MonkeyPatch) -> Parrot:
-    from zoo.cli import runners
-
     model = Parrot()
     monkeypatch.setattr(api, "load", lambda *_, **__: model)
-    monkeypatch.setitem(runners.RUNNERS, Parrot, text)
     return model
 
 
@@ -133,15 +129,3 @@ def test_run_refuses_an_input_that_says_nothing(
     said = zoo("run", "tiny", stdin=stdin)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: the input is ")
-
-
-def test_run_of_a_model_nobody_can_run(
-    zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Odd(Parrot):
-        pass
-
-    monkeypatch.setattr(api, "load", lambda *_, **__: Odd())
-    said = zoo("run", "tiny", "x")
-    assert said.code == 2
-    assert "cannot run a Odd" in said.err

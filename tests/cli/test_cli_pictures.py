@@ -56,7 +56,11 @@ class Painter(ImageModel):
 @pytest.fixture
 def painter(home: Path, monkeypatch: pytest.MonkeyPatch) -> Painter:
     model = Painter()
-    drawn = (RECIPE % ("0" * 64)).replace("text-generation", "text-to-image")
+    drawn = (
+        (RECIPE % ("0" * 64))
+        .replace("text-generation", "text-to-image")
+        .replace("top1", "unet_psnr")
+    )
     (Path(os.environ["ZOO_CONFIG"]) / "one.toml").write_text(drawn)
     monkeypatch.setattr(api, "load", lambda *_, **__: model)
     return model

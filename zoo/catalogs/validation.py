@@ -6,13 +6,12 @@ an adapter needs are looked for. Nothing here reads a model or imports the code 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from zoo.catalogs.formats import described
 from zoo.errors import MissingPlugin, PluginError
-from zoo.words import suggest
+from zoo.tasks import registry
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe, Source
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """What is wrong with a recipe whose form is right: key path, and what is wrong there."""
+    yield from registry.faults_of(recipe)
     for name, build in recipe.build.items():
         for path, message in _build_faults(recipe, build):
             yield f"build.{name}.{path}", message
@@ -31,7 +31,6 @@ def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _build_faults(recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
     yield from _of_format(recipe, build)
-    yield from _limit_faults(build.limits, "limits")
     if build.bits is not None and not 0 < build.bits <= 64:
         yield "bits", f"must be above 0 and at most 64, not {build.bits:g}"
 
@@ -49,16 +48,6 @@ def _of_format(recipe: Recipe, build: Build) -> Iterable[tuple[str, str]]:
         return [("format", f"the description of '{build.format}' failed: {text}")]
 
 
-def _limit_faults(limits: Mapping[str, float], where: str) -> Iterator[tuple[str, str]]:
-    from zoo.tasks.verdict import BETTER, better
-
-    for name, limit in limits.items():
-        if better(name) is None:
-            yield f"{where}.{name}", f"no check measures it{suggest(name, BETTER)}"
-        elif not math.isfinite(limit):
-            yield f"{where}.{name}", f"must be a finite number, not {limit}"
-
-
 def _check_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     check = recipe.check
     assert check is not None
@@ -70,7 +59,6 @@ def _check_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
             yield f"check.inputs[{number}]", f"there is no file '{name}' beside the recipe"
         elif path.stat().st_size == 0:
             yield f"check.inputs[{number}]", f"'{name}' is empty: there is nothing to measure on"
-    yield from _limit_faults(check.limits, "check.limits")
 
 
 def _folder_faults(recipe: Recipe, source: Source, where: str) -> Iterator[tuple[str, str]]:

@@ -60,8 +60,11 @@ def optimizations(build: Build) -> str:
     return ", ".join(said)
 
 
-def limits(figures: dict[str, float]) -> str:
+def limits(figures: dict[str, float], task: str) -> str:
     """Limits of a check in words: `top1 at least 0.97`."""
-    from zoo.tasks.verdict import better
+    from zoo.tasks.registry import task_of
 
+    if not figures:
+        return ""
+    better = task_of(task).better
     return ", ".join(f"{name} {better(name) or ''} {value:g}" for name, value in figures.items())

@@ -13,7 +13,7 @@ from zoo import api, machine
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Source
 from zoo.cli import disk, entries
-from zoo.discovery import CATALOGS, FAMILIES, FORMATS, Provider, providers
+from zoo.discovery import FAMILIES, KINDS, Provider, providers
 from zoo.errors import ZooError
 from zoo.files.room import existing
 from zoo.store.store import Store
@@ -42,7 +42,7 @@ def examine() -> dict[str, Any]:
 
 
 def _all_providers() -> Iterator[tuple[Provider, ...]]:
-    for group in (FAMILIES, FORMATS, CATALOGS):
+    for group in KINDS:
         yield from providers(group).values()
 
 

@@ -15,19 +15,21 @@ from zoo.catalogs.recipe import Build, Recipe
 from zoo.discovery import FAMILIES, provider
 from zoo.errors import CheckFailed, IntegrityError, PluginError, StepError, ZooError
 from zoo.files import room
+from zoo.pipeline.checks import limits_of, measure
 from zoo.pipeline.keys import Keys, format_provider, of_adapter
 from zoo.pipeline.plan import Plan, PlannedStep
 from zoo.progress import Event, Listener, Progress
 from zoo.store import origin
 from zoo.store.store import Artifact, Manifest, Store, Stored, describe_files, now
-from zoo.tasks.pictures.check import Scorer
-from zoo.tasks.verdict import MEASURES, Verdict, judge, limits_of, measure
+from zoo.tasks.registry import task_of
+from zoo.tasks.verdict import Verdict, judge
 from zoo.words import human
 
 if TYPE_CHECKING:
     from zoo.costs import Cost
     from zoo.family import Family
     from zoo.tasks.model import Model
+    from zoo.tasks.task import Scorer
 
 REFERENCE = "torch"
 
@@ -314,7 +316,9 @@ class Pipeline:
             lambda: family.run(self.pinned, self.build, path, adapters),
             self._scorer(),
         )
-        verdict = judge(metrics, limits, {**self._tools(REFERENCE), **self._tools()})
+        verdict = judge(
+            task_of(self.recipe.task), metrics, limits, {**self._tools(REFERENCE), **self._tools()}
+        )
         self.listener(Event("check", "done", message=str(verdict)))
         return verdict
 
@@ -331,7 +335,7 @@ class Pipeline:
             return "it is the source itself"
         if self.recipe.check is None:
             return "the recipe has no check"
-        if self.recipe.task not in MEASURES:
+        if not task_of(self.recipe.task).metrics:
             return f"no check measures {self.recipe.task}"
         try:
             provider(FAMILIES, f"{self.recipe.family}.{REFERENCE}").require()

@@ -1,15 +1,60 @@
-"""What a task is: a measure for checks, and a runner for the command line."""
+"""What a task is: what a model does for a person, in Python, in checks and on the command line.
+
+A task is described by one small object, which an entry point in the group `zoo.tasks` names:
+
+    [project.entry-points."zoo.tasks"]
+    sentence-embeddings = "zoo_acme.task:TASK"
+
+Its module imports only `zoo` and the standard library; what is heavier is imported inside the
+methods. Recipes name the task by the entry point's name, `task = "sentence-embeddings"`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from zoo.errors import InputError
-from zoo.progress import Listener
-from zoo.tasks.model import Model
+from zoo.words import suggest
+
+if TYPE_CHECKING:
+    import click
+
+    from zoo.progress import Listener
+    from zoo.tasks.model import Model
+    from zoo.tasks.options import CallOptions
+
+HIGHER: Literal["at least"] = "at least"
+"""More of the figure is better: a limit is the least that it may be."""
+
+LOWER: Literal["at most"] = "at most"
+"""Less of the figure is better: a limit is the most that it may be."""
+
+Output = Generator[str | bytes, None, dict[str, Any] | None] | Iterator[str | bytes] | Iterator[str]
+"""Pieces for stdout as they come. A generator may return what `--json` prints in their place."""
+
+Scorer = Callable[[Any, str], bool]
+"""Whether an output shows its prompt. Plugins bring them by the entry point `zoo.scorers`."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a check.
+
+    Attributes:
+        meaning: one clause for people.
+        better: whether a limit is what the figure must be `at least` or `at most`; `None` for a
+            figure that is only reported, and that no recipe can limit.
+        adapters: whether the figure is measured for a build with an adapter too.
+    """
+
+    meaning: str
+    better: Literal["at least", "at most"] | None = None
+    adapters: bool = True
 
 
 @dataclass(frozen=True)
@@ -21,7 +66,11 @@ class Given:
 
     @property
     def text(self) -> str:
-        """The input as text; a pipe's last line break is not part of it."""
+        """The input as text; a pipe's last line break is not part of it.
+
+        Raises:
+            InputError: what came through the pipe is not UTF-8.
+        """
         if self.argument is not None:
             return self.argument
         try:
@@ -30,10 +79,107 @@ class Given:
             raise InputError(f"the input is not UTF-8 text: {error}") from error
 
 
-Pieces = Generator[str | bytes, None, dict[str, Any] | None]
+class Task:
+    """A task. A plugin subclasses it and overrides what is different; only `model` must be.
 
+    Attributes:
+        title: what it is called in help, such as "Text generation".
+        input: what INPUT is in the help of `zoo run`.
+        metrics: the figures that `measure` returns, by name. `*` in a name stands for any text, as
+            in `*_psnr`.
+        scored: whether a recipe may name a scorer, which `measure` is then given.
+        lines: whether `run` yields whole lines, so that nothing is printed after them.
+    """
 
-Runner = Callable[[Model, Given, dict[str, Any], Listener], Iterator[str] | Pieces]
+    title: str = ""
+    input: str = "the input"
+    metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({})
+    scored: bool = False
+    lines: bool = False
 
+    def model(self) -> type[Model]:
+        """The class that every model of the task is an instance of."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its model class")
 
-Measure = Callable[[list[Path], Callable[[], "Model"], Callable[[], "Model"]], dict[str, float]]
+    def options(self) -> type[CallOptions]:
+        """The call options, which are also the options of `zoo run`; none by default."""
+        from zoo.tasks.options import CallOptions
+
+        return CallOptions
+
+    def measure(
+        self,
+        inputs: Sequence[Path],
+        source: Callable[[], Model],
+        build: Callable[[], Model],
+        scorer: Scorer | None = None,
+    ) -> dict[str, float]:
+        """How far a build strays from its source on the same inputs; for tasks with `metrics`.
+
+        Args:
+            inputs: the files that the recipe's check names.
+            source, build: load the models. Close one before the other is loaded.
+            scorer: the one that the recipe's check names, if any.
+
+        Returns: figures by the names in `metrics`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} measures nothing")
+
+    def flags(self) -> Sequence[click.Option]:
+        """Options of `zoo run` that are not call options, such as where output is written."""
+        return ()
+
+    def prepare(self, options: Mapping[str, Any], *, as_json: bool) -> None:
+        """Refuse options of the command line before anything is fetched, made or loaded.
+
+        Args:
+            options: those given, by name, of `flags` and of `options`. The call options among them
+                are checked already.
+            as_json: whether one JSON document is printed.
+
+        Raises:
+            InputError, UsageError: with what to give instead.
+        """
+
+    def run(
+        self, model: Model, given: Given, options: dict[str, Any], listener: Listener
+    ) -> Output:
+        """Run a model for the command line; by default, print what a call with the text returns.
+
+        Args:
+            model: an instance of `model`.
+            given: the input.
+            options: those given, by name.
+            listener: is told of progress.
+        """
+        return iter((str(model(given.text, **options)),))
+
+    def metric(self, figure: str) -> Metric | None:
+        """The metric that a figure is of; `None` when the task does not measure it."""
+        if figure in self.metrics:
+            return self.metrics[figure]
+        patterns = (m for name, m in self.metrics.items() if fnmatchcase(figure, name))
+        return next(patterns, None)
+
+    def better(self, figure: str) -> str | None:
+        """Whether a limit of a figure is what it must be `at least`, or `at most`."""
+        metric = self.metric(figure)
+        return metric.better if metric else None
+
+    def holds(self, figure: str, value: float, limit: float) -> bool:
+        """Whether a figure keeps its limit; one that is not a number does not."""
+        return value >= limit if self.better(figure) == HIGHER else value <= limit
+
+    def limit_faults(self, limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+        """What is wrong with the limits of a recipe: the figure, and what is wrong with it."""
+        limitable = [name for name, metric in self.metrics.items() if metric.better]
+        for figure in limits:
+            if self.better(figure) is not None:
+                continue
+            if self.metric(figure) is not None:
+                yield figure, "is reported by checks, and cannot be limited"
+            elif not limitable:
+                yield figure, f"cannot be limited: {self.title.lower()} has no check"
+            else:
+                close = suggest(figure, limitable) or f"; it has {', '.join(limitable)}"
+                yield figure, f"is no figure of {self.title.lower()}{close}"

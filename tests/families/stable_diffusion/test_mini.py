@@ -14,8 +14,10 @@ from safetensors.torch import load_file, save_file
 from zoo.catalogs.recipe import read_recipe
 from zoo.errors import InputError, RecipeError
 from zoo.formats.coreml.package.reader import Package
+from zoo.pipeline.checks import limits_of
 from zoo.tasks.pictures.check import measure_pictures
-from zoo.tasks.verdict import judge, limits_of
+from zoo.tasks.pictures.task import TASK
+from zoo.tasks.verdict import judge
 from zoo_stable_diffusion.reader import PLACES, parse, read, shows
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 
@@ -82,7 +84,7 @@ def test_a_damaged_model_fails(tmp_path, mini):
     figures = measure_pictures([PROMPTS], whole, damaged, shows)
     for name, build in RECIPE.build.items():
         if build.format != "torch":
-            assert judge(figures, limits_of(RECIPE, build), {}).status == "failed", name
+            assert judge(TASK, figures, limits_of(RECIPE, build), {}).status == "failed", name
     same = measure_pictures([PROMPTS], whole, whole)
     assert {value for name, value in same.items() if name.endswith("_psnr")} == {200}
     (tmp_path / "empty.txt").write_text("\n")

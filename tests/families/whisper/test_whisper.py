@@ -254,6 +254,7 @@ def test_a_damaged_model_breaks_the_limits(tmp_path):
     from safetensors.torch import load_file, save_file
 
     from zoo.tasks.speech.check import measure_speech
+    from zoo.tasks.speech.task import TASK
     from zoo.tasks.verdict import judge
 
     bad = tmp_path / "bad"
@@ -266,7 +267,7 @@ def test_a_damaged_model_breaks_the_limits(tmp_path):
     save_file(weights, bad / "model.safetensors")
     figures = measure_speech(CLIPS, lambda: TorchWhisper(MINI), lambda: TorchWhisper(bad))
     assert figures["encoder_psnr"] < 30
-    assert judge(figures, {"encoder_psnr": 45}, {}).status == "failed"
+    assert judge(TASK, figures, {"encoder_psnr": 45}, {}).status == "failed"
     same = measure_speech(CLIPS, lambda: TorchWhisper(MINI), lambda: TorchWhisper(MINI))
     assert (same["wer"], same["token_agreement"], same["encoder_psnr"]) == (0, 1, 200)
 

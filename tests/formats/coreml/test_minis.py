@@ -19,7 +19,9 @@ from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.language.spec import read_spec
 from zoo.formats.coreml.package.proto import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
+from zoo.pipeline import checks
 from zoo.tasks import verdict
+from zoo.tasks.text.task import TASK
 from zoo_mistral.torch import MistralTextModel
 from zoo_openelm.coreml import OpenELMCoreMLTextModel
 from zoo_openelm.torch import OpenELMTextModel
@@ -135,16 +137,16 @@ def made(request, family, tmp_path_factory):
     plugin, torch_model, coreml_model = FAMILIES[family]
     passes = [{"kind": s.kind, **s.options} for s in recipe.build[request.param].optimize]
     folder = make_build(plugin, RECIPES / family / "mini", tmp_path_factory.mktemp(family), *passes)
-    limits = verdict.limits_of(recipe, recipe.build[request.param])
+    limits = checks.limits_of(recipe, recipe.build[request.param])
     source = recipe.home / "mini"
 
     def judge(build: Path) -> verdict.Verdict:
-        figures = verdict.measure(
+        figures = checks.measure(
             replace(recipe, adapter={}),
             lambda: torch_model.load(source, context=None),
             lambda: coreml_model.load(build),
         )
-        return verdict.judge(figures, limits, {})
+        return verdict.judge(TASK, figures, limits, {})
 
     return folder, judge
 

@@ -17,6 +17,7 @@ from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.formats.coreml.language.model import CoreMLTextModel, causal_mask
 from zoo.tasks import verdict
 from zoo.tasks.text.check import measure_text
+from zoo.tasks.text.task import TASK
 from zoo.tasks.text.tokenizer import Tokenizer
 from zoo_mistral.torch import MistralTextModel
 
@@ -75,7 +76,7 @@ def judge(loud: Path, build) -> verdict.Verdict:
     figures = measure_text(
         [RECIPE / "mini-check.txt"], lambda: MistralTextModel.load(loud, context=200), build
     )
-    return verdict.judge(figures, LIMITS, {})
+    return verdict.judge(TASK, figures, LIMITS, {})
 
 
 def test_in_float32_the_usual_conversion_looks_right(loud, plain):

@@ -14,7 +14,9 @@ from zoo.cli import options, output
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
 from zoo.errors import Exit
-from zoo.tasks.verdict import Verdict, better, holds
+from zoo.tasks.registry import task_of
+from zoo.tasks.task import Task
+from zoo.tasks.verdict import Verdict
 
 COLUMNS = (Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Column("HOLDS"))
 ITSELF = "it is the source itself"
@@ -46,21 +48,22 @@ def command(
     if as_json:
         output.document(asdict(verdict))
     else:
-        _print(verdict)
+        _print(verdict, task_of(api.show(name, family=family).task))
     good = verdict.status == "passed" or verdict.reason == ITSELF
     return Exit.OK if good else Exit.NEGATIVE
 
 
-def _print(verdict: Verdict) -> None:
+def _print(verdict: Verdict, task: Task) -> None:
     output.tell(f"{verdict.status}: {verdict.reason}" if verdict.reason else verdict.status)
     if verdict.metrics:
         output.tell()
-        output.table(COLUMNS, (_row(verdict, name) for name in verdict.metrics))
+        output.table(COLUMNS, (_row(verdict, task, name) for name in verdict.metrics))
 
 
-def _row(verdict: Verdict, name: str) -> tuple[object, ...]:
+def _row(verdict: Verdict, task: Task, name: str) -> tuple[object, ...]:
     plain = name.rpartition(":")[2]
     value, limit = verdict.metrics[name], verdict.limits.get(plain)
     if limit is None:
         return name, f"{value:.4g}", "-", "-"
-    return name, f"{value:.4g}", f"{better(plain)} {limit:g}", holds(plain, value, limit)
+    held = task.holds(plain, value, limit)
+    return name, f"{value:.4g}", f"{task.better(plain)} {limit:g}", held

@@ -1,8 +1,9 @@
 """`zoo plugins`: what is installed, from package metadata alone.
 
 JSON: {plugins: [{kind, name, distribution, version, module, status, missing, install, reason}]}.
-`kind` is family, format or catalog; `status` is ok, missing packages, conflict or, with --check
-only, broken. Exit code 8 when --check finds one broken or in conflict.
+`kind` is family, format, format description, task, scorer or catalog; `status` is ok, missing
+packages, conflict or, with --check only, broken. Exit code 8 when --check finds one broken or in
+conflict.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ import click
 
 from zoo.cli import options, output
 from zoo.cli.output import Column
-from zoo.discovery import CATALOGS, FAMILIES, FORMATS, Provider, providers
+from zoo.discovery import (
+    CATALOGS,
+    DESCRIPTIONS,
+    FAMILIES,
+    FORMATS,
+    KINDS,
+    TASKS,
+    Provider,
+    providers,
+)
 from zoo.errors import Exit, MissingExtra, ZooError
 
 COLUMNS = (
@@ -24,7 +34,6 @@ COLUMNS = (
     Column("STATUS"),
     Column("HOW TO MEND", drop=3),
 )
-KINDS = {FAMILIES: "family", FORMATS: "format", CATALOGS: "catalog"}
 
 
 @click.command(name="plugins")
@@ -84,20 +93,32 @@ def _check(plugin: dict[str, Any]) -> None:
 
 
 def _load(kind: str, name: str) -> None:
-    if kind == "catalog":
+    if kind == KINDS[CATALOGS]:
         from zoo.catalogs.catalog import open_catalog
 
         if name in (problems := open_catalog().problems):
             raise problems[name]
-        return
-    from zoo.family import Family
-    from zoo.family import _load as load_plugin
+    elif kind == KINDS[FAMILIES]:
+        from zoo.family import Family
 
-    if kind == "family":
         family, _, format = name.rpartition(".")
         Family(family, format)
-    else:
+    elif kind == KINDS[FORMATS]:
+        from zoo.family import load_plugin
+
         load_plugin(providers(FORMATS)[name][0])
+    elif kind == KINDS[DESCRIPTIONS]:
+        from zoo.catalogs.formats import described
+
+        described(name)
+    elif kind == KINDS[TASKS]:
+        from zoo.tasks.registry import task_of
+
+        task_of(name)
+    else:
+        from zoo.family import load_scorer
+
+        load_scorer(name)
 
 
 def _row(plugin: dict[str, Any]) -> tuple[object, ...]:

@@ -1,46 +1,39 @@
-"""`zoo run`: load a model and run it on an input, streaming what it says.
+"""`zoo run`: load a model and run it on an input, streaming its output.
 
-JSON: {text, ref, build, format}; of pictures {output: [paths], seed, ref, build, format}, where
-picture n of several is that of seed + n.
+JSON: {text, ref, build, format}; of images {output: [paths], seed, ref, build, format}, where image
+n of several is that of seed + n.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
-from zoo.errors import InputError, UsageError
-from zoo.tasks.pictures.command import IMAGE_OPTIONS
-from zoo.tasks.speech.command import SPEECH_OPTIONS
-from zoo.tasks.text.command import TEXT_OPTIONS
+from zoo.cli.task_options import TaskCommand, named_task
+from zoo.errors import InputError
 
 if TYPE_CHECKING:
     from zoo.tasks.task import Given
 
 
-def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of text generation, of speech and of pictures."""
-    for option in reversed(TEXT_OPTIONS + SPEECH_OPTIONS + IMAGE_OPTIONS):
-        command = option(command)
-    return command
-
-
-@click.command(name="run")
+@click.command(name="run", cls=TaskCommand)
 @click.argument("name")
 @click.argument("input", required=False)
 @options.build_choice
 @options.adapter
 @options.no_check
 @click.option("--force", is_flag=True, help="Load even what is not thought to fit the memory.")
-@text_options
 @options.as_json
 @options.quiet
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     name: str,
     input: str | None,
     build: str | None,
@@ -55,15 +48,18 @@ def command(
 ) -> None:
     """Run a model, making what is missing.
 
-    INPUT is the prompt, or the path of a sound; without one, or with -, it is read from stdin.
+    INPUT depends on the task: a prompt, or the path of an audio file; without one, or with -, it
+    is read from stdin. The options depend on the task too: zoo run NAME --help lists the model's.
     """
-    given = _given(input)
     wanted = {k: v for k, v in given_options.items() if v not in (None, ())}
+    recipe, task = named_task(ctx)
+    calls = task.options()
+    call = {k: v for k, v in wanted.items() if k in calls.names()}
+    calls.of({**recipe.defaults, **call})
+    task.prepare(wanted, as_json=as_json)
+    given = _given(input)
     from zoo import api
-    from zoo.cli.runners import LINES, runner_for
 
-    if api.show(name, family=family).task == "text-to-image":
-        _check_pictures(wanted, as_json)
     with drawing(quiet) as listener:
         model = api.load(
             name,
@@ -75,19 +71,18 @@ def command(
             force=force,
             listener=listener,
         )
-    lines = isinstance(model, LINES)
     with model, drawing(quiet) as listener:
-        pieces = runner_for(model)(model, given, wanted, listener)
+        pieces = task.run(model, given, wanted, listener)
         if as_json:
             where = {"ref": model.ref, "build": model.build, "format": model.format}
-            facts = _facts(pieces, lines)
+            facts = _facts(pieces, task.lines)
             with hidden(listener):
                 output.document({**facts, **where})
             return
         for piece in pieces:
             with hidden(listener):
                 _write(piece)
-    if not lines:
+    if not task.lines:
         output.tell()
 
 
@@ -101,7 +96,7 @@ def _write(piece: str | bytes) -> None:
 
 
 def _facts(pieces: Iterable[str | bytes], lines: bool) -> dict[str, Any]:
-    """What a runner returns, or else the text that it says."""
+    """What a task's `run` returns, or else the text that it yields."""
     said: list[str | bytes] = []
     rest = iter(pieces)
     while True:
@@ -111,15 +106,6 @@ def _facts(pieces: Iterable[str | bytes], lines: bool) -> dict[str, Any]:
             text = "".join(piece for piece in said if isinstance(piece, str))
             whole = {"text": text.removesuffix("\n") if lines else text}
             return whole if end.value is None else end.value
-
-
-def _check_pictures(wanted: dict[str, Any], as_json: bool) -> None:
-    """Refuse what cannot be drawn or written, before anything is fetched or loaded."""
-    from zoo.tasks.pictures import command
-
-    if as_json and wanted.get("output") == command.STDOUT:
-        raise UsageError("stdout takes a picture or JSON, not both", "give -o fox.png")
-    command.check(wanted)
 
 
 def _given(argument: str | None) -> Given:

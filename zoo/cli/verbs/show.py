@@ -154,7 +154,7 @@ def _print(data: dict[str, Any]) -> None:
         output.facts(
             [
                 ("checked on", ", ".join(check["inputs"])),
-                ("limits", facts.limits(check["limits"])),
+                ("limits", facts.limits(check["limits"], data["task"])),
                 ("recorded", ", ".join(f"{k} {v:g}" for k, v in check["recorded"].items())),
             ]
         )

@@ -12,13 +12,11 @@ from zoo.tasks.metrics import psnr
 if TYPE_CHECKING:
     from zoo.tasks.model import Model
     from zoo.tasks.pictures.model import ImageModel
+    from zoo.tasks.task import Scorer
 
 WHITE = 255
 FEW = 2
 """Prompts that are drawn when no scorer asks for all of them."""
-
-Scorer = Callable[[Any, str], bool]
-"""Whether a picture shows its prompt. Plugins bring them by the entry point `zoo.scorers`."""
 
 
 def measure_pictures(

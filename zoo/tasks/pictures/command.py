@@ -97,12 +97,14 @@ class Output:
         return made.getvalue()
 
 
-def check(options: Mapping[str, Any]) -> None:
-    """Refuse options that no picture can be drawn with, before a model is fetched or loaded.
+def prepare(options: Mapping[str, Any], as_json: bool = False) -> None:
+    """Refuse options that no image can be generated with, before a model is fetched or loaded.
 
     Raises:
-        InputError, UsageError: what of the output, or of the pictures given, is wrong.
+        InputError, UsageError: what of the output, or of the images given, is wrong.
     """
+    if as_json and options.get("output") == STDOUT:
+        raise UsageError("stdout takes a picture or JSON, not both", "give -o fox.png")
     output = Output.of(options.get("output"), options.get("count", 1))
     if options.get("preview") and not output.paths:
         raise UsageError("a preview is written to a file, not to stdout", "give -o fox.png")
@@ -112,13 +114,13 @@ def check(options: Mapping[str, Any]) -> None:
             open_image(options[what], what)
 
 
-def draw(
+def generate(
     model: ImageModel, prompt: str, options: dict[str, Any], listener: Listener
 ) -> Generator[str | bytes, None, dict[str, Any]]:
-    """Draw a prompt.
+    """Generate the images of a prompt.
 
     Args:
-        model: which draws.
+        model: which generates.
         prompt: what the picture shows.
         options: those of the command line: `output`, `count`, `preview`, and the model's.
         listener: is told of the steps, and of what the model warns of.
@@ -127,7 +129,7 @@ def draw(
 
     Returns: what `--json` prints: the paths and the seed.
     """
-    check(options)
+    prepare(options)
     count, every = options.pop("count", 1), options.pop("preview", None)
     output = Output.of(options.pop("output"), count)
     told = Progress(STEP, listener)
@@ -192,22 +194,13 @@ def _warnings_told(told: Progress) -> Iterator[None]:
         yield
 
 
-IMAGE_OPTIONS = (
-    click.option(
-        "-o", "--output", help="Picture: the file to write, such as fox.png; - for stdout."
-    ),
-    click.option(
-        "--count", type=click.IntRange(1, 64), help="Picture: so many, of seeds in a row."
-    ),
-    click.option("--preview", type=click.IntRange(1), help="Picture: write it every N steps."),
-    click.option("--steps", type=click.IntRange(1, 1000), help="Picture: steps of denoising."),
-    click.option("--guidance", type=click.FloatRange(0), help="Picture: weight of the prompt."),
-    click.option("--negative", help="Picture: what it should be away from."),
-    click.option("--width", type=click.IntRange(1), help="Picture: in pixels."),
-    click.option("--height", type=click.IntRange(1), help="Picture: in pixels."),
-    click.option("--scheduler", help="Picture: the sampler, such as ddim or euler."),
-    click.option("--image", help="Picture: one to go on from."),
-    click.option("--mask", help="Picture: white where --image is drawn anew."),
-    click.option("--strength", type=click.FloatRange(0, 1), help="Picture: how much anew."),
-    click.option("--safety/--no-safety", default=None, help="Picture: black where it is flagged."),
-)
+def flags() -> tuple[click.Option, ...]:
+    """The options of `zoo run` beside those of the model's own call."""
+    count, every = click.IntRange(1, 64), click.IntRange(1)
+    return (
+        click.Option(["-o", "--output"], help="The file to write, such as fox.png; - for stdout."),
+        click.Option(["--count"], type=count, help="So many images, of seeds in a row."),
+        click.Option(["--preview"], type=every, help="Write the image every N steps."),
+        click.Option(["--image"], help="An image to go on from."),
+        click.Option(["--mask"], help="White where --image is generated again."),
+    )

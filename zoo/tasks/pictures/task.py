@@ -1,0 +1,77 @@
+"""Text to image as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from zoo.tasks.task import HIGHER, LOWER, Given, Metric, Output, Scorer, Task
+
+if TYPE_CHECKING:
+    import click
+
+    from zoo.progress import Listener
+    from zoo.tasks.model import Model
+    from zoo.tasks.pictures.model import ImageModel
+    from zoo.tasks.pictures.options import ImageOptions
+
+
+class TextToImage(Task):
+    """An image of a prompt is generated, from noise or from a given image."""
+
+    title = "Text to image"
+    input = "the prompt"
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "picture_psnr": Metric("of all images together, in decibels", HIGHER),
+        "worst_picture_psnr": Metric("of the image that differs most, in decibels", HIGHER),
+        "*_psnr": Metric("of a component's output for the same inputs, in decibels", HIGHER),
+        "scorer": Metric("share of the images that show their prompt", HIGHER),
+        "source_scorer": Metric("the same of the source's images"),
+        "scorer_loss": Metric("by how much the build's share is less", LOWER),
+        "pictures": Metric("how many were generated"),
+    }
+    scored = True
+    lines = True
+
+    def model(self) -> type[ImageModel]:
+        from zoo.tasks.pictures.model import ImageModel
+
+        return ImageModel
+
+    def options(self) -> type[ImageOptions]:
+        from zoo.tasks.pictures.options import ImageOptions
+
+        return ImageOptions
+
+    def measure(
+        self,
+        inputs: Sequence[Path],
+        source: Callable[[], Model],
+        build: Callable[[], Model],
+        scorer: Scorer | None = None,
+    ) -> dict[str, float]:
+        from zoo.tasks.pictures.check import measure_pictures
+
+        return measure_pictures(list(inputs), source, build, scorer)
+
+    def flags(self) -> Sequence[click.Option]:
+        from zoo.tasks.pictures.command import flags
+
+        return flags()
+
+    def prepare(self, options: Mapping[str, Any], *, as_json: bool) -> None:
+        from zoo.tasks.pictures.command import prepare
+
+        prepare(options, as_json)
+
+    def run(
+        self, model: Model, given: Given, options: dict[str, Any], listener: Listener
+    ) -> Output:
+        """The paths of the files written, or the image itself."""
+        from zoo.tasks.pictures.command import generate
+
+        return generate(cast("ImageModel", model), given.text, options, listener)
+
+
+TASK = TextToImage()

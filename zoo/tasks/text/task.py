@@ -1,0 +1,68 @@
+"""Text generation as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from zoo.tasks.task import HIGHER, LOWER, Given, Metric, Scorer, Task
+
+if TYPE_CHECKING:
+    import click
+
+    from zoo.progress import Listener
+    from zoo.tasks.model import Model
+    from zoo.tasks.text.model import TextModel
+    from zoo.tasks.text.options import Sampling
+
+
+class TextGeneration(Task):
+    """A language model goes on from a text, or answers in a chat."""
+
+    title = "Text generation"
+    input = "the prompt"
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "top1": Metric("share of positions where both find the same token likeliest", HIGHER),
+        "kl": Metric("mean Kullback-Leibler divergence from the source, in nats", LOWER),
+        "perplexity_ratio": Metric("perplexity over the source's", LOWER, adapters=False),
+        "perplexity": Metric("of the text, by the build", adapters=False),
+        "source_perplexity": Metric("of the text, by the source", adapters=False),
+        "positions": Metric("how many were compared", adapters=False),
+    }
+
+    def model(self) -> type[TextModel]:
+        from zoo.tasks.text.model import TextModel
+
+        return TextModel
+
+    def options(self) -> type[Sampling]:
+        from zoo.tasks.text.options import Sampling
+
+        return Sampling
+
+    def measure(
+        self,
+        inputs: Sequence[Path],
+        source: Callable[[], Model],
+        build: Callable[[], Model],
+        scorer: Scorer | None = None,
+    ) -> dict[str, float]:
+        from zoo.tasks.text.check import measure_text
+
+        return measure_text(list(inputs), source, build)
+
+    def flags(self) -> Sequence[click.Option]:
+        import click
+
+        chat = "A turn of a chat, or text to continue."
+        return (click.Option(["--chat/--raw"], default=None, help=chat),)
+
+    def run(
+        self, model: Model, given: Given, options: dict[str, Any], listener: Listener
+    ) -> Iterator[str]:
+        """The continuation or answer, piece by piece."""
+        yield from cast("TextModel", model).stream(given.text, **options)
+
+
+TASK = TextGeneration()
