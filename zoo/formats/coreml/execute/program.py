@@ -244,5 +244,5 @@ def _require_torch() -> None:
     if find_spec("torch") is None:
         raise MissingExtra(
             "without Core ML, packages are run by PyTorch, which is not installed",
-            "pip install 'zoo-ml[torch]'",
+            "pip install 'zoo-ml[coreml]'",
         )
