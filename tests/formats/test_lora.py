@@ -195,11 +195,11 @@ def test_the_scale_is_pefts(tmp_path, config, scale):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"use_dora": True}, "use_dora = True, which zoo does not know"),
+        ({"use_dora": True}, "use_dora = 'True', DoRA"),
         ({"bias": "all"}, "bias = 'all'"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
-        ({"peft_type": "IA3"}, "is of the kind 'IA3'"),
-        ({"lora_alpha": "much"}, "does not tell its scale"),
+        ({"peft_type": "IA3"}, "has the kind 'IA3'; zoo knows LoRA"),
+        ({"lora_alpha": "much"}, "lora_alpha = 'much', which is no number"),
     ],
 )
 def test_what_is_not_known_is_refused(tmp_path, config, words):
@@ -229,9 +229,9 @@ def test_a_damaged_adapter_is_refused(tmp_path):
     save_file({"a.other": PARTS["a"][0]}, folder / "adapter_model.safetensors")
     with pytest.raises(zoo.IntegrityError, match=r"'a\.other' .* is no part of a LoRA adapter"):
         read_adapter(folder, SHAPES)
-    (folder / "adapter_model.safetensors").unlink()
-    with pytest.raises(zoo.IntegrityError, match="has neither"):
-        read_adapter(folder, SHAPES)
     (folder / "adapter_config.json").write_text("[]")
     with pytest.raises(zoo.IntegrityError, match="must be a JSON object"):
+        read_adapter(folder, SHAPES)
+    (folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(zoo.IntegrityError, match="has neither"):
         read_adapter(folder, SHAPES)

@@ -12,12 +12,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
 from zoo.files.safetensors import read_header
+from zoo.formats.adapter_config import MERGE, Scale, scale_of_mlx, scale_of_peft
 from zoo.formats.checkpoint import read_json
 from zoo.formats.tensors import Tensors
 
@@ -29,15 +29,19 @@ DIFFUSERS_NAME = re.compile(
     r"unet\.(?P<module>.+)\.lora(?:_|\.)(?P<part>[AB]|down|up)(?:\.default)?\.weight"
 )
 MLX_NAME = re.compile(r"(?P<module>.+)\.lora_(?P<part>[ab])")
-UNKNOWN_TO_PEFT = {
-    "bias": "none",
-    "use_dora": False,
-    "fan_in_fan_out": False,
-    "modules_to_save": None,
-    "layer_replication": None,
-    "target_parameters": None,
+BASE = ".base_layer.weight"
+"""What PEFT puts beside the parts of a head: the model's own matrix, unchanged."""
+
+OTHER_KINDS = {
+    "lora_magnitude_vector": "DoRA, which scales whole columns too",
+    "lora_embedding_": "LoRA of the embedding",
+    "lora_bias": "biases in the LoRA",
+    "hada_": "LoHa",
+    "lokr_": "LoKr",
+    "lora_mid": "LoCon with a core between its parts",
+    "modules_to_save": "whole layers beside the LoRA",
 }
-"""Options of PEFT that change more than the product, and the value at which they do nothing."""
+"""Parts of names by which what is no plain LoRA is known."""
 
 
 @dataclass(frozen=True)
@@ -70,32 +74,31 @@ def read_adapters(
 
 def read_adapter(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, LowRank]:
     """What the adapter in `folder` adds to which matrix; see `read_adapters`."""
-    config = _read_config(folder)
     name, pattern = _layout(folder)
+    scale = _scale(folder, name)
     tensors = Tensors(folder, [folder / name])
     parts: dict[str, dict[str, str]] = {}
     for tensor in tensors.shapes:
+        if tensor.endswith(BASE) and pattern is PEFT_NAME:
+            _require_same_base(folder, tensor, tensors.shapes[tensor], shapes)
+            continue
         match = pattern.fullmatch(tensor)
-        if match is None and tensor.startswith("text_encoder"):
-            raise IntegrityError(
-                f"the adapter {folder} changes the text encoder too ('{tensor}'), and zoo knows "
-                "LoRA of the U-Net alone",
-                "take one that was trained on the U-Net alone, or save its U-Net's part by itself",
-            )
         if match is None:
-            raise IntegrityError(f"'{tensor}' in {folder / name} is no part of a LoRA adapter")
+            raise _no_part(folder, name, tensor)
         part = {"down": "a", "up": "b"}.get(match["part"], match["part"].lower())
         parts.setdefault(f"{match['module']}.weight", {})[part] = tensor
+    if not parts:
+        raise IntegrityError(f"{folder / name} has no part of a LoRA adapter")
     found = {}
     for weight, pair in parts.items():
         if pair.keys() != {"a", "b"}:
             raise IntegrityError(f"the adapter {folder} has but half of what it adds to '{weight}'")
         first, second = tensors.read(pair["a"]), tensors.read(pair["b"])
         down, up = (first.T, second.T) if pattern is MLX_NAME else (_matrix(first), _matrix(second))
-        _require_of_model(folder, weight, (up.shape[0], down.shape[1]), shapes)
-        if up.shape[1] != down.shape[0]:
+        if down.ndim != 2 or up.ndim != 2 or not len(down) or up.shape[1] != len(down):
             raise IntegrityError(f"the parts for '{weight}' in {folder} are of different ranks")
-        found[weight] = LowRank(down, up * _scale(config, weight, len(down)))
+        _require_of_model(folder, weight, (up.shape[0], down.shape[1]), shapes)
+        found[weight] = LowRank(down, up * scale.of(weight.removesuffix(".weight"), len(down)))
     return found
 
 
@@ -128,29 +131,60 @@ def _without_kernel(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[:2]) if tuple(shape[2:]) == (1, 1) else tuple(shape)
 
 
+def _require_same_base(
+    folder: Path, tensor: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    module = tensor.removeprefix("base_model.model.").removesuffix(BASE)
+    _require_of_model(folder, f"{module}.weight", (shape[0], shape[-1]), shapes)
+
+
+def _no_part(folder: Path, name: str, tensor: str) -> IntegrityError:
+    """Why a tensor is no part of an adapter that zoo applies, and what to do."""
+    if tensor.startswith("text_encoder"):
+        return IntegrityError(
+            f"the adapter {folder} changes the text encoder too ('{tensor[:80]}'), and zoo knows "
+            "LoRA of the U-Net alone",
+            "take one that was trained on the U-Net alone, or save its U-Net's part by itself",
+        )
+    if tensor.startswith(("lora_unet_", "lora_te")):
+        return IntegrityError(
+            f"{folder / name} is in the layout of kohya ('{tensor[:80]}'), not of diffusers",
+            "load it with diffusers' load_lora_weights and save it with save_lora_adapter",
+        )
+    if kind := next((what for part, what in OTHER_KINDS.items() if part in tensor), None):
+        return IntegrityError(
+            f"the adapter {folder} has '{tensor[:80]}': {kind}, which zoo does not apply", MERGE
+        )
+    return IntegrityError(f"'{tensor[:80]}' in {folder / name} is no part of a LoRA adapter")
+
+
 def _read_config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).exists() and _layout(folder)[0] == DIFFUSERS_FILE:
         return _config_of_diffusers(folder / DIFFUSERS_FILE)
-    path = folder / CONFIG
-    config = read_json(path)
-    kind = str(config.get("peft_type") or config.get("fine_tune_type") or "lora")
-    if kind.lower() != "lora":
-        raise IntegrityError(f"{path} is of the kind '{kind}'; zoo knows LoRA")
-    for key, plain in UNKNOWN_TO_PEFT.items():
-        if config.get(key) not in (plain, None, [], {}):
-            raise IntegrityError(f"{path} has {key} = {config[key]!r}, which zoo does not know")
-    return config
+    return read_json(folder / CONFIG)
+
+
+def _scale(folder: Path, name: str) -> Scale:
+    """What the products of the adapter in `folder` are multiplied by."""
+    config = _read_config(folder)
+    try:
+        if name == MLX_FILE:
+            return scale_of_mlx(config)
+        if name == DIFFUSERS_FILE and "lora_alpha" not in config:
+            return Scale(fixed=1.0)  # files of older versions: alpha is the rank
+        return scale_of_peft(config)
+    except ValueError as error:
+        raise IntegrityError(f"the adapter {folder} has {error}", MERGE) from error
 
 
 def _config_of_diffusers(path: Path) -> dict[str, Any]:
-    """What diffusers writes into the metadata; in older files, that alpha is the rank."""
+    """What diffusers writes into the metadata."""
     written = read_header(path).metadata.get("lora_adapter_metadata")
     try:
         found = json.loads(written) if written else {}
-        config = {key.removeprefix("unet."): value for key, value in found.items()}
-    except (AttributeError, ValueError) as error:
-        raise IntegrityError(f"the metadata of {path} cannot be read: {error}") from error
-    return config if "lora_alpha" in config else {**config, "lora_parameters": {"scale": 1.0}}
+        return {key.removeprefix("unet."): value for key, value in found.items()}
+    except (AttributeError, ValueError, RecursionError) as error:
+        raise IntegrityError(f"the metadata of {path} cannot be read") from error
 
 
 def _layout(folder: Path) -> tuple[str, re.Pattern[str]]:
@@ -162,27 +196,3 @@ def _layout(folder: Path) -> tuple[str, re.Pattern[str]]:
         f"{folder} has neither {PEFT_FILE} (PEFT) nor {MLX_FILE} (mlx-lm) "
         f"nor {DIFFUSERS_FILE} (diffusers)"
     )
-
-
-def _scale(config: dict[str, Any], weight: str, rank: int) -> float:
-    """What the product is multiplied by."""
-    try:
-        if "lora_parameters" in config:
-            return float(config["lora_parameters"]["scale"])
-        if "lora_alpha" not in config:
-            raise KeyError("lora_alpha")
-        alpha = float(_of_pattern(config.get("alpha_pattern"), weight, config["lora_alpha"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise IntegrityError(
-            f"{CONFIG} of the adapter does not tell its scale: {error!r}"
-        ) from error
-    return alpha / (sqrt(rank) if config.get("use_rslora") else rank)
-
-
-def _of_pattern(patterns: Any, weight: str, default: Any) -> Any:
-    """What the first pattern that a module's name ends with says, as PEFT matches them."""
-    module = weight.removesuffix(".weight")
-    for pattern, value in (patterns or {}).items():
-        if re.fullmatch(rf"(.*\.)?({pattern})", module):
-            return value
-    return default
