@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,12 +15,11 @@ from zoo.catalogs import estimates
 from zoo.catalogs.catalog import Catalog, open_catalog
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pins import Lock
-from zoo.catalogs.recipe import REPO, Recipe, Source
+from zoo.catalogs.recipe import Recipe
+from zoo.catalogs.reference import Reference
 from zoo.costs import Cost
 from zoo.discovery import FAMILIES, providers
-from zoo.errors import DoesNotFit, InputError, NotFound, PluginError, UsageError
-from zoo.files.paths import given_path
-from zoo.files.trust import plain_branch
+from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
@@ -39,8 +39,6 @@ M = TypeVar("M", bound=Model)
 TextName = Literal["mistral", "mistral:mini", "openelm", "openelm:mini"]
 SpeechName = Literal["whisper", "whisper:mini"]
 ImageName = Literal["stable-diffusion", "stable-diffusion:mini"]
-
-HUB = re.compile(rf"hf:(?P<repo>{REPO})(?:@(?P<revision>[\w./-]+))?")
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,8 @@ def plan(
     ref: str, *, build: str | None = None, format: str | None = None, family: str | None = None
 ) -> Plan:
     """What `build` or `load` would do: steps, providers, bytes, memory. No network."""
-    return _pipeline(ref, build, format, family, notes).plan()
+    pipeline, _ = _pipeline(ref, build, format, family, notes)
+    return pipeline.plan()
 
 
 def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> Artifact:
@@ -89,7 +88,7 @@ def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> 
     Raises:
         NotFound, Gated, Offline, IntegrityError, NoRoom: why it could not be had.
     """
-    recipe, named = _resolve(ref, family)
+    recipe, named = _resolve(ref, family, listener)
     name, _ = choose(recipe, named, None)
     pipeline = Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener)
     pipeline.adapters()
@@ -104,17 +103,22 @@ def build(
     family: str | None = None,
     adapter: str | None = None,
     check: bool = True,
+    force: bool = False,
     listener: Listener = notes,
 ) -> Artifact:
     """A finished build: downloaded, converted, optimized and checked, as far as it isn't yet.
+
+    Args:
+        check: whether the build is compared with its source, if it was not yet.
+        force: convert and optimize again, even if the build is there.
 
     Raises:
         CheckFailed: the build strays too far from its source.
         StepError: a plugin failed; whatever `pull` raises.
     """
-    pipeline = _pipeline(ref, build, format, family, listener, adapter)
+    pipeline, _ = _pipeline(ref, build, format, family, listener, adapter)
     _require_task(pipeline.recipe)
-    return pipeline.make(check)
+    return pipeline.make_checked(again=force) if check else pipeline.make(False, again=force)
 
 
 def check(
@@ -127,7 +131,7 @@ def check(
     listener: Listener = notes,
 ) -> Verdict:
     """Measure a build against its source, now, and store the verdict."""
-    pipeline = _pipeline(ref, build, format, family, listener, adapter)
+    pipeline, _ = _pipeline(ref, build, format, family, listener, adapter)
     _require_task(pipeline.recipe)
     return pipeline.check()
 
@@ -153,7 +157,8 @@ def cost(
         recipe, named = _resolve(ref, family)
         costed = [name for name in recipe.formats if format_of(name).reports_cost]
         format = costed[0] if costed and named is None else None
-    return _pipeline(ref, build, format, family, listener).cost(tokens)
+    pipeline, _ = _pipeline(ref, build, format, family, listener)
+    return replace(pipeline.cost(tokens), ref=pipeline.recipe.ref, build=pipeline.name)
 
 
 class LoadOptions(TypedDict, total=False):
@@ -212,7 +217,7 @@ def load(
         DoesNotFit: before anything is fetched.
         ZooError: see `build`; nothing half-made is left behind.
     """
-    pipeline = _pipeline(ref, build, format, family, listener, adapter)
+    pipeline, using = _pipeline(ref, build, format, family, listener, adapter)
     _require_task(pipeline.recipe, task)
     need = fit(pipeline.recipe, pipeline.name)
     if not (need.fits or force):
@@ -223,9 +228,9 @@ def load(
         )
     model = pipeline.load(check)
     model.build, model.format = pipeline.name, pipeline.build.format
-    if adapter is not None:
+    if using is not None:
         try:
-            model.use(_adapter_name(adapter))
+            model.use(using)
         except BaseException:
             model.close()
             raise
@@ -251,21 +256,42 @@ def _require_task(recipe: Recipe, wanted: type[Model] = Model) -> None:
         )
 
 
-def current_keys(ref: str) -> dict[str, set[str]]:
+def current_keys(ref: str | Recipe, family: str | None = None) -> dict[str, set[str]]:
     """By build, the keys under which a model's artifacts are stored by what is installed now.
 
-    A build whose plugin is not installed is left out.
+    The key of the finished build is among them. A build whose plugin is not installed is left out.
+    Nothing is asked of the network.
 
     Raises:
         NotFound, UsageError, RecipeError: `ref` means nothing any more.
     """
-    recipe, _ = _resolve(ref, None)
+    recipe = ref if isinstance(ref, Recipe) else _resolve(ref, family, measured=False)[0]
     found = {}
     for name in recipe.build:
-        pipeline = Pipeline(recipe, name, store(), Lock(machine.lock_file()), silent)
+        keys = Pipeline(recipe, name, store(), Lock(machine.lock_file()), silent).keys
         with suppress(PluginError):
-            found[name] = {pipeline.keys.source, pipeline.keys.converted, pipeline.keys.finished}
+            found[name] = {keys.source, keys.converted, keys.finished}
     return found
+
+
+def installed(
+    ref: str | Recipe, stored: Mapping[str, Artifact], family: str | None = None
+) -> dict[str, Artifact]:
+    """By build, the finished builds of a model that are as they would be made now.
+
+    Args:
+        ref: the model, or its recipe as it was written.
+        stored: the finished builds of this model in the store, by key.
+    """
+    if not stored:
+        return {}
+    keys = current_keys(ref, family)
+    return {
+        name: stored[key]
+        for name, current in keys.items()
+        for key in current
+        if key in stored and stored[key].manifest.build == name
+    }
 
 
 def store() -> Store:
@@ -311,107 +337,53 @@ def _pipeline(
     family: str | None,
     listener: Listener,
     adapter: str | None = None,
-) -> Pipeline:
-    recipe, named = _resolve(ref, family)
-    recipe = _with_adapter(recipe, adapter)
+) -> tuple[Pipeline, str | None]:
+    """The pipeline of the build that is meant, and the name of the adapter in it."""
+    recipe, named = _resolve(ref, family, listener)
     if named and build and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
     name, reason = choose(recipe, build or named, format)
+    recipe, using = _with_adapter(recipe, name, adapter)
     if reason:
         listener(Event("choose", "note", message=reason))
-    return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener)
+    return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener), using
 
 
-def _resolve(ref: str, family: str | None) -> tuple[Recipe, str | None]:
-    if match := HUB.fullmatch(ref):
-        return _bring(ref, family, _hub_source(match["repo"], match["revision"])), None
-    if ref.startswith((".", "/", "~")):
-        return _bring_folder(given_path(ref, "the folder"), ref, family), None
+def _resolve(
+    ref: str, family: str | None, listener: Listener = silent, *, measured: bool = True
+) -> tuple[Recipe, str | None]:
+    reference = Reference.parse(ref)
+    if reference.kind != "catalog":
+        from zoo.pipeline.own import recipe_of
+
+        lock = Lock(machine.lock_file())
+        recipe = recipe_of(reference, family, catalog(), lock, listener, measured=measured)
+        return recipe, None
     if family is not None:
         raise UsageError(f"--family is for a folder or repository, and '{ref}' has a recipe")
-    return catalog().resolve(ref)
+    try:
+        return catalog().resolve(reference.name)
+    except (NotFound, UsageError) as error:
+        if os.path.isdir(ref):
+            raise type(error)(error.message, f"for the folder write ./{ref}") from error
+        raise
 
 
-def _with_adapter(recipe: Recipe, adapter: str | None) -> Recipe:
-    """The recipe, with an adapter of the user's own among its adapters."""
+def _with_adapter(recipe: Recipe, build: str, adapter: str | None) -> tuple[Recipe, str | None]:
+    """The recipe with an adapter of the user's own among its adapters, and the adapter's name."""
     if adapter is None or adapter in recipe.adapter:
-        return recipe
-    if match := HUB.fullmatch(adapter):
-        source = _hub_source(match["repo"], match["revision"])
-    elif adapter.startswith((".", "/", "~")):
-        folder = given_path(adapter, "the adapter")
-        if not folder.is_dir():
-            raise NotFound(f"the adapter '{adapter}' is not a folder")
-        source = Source(folder=str(folder))
-    else:
+        return recipe, adapter
+    reference = Reference.parse(adapter)
+    if reference.kind == "catalog":
         known = ", ".join(recipe.adapter) or "none"
         raise NotFound(
             f"'{recipe.ref}' has no adapter '{adapter}'{suggest(adapter, recipe.adapter)}",
             f"its adapters: {known}; one of your own is a folder, such as ./{adapter}",
         )
-    return replace(recipe, adapter={**recipe.adapter, _adapter_name(adapter): source})
+    if reference.kind == "folder" and not Path(reference.name).is_dir():
+        raise NotFound(f"the adapter '{adapter}' is not a folder")
+    from zoo.pipeline.own import adapter_name
 
-
-def _adapter_name(adapter: str) -> str:
-    """The name of an adapter in a model: a folder's or a repository's last part."""
-    if match := HUB.fullmatch(adapter):
-        adapter = match["repo"]
-    elif adapter.startswith((".", "/", "~")):
-        adapter = str(given_path(adapter, "the adapter"))
-    return re.sub(r"[^a-z0-9._-]+", "-", adapter.rpartition("/")[2].lower()).strip("-._")
-
-
-def _hub_source(repo: str, revision: str | None) -> Source:
-    if revision and re.fullmatch("[0-9a-f]{40}", revision):
-        return Source(repo=repo, revision=revision)
-    branch = revision or "main"
-    if not plain_branch(branch):
-        raise UsageError(f"'{branch}' is not the name of a branch, a tag or a commit")
-    return Source(repo=repo, branch=branch)
-
-
-def _bring_folder(folder: Path, ref: str, family: str | None) -> Recipe:
-    if not folder.is_dir():
-        raise NotFound(f"'{ref}' is not a folder", "give the folder of a checkpoint")
-    if not any(folder.iterdir()):
-        raise InputError(f"the folder '{ref}' is empty")
-    config = _config(folder)
-    return _bring(ref, family or config.get("model_type"), Source(folder=str(folder)), config)
-
-
-def _bring(
-    ref: str, family: str | None, source: Source, config: dict[str, Any] | None = None
-) -> Recipe:
-    """A recipe for a checkpoint of the user's own, with the builds that its family has."""
-    if family is None:
-        raise UsageError(f"'{ref}' does not tell its family", "add --family, such as mistral")
-    like = catalog().first_of_family(family)
-    faithful_first = sorted(like.build.items(), key=lambda item: bool(item[1].optimize))
-    weights = Path(source.folder).glob("*.safetensors") if source.folder else ()
-    size = sum(path.stat().st_size for path in weights)
-    return replace(
-        like,
-        title=ref,
-        summary="a checkpoint of your own",
-        license="LicenseRef-unknown",
-        gated=False,
-        chat=False,
-        defaults={},
-        parameters=max(1, size // 2) if source.folder else like.parameters,
-        context=(config or {}).get("max_position_embeddings"),
-        source=source,
-        build=dict(faithful_first),
-        ref=ref,
-    )
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    import json
-
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    return config if isinstance(config, dict) else {}
+    reserved = format_of(recipe.build[build].format).reserved_names
+    name = adapter_name(reference, recipe.adapter, reserved)
+    return replace(recipe, adapter={**recipe.adapter, name: reference.source}), name

@@ -44,10 +44,13 @@ class Cost:
     Attributes:
         case: what they were counted for, such as "1 token after 1,023 others".
         operations: all that compute, without constants.
+        ref, build: the model and its build; zoo fills them in.
     """
 
     case: str
     operations: tuple[Operation, ...]
+    ref: str = ""
+    build: str = ""
 
     @property
     def total(self) -> Operation:

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.world import Said, put
+from cli.world import Said, current, put
 
 
 def test_list(zoo: Callable[..., Said], home: Path) -> None:
-    put(home, "k1", build="mlx-4bit", format="mlx")
+    put(home, current("mlx-4bit"), build="mlx-4bit", format="mlx")
     said = zoo("list", "user/tiny")
     assert said.code == 0
     header, one, huge = said.out.splitlines()
@@ -26,7 +26,8 @@ def test_list(zoo: Callable[..., Said], home: Path) -> None:
 
 
 def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:
-    put(home, "k1")
+    put(home, current("torch"))
+    put(home, "of-another-version", build="mlx-4bit", format="mlx")
 
     def refs(*line: str) -> list[str]:
         return [m["ref"] for m in zoo("list", *line, "--json").json["models"]]
@@ -71,7 +72,7 @@ def test_list_without_a_match(zoo: Callable[..., Said]) -> None:
 
 
 def test_show(zoo: Callable[..., Said], home: Path) -> None:
-    put(home, "k1", check={"status": "passed"})
+    put(home, current("torch"), check={"status": "passed"})
     said = zoo("show", "wee")
     assert said.code == 0
     for words in (
@@ -90,7 +91,7 @@ def test_show_json(zoo: Callable[..., Said]) -> None:
     data = zoo("show", "tiny", "--json").json
     assert set(data) == {
         "ref", "title", "summary", "task", "family", "license", "gated", "chat", "parameters",
-        "context", "source", "tokenizer", "adapters", "builds", "check", "run",
+        "dtypes", "context", "source", "tokenizer", "adapters", "builds", "check", "run",
     }  # fmt: skip
     assert set(data["builds"][0]) == {
         "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",

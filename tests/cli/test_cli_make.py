@@ -38,6 +38,7 @@ def test_build_and_pull_print_the_folder(
         "family": None,
         "adapter": None,
         "check": False,
+        "force": False,
     }
     quiet = zoo("pull", "tiny", "-q")
     assert quiet.out == f"{artifact.path}\n"
@@ -50,7 +51,8 @@ def test_build_and_pull_print_the_folder(
         (Verdict("passed", "", {"top1": 0.95, "perplexity": 2.0}, {"top1": 0.9}), 0),
         (Verdict("failed", "top1 is too low", {"top1": 0.5}, {"top1": 0.9}), 1),
         (Verdict("not run", "the recipe has no check"), 1),
-        (Verdict("not run", "it is the source itself"), 0),
+        (Verdict("not run", "it is the source itself", why="source"), 0),
+        (Verdict("measured", "no limits"), 0),
     ],
 )
 def test_check(
@@ -65,7 +67,7 @@ def test_check(
         assert "at least 0.9" in said.out
     said = zoo("check", "tiny", "--json")
     assert said.code == code
-    assert set(said.json) == {"status", "reason", "metrics", "limits", "tools"}
+    assert set(said.json) == {"status", "reason", "metrics", "limits", "tools", "why"}
 
 
 class Parrot:

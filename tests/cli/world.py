@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.api import current_keys
 from zoo.store.store import Manifest, Store, describe_files
 
 CATALOG = """
@@ -83,6 +84,14 @@ def spawn(*arguments: str, **options: Any) -> Said:
         capture_output=True, text=True, timeout=60, check=False, **options,
     )  # fmt: skip
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def current(build: str, ref: str = "user/tiny:one") -> str:
+    """The key under which a build would be stored now."""
+    (key,) = (
+        key for key in current_keys(ref)[build] if "converted" not in key and "source" not in key
+    )
+    return key
 
 
 def put(home: Path, key: str, *, step: str = "build", failed: bool = False, **fields: Any) -> Path:

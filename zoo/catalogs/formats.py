@@ -69,6 +69,13 @@ class Format:
         """
         yield from ()
 
+    def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
+        """Whether `convert` makes the same with passes to follow as without.
+
+        A finished build without passes then serves as the conversion for those with passes.
+        """
+        return False
+
     def bits_per_weight(self, build: Build) -> float:
         """Bits of each weight on disk, with scales and tables, from the passes of a build."""
         bits = float(STORED_BITS)

@@ -181,6 +181,7 @@ class Recipe:
     )
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
     weight_bytes: int | None = field(default=None, metadata={"internal": True}, compare=False)
+    dtypes: dict[str, int] = field(default_factory=dict, metadata={"internal": True}, compare=False)
     ref: str = field(default="", metadata={"internal": True})
     home: Path = field(default=Path(), metadata={"internal": True}, compare=False)
 

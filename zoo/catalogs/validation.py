@@ -6,7 +6,8 @@ an adapter needs are looked for. Nothing here reads a model or imports the code 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from zoo.catalogs.formats import described
@@ -31,6 +32,7 @@ def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 def _build_faults(recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
     yield from _of_format(recipe, build)
+    yield from _not_finite(build.limits, "limits")
     if build.bits is not None and not 0 < build.bits <= 64:
         yield "bits", f"must be above 0 and at most 64, not {build.bits:g}"
 
@@ -53,12 +55,19 @@ def _check_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     assert check is not None
     if not check.inputs:
         yield "check.inputs", "must name a file to measure on"
+    yield from _not_finite(check.limits, "check.limits")
     for number, name in enumerate(check.inputs):
         path = recipe.home / name
         if not path.is_file():
             yield f"check.inputs[{number}]", f"there is no file '{name}' beside the recipe"
         elif path.stat().st_size == 0:
             yield f"check.inputs[{number}]", f"'{name}' is empty: there is nothing to measure on"
+
+
+def _not_finite(limits: Mapping[str, float], where: str) -> Iterator[tuple[str, str]]:
+    for name, limit in limits.items():
+        if not math.isfinite(limit):
+            yield f"{where}.{name}", f"must be a finite number, not {limit}"
 
 
 def _folder_faults(recipe: Recipe, source: Source, where: str) -> Iterator[tuple[str, str]]:

@@ -112,10 +112,14 @@ def with_dependents(chosen: list[Entry], entries: list[Entry]) -> list[Entry]:
 
 
 def _full_name(name: str) -> str | None:
-    """What a shorthand such as `mistral` means in the catalog."""
+    """What a shorthand such as `mistral` means in the catalog, or `./folder` on this disk."""
     from zoo.catalogs.catalog import open_catalog
+    from zoo.catalogs.reference import Reference
 
     try:
+        reference = Reference.parse(name)
+        if reference.kind != "catalog":
+            return str(reference)
         recipe, build = open_catalog().resolve(name)
     except ZooError:
         return None

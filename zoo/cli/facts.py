@@ -14,15 +14,15 @@ ENOUGH = 1000
 WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
 
 
-def installed() -> dict[str, dict[str, Artifact]]:
-    """Finished builds in the store: reference to build name to artifact."""
+def stored_builds() -> dict[str, dict[str, Artifact]]:
+    """Finished builds in the store, of whatever version: reference to key to artifact."""
     from zoo.cli.entries import published
 
     found: dict[str, dict[str, Artifact]] = {}
     for entry in published(api.store()):
         if entry.artifact and entry.artifact.manifest.step == "build":
             manifest = entry.artifact.manifest
-            found.setdefault(manifest.ref, {})[manifest.build] = entry.artifact
+            found.setdefault(manifest.ref, {})[manifest.key] = entry.artifact
     return found
 
 

@@ -93,6 +93,37 @@ class HubApi:
         url = f"{self.endpoint}/{self.repo}/resolve/{commit}/{quote(path)}"
         retrying(lambda: self._once("HEAD", url), self.endpoint, self.progress)
 
+    def part(self, path: str, commit: str, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` up to `end`.
+
+        Raises:
+            Nonsense: other bytes come; whatever the Hub's client raises.
+        """
+        url = f"{self.endpoint}/{self.repo}/resolve/{commit}/{quote(path)}"
+        return retrying(lambda: self._part(url, start, end), self.endpoint, self.progress)
+
+    def _part(self, url: str, start: int, end: int) -> bytes:
+        from huggingface_hub.utils import get_session, hf_raise_for_status
+
+        wanted = {**self.headers, "Range": f"bytes={start}-{end - 1}"}
+        body = bytearray()
+        with get_session().stream(
+            "GET", url, headers=wanted, timeout=TIMEOUT, follow_redirects=True
+        ) as response:
+            if response.status_code >= 400:
+                response.read()
+            hf_raise_for_status(response)
+            skipped = 0 if response.status_code == 206 else start
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) >= skipped + end - start:
+                    break
+        if len(body) < skipped + end - start:
+            raise Nonsense(
+                f"it sends {len(body)} bytes of a file where {end - start} were asked for"
+            )
+        return bytes(body[skipped : skipped + end - start])
+
     def _ask(self, url: str) -> tuple[Any, str | None]:
         """The JSON at an address, and where it goes on."""
         return retrying(lambda: self._once("GET", url), self.endpoint, self.progress)

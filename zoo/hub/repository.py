@@ -63,6 +63,26 @@ class Repository:
                 self.cache.link(commit, remote)
         return self.cache.snapshot(commit)
 
+    def listed(self) -> tuple[str, dict[str, Remote]]:
+        """The commit, and every file that it has.
+
+        Raises:
+            NotFound, Gated, Offline, IntegrityError: why the repository cannot be looked at.
+        """
+        commit = self._commit()
+        listing = self.cache.listing(commit)
+        return commit, self._listing(commit) if listing is None else listing
+
+    def part(self, commit: str, path: str, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` up to `end`, which are not kept.
+
+        Raises:
+            NotFound, Gated, Offline: why they could not be had.
+        """
+        self._require_online([])
+        with self._explained():
+            return self.api.part(path, commit, start, end)
+
     def _wanted(self) -> tuple[str, list[Remote]]:
         """The commit, and the files of it that are to be there."""
         commit = self._commit()
@@ -273,7 +293,12 @@ def to_come(source: Source, size: int) -> int:
     if commit is None:
         return size
     if not source.files:
-        return 0 if cache.snapshot(commit).is_dir() else size
+        listing = cache.listing(commit)
+        if listing is None:
+            return 0 if cache.snapshot(commit).is_dir() else size
+        wanted = [r for r in listing.values() if any(fnmatch(r.path, s) for s in SAFE_PATTERNS)]
+        there = cache.snapshot(commit)
+        return sum(cache.missing_bytes(r) for r in wanted if not (there / r.path).exists())
     rest = 0
     for file in source.files:
         if not (cache.snapshot(commit) / file.path).exists():

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from zoo.catalogs.formats import format_of
 from zoo.catalogs.recipe import Build, Recipe, Source
 from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
 from zoo.files.digests import sha256
 from zoo.files.trust import confined
+from zoo.pipeline import code
 from zoo.store.store import key_of
 
 
-@dataclass(frozen=True)
 class Keys:
-    """The keys of one build.
+    """The keys of one build, each found once.
 
-    Attributes:
+    Args:
         recipe: as it was written.
         name: of the build.
         pinned: the recipe, with what `zoo.lock` knows of its sources.
     """
 
-    recipe: Recipe
-    name: str
-    pinned: Recipe
+    def __init__(self, recipe: Recipe, name: str, pinned: Recipe) -> None:
+        self.recipe, self.name, self.pinned = recipe, name, pinned
+        self.build: Build = recipe.build[name]
 
-    @property
-    def build(self) -> Build:
-        return self.recipe.build[self.name]
-
-    @property
+    @cached_property
     def source_inputs(self) -> dict[str, Any]:
         """What is asked for; `zoo.lock` sees to it that it stays the same bytes."""
         inputs = self._asked(self.recipe.source)
@@ -39,51 +37,63 @@ class Keys:
             inputs["tokenizer"] = self._asked(self.recipe.tokenizer)
         return inputs
 
-    @property
+    @cached_property
     def convert_inputs(self) -> dict[str, Any]:
-        """The source, the adapters, and who converts them with which versions."""
-        plugin = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        """The source, what converts it, and the adapters where the format writes them."""
+        format = self.build.format
         adapters = {
             name: {**self._asked(source), "commit": self.pinned.adapter[name].revision}
             for name, source in self.recipe.adapter.items()
+            if format_of(format).writes_adapters
         }
         return {
             **self.source_inputs,
             **({"adapters": adapters} if adapters else {}),
             "commits": [source.revision for source in self.pinned.sources],
             "family": self.recipe.family,
-            "format": self.build.format,
+            "format": format,
             "options": self.build.options,
             "minimum_os": self.build.minimum_os,
-            "plugin": str(plugin),
-            "tools": plugin.requirements(),
+            "made_by": {
+                "zoo": code.of_zoo(),
+                "family": code.of_plugin(provider(FAMILIES, f"{self.recipe.family}.{format}")),
+                "format": code.of_plugin(format_provider(format)),
+            },
         }
 
-    @property
+    @cached_property
     def build_inputs(self) -> dict[str, Any]:
         """The conversion, and the passes over it, with the files that they read."""
-        format, read = format_provider(self.build.format), self._read_by_passes()
+        read = self._read_by_passes()
         return {
             **self.convert_inputs,
             "optimize": [asdict(step) for step in self.build.optimize],
             **({"read": read} if read else {}),
-            "format_plugin": str(format) if self.build.optimize else None,
         }
 
-    @property
+    @cached_property
     def source(self) -> str:
         """The key of the source."""
         return key_of(f"{self.recipe.ref} source", self.source_inputs)
 
-    @property
+    @cached_property
     def converted(self) -> str:
         """The key of the conversion before the passes over it."""
         return key_of(f"{self.recipe.ref} {self.build.format} converted", self.convert_inputs)
 
-    @property
+    @cached_property
     def finished(self) -> str:
         """The key of the finished build."""
         return key_of(f"{self.recipe.ref} {self.name}", self.build_inputs)
+
+    @cached_property
+    def plain(self) -> tuple[str, ...]:
+        """The keys of finished builds that are this build's conversion: those without passes."""
+        if not format_of(self.build.format).shares_conversion(self.recipe, self.build):
+            return ()
+        others = (Keys(self.recipe, n, self.pinned) for n, b in self.recipe.build.items()
+                  if b.format == self.build.format and not b.optimize)  # fmt: skip
+        return tuple(k.finished for k in others if k.convert_inputs == self.convert_inputs)
 
     def _read_by_passes(self) -> dict[str, str]:
         """The sha256 of each file beside the recipe that a pass names, such as a calibration."""

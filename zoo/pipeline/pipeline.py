@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import glob
+import os
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from zoo import machine
 from zoo.catalogs import estimates
+from zoo.catalogs.formats import format_of
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.discovery import FAMILIES, provider
-from zoo.errors import CheckFailed, IntegrityError, PluginError, StepError, ZooError
+from zoo.errors import IntegrityError, ZooError
 from zoo.files import room
+from zoo.pipeline.checking import NO_LIMITS, cannot_check, reference_format
 from zoo.pipeline.checks import limits_of, measure
 from zoo.pipeline.keys import Keys, format_provider, of_adapter
 from zoo.pipeline.plan import Plan, PlannedStep
+from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
 from zoo.store import origin
-from zoo.store.store import Artifact, Manifest, Store, Stored, describe_files, now
+from zoo.store.store import Artifact, Store
 from zoo.tasks.registry import task_of
+from zoo.tasks.task import Scorer
 from zoo.tasks.verdict import Verdict, judge
-from zoo.words import human
 
 if TYPE_CHECKING:
     from zoo.costs import Cost
     from zoo.family import Family
     from zoo.tasks.model import Model
     from zoo.tasks.task import Scorer
-
-REFERENCE = "torch"
 
 
 class Pipeline:
@@ -43,7 +44,9 @@ class Pipeline:
         self.recipe, self.name, self.build = recipe, name, recipe.build[name]
         self.store, self.lock, self.listener = store, lock, listener
         self.pinned = lock.pin_recipe(recipe)
-        self._fetched: Artifact | None = None
+        self._families: dict[str, Family] = {}
+        self._keys: Keys | None = None
+        self._workshop = Workshop(recipe, self.pinned, name, store, listener, self._tools)
 
     def plan(self) -> Plan:
         """What is done and what is left to do.
@@ -86,11 +89,14 @@ class Pipeline:
         def work(workdir: Path, progress: Progress) -> Path:
             return family.download(self.pinned, workdir, progress)
 
-        source = self._step("download", self.keys.source, self.keys.source_inputs, work)
-        self._fetched = source
+        keys = self.keys
+        source = self._workshop.do(
+            Step("download", "download", keys.source, keys.source_inputs, work)
+        )
+        self._workshop.fetched = source
         self._require_locked(source)
         self._record(source)
-        self.pinned = self.lock.pin_recipe(self.recipe)
+        self.pinned = self._workshop.pinned = self.lock.pin_recipe(self.recipe)
         return source
 
     def adapters(self) -> dict[str, Path]:
@@ -98,25 +104,48 @@ class Pipeline:
         return {name: self.store.view(part.fetch()) for name, part in self._adapter_parts.items()}
 
     @room.told()
-    def make(self, check: bool = True) -> Artifact:
+    def make(self, check: bool = True, *, again: bool = False) -> Artifact:
         """The finished build, made from what is missing and checked before it is published.
 
+        Args:
+            check: whether a build that is made now is compared with its source.
+            again: convert and optimize even if the store has the build.
+
         Raises:
-            CheckFailed: the build strays too far; it is kept aside with its report.
+            CheckFailed: the build strays too far; it is quarantined with its report.
+            InUse: it is to be made again, and a process is using it.
             NoRoom: the disk can't hold it; nothing was begun.
         """
-        if (done := self.store.get(self.keys.finished)) is not None:
+        if not again and (done := self.store.get(self.keys.finished)) is not None:
             self.listener(Event("build", "cached", message=done.manifest.key))
             return done
-        family = self._family()
+        self._family()
         self._require_room()
-        source, adapters = self.fetch(), self.adapters()
-        with self.store.using(self.keys.source, self.keys.converted):
-            return self._build(family, source, adapters, check)
+        source = self.fetch()
+        if again:
+            self._workshop.require_unused(self.keys.converted, self.keys.finished)
+        with self.store.using(self.keys.source, self.keys.converted, *self.keys.plain):
+            return self._build(source, self.adapters(), check, again)
+
+    @room.told()
+    def make_checked(self, *, again: bool = False) -> Artifact:
+        """The finished build; one that was made without a check is checked now.
+
+        Raises:
+            CheckFailed: the build strays too far; whatever `make` raises.
+        """
+        artifact = self.make(again=again)
+        if (artifact.manifest.check or {}).get("why") != "skipped":
+            return artifact
+        verdict, artifact = self._checked(artifact, forced=False)
+        if verdict.status == "failed":
+            raise self._workshop.failure(verdict, artifact)
+        return artifact
 
     def _build(
-        self, family: Family, source: Artifact, adapters: dict[str, Path], check: bool
+        self, source: Artifact, adapters: dict[str, Path], check: bool, again: bool
     ) -> Artifact:
+        family, keys, gate = self._family(), self.keys, self._gate(source, check)
 
         def convert(workdir: Path, progress: Progress) -> Path:
             seen = self.store.view(source)
@@ -124,16 +153,13 @@ class Pipeline:
             return source.path if made == seen else made
 
         if not self.build.optimize:
-            return self._step(
-                "convert",
-                self.keys.finished,
-                self.keys.build_inputs,
-                convert,
-                source,
-                self._gate(source, check),
-            )
-        converted = self._step(
-            "convert", self.keys.converted, self.keys.convert_inputs, convert, source
+            work = convert if again or not keys.plain else self._from_conversion(convert)
+            step = Step("convert", "build", keys.finished, keys.build_inputs, work, source, gate)
+            return self._workshop.do(step, again=again)
+        plain = None if again else self._first_stored(keys.plain)
+        converted = plain or self._workshop.do(
+            Step("convert", "convert", keys.converted, keys.convert_inputs, convert, source),
+            again=again,
         )
 
         def optimize(workdir: Path, progress: Progress) -> Path:
@@ -141,26 +167,53 @@ class Pipeline:
             made = family.optimize(self.pinned, self.build, seen, workdir, progress)
             return converted.path if made == seen else made
 
-        return self._step(
-            "optimize",
-            self.keys.finished,
-            self.keys.build_inputs,
-            optimize,
-            converted,
-            self._gate(source, check),
+        step = Step(
+            "optimize", "build", keys.finished, keys.build_inputs, optimize, converted, gate
         )
+        return self._workshop.do(step, again=again)
+
+    def _from_conversion(
+        self, convert: Callable[[Path, Progress], Path]
+    ) -> Callable[[Path, Progress], Path]:
+        """`convert`, unless a build with passes left what it would make: that is linked."""
+
+        def work(workdir: Path, progress: Progress) -> Path:
+            converted = self._first_stored((self.keys.converted,))
+            if converted is None or not converted.path.is_relative_to(converted.entry.resolve()):
+                return convert(workdir, progress)
+            for file in converted.manifest.files:
+                target = workdir / file.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _have_too((converted.path / file.path).resolve(), target)
+            return workdir
+
+        return work
+
+    def _first_stored(self, keys: tuple[str, ...]) -> Artifact | None:
+        """The first of some artifacts that is in the store and sound."""
+        for key in keys:
+            try:
+                if (found := self.store.get(key)) is not None:
+                    self.listener(Event("convert", "cached", message=key))
+                    return found
+            except IntegrityError:
+                continue
+        return None
 
     @room.told()
     def check(self) -> Verdict:
-        """Measure the finished build anew and store the verdict; a failed build is set aside."""
-        artifact = self.make(check=False)
-        verdict = self._judge(self.fetch(), artifact.path, forced=True)
+        """Measure the finished build again and store the verdict; a failed build is quarantined."""
+        verdict, _ = self._checked(self.make(check=False), forced=True)
+        return verdict
+
+    def _checked(self, artifact: Artifact, *, forced: bool) -> tuple[Verdict, Artifact]:
+        verdict = self._judge(self.fetch(), artifact.path, forced=forced)
         with self.store.lock(self.keys.finished):
             if verdict.status == "failed":
-                self.store.set_aside(artifact, check=asdict(verdict))
-            elif verdict.status == "passed":
-                self.store.update(artifact, check=asdict(verdict))
-        return verdict
+                artifact = self.store.set_aside(artifact, check=asdict(verdict))
+            elif verdict.status != "not run" or not (artifact.manifest.check or {}).get("metrics"):
+                artifact = self.store.update(artifact, check=asdict(verdict))
+        return verdict, artifact
 
     def load(self, check: bool = True) -> Model:
         """The finished build, made if need be, and loaded; nobody removes it meanwhile."""
@@ -184,7 +237,9 @@ class Pipeline:
     @property
     def keys(self) -> Keys:
         """The keys of its artifacts, by what is known of the sources so far."""
-        return Keys(self.recipe, self.name, self.pinned)
+        if self._keys is None or self._keys.pinned is not self.pinned:
+            self._keys = Keys(self.recipe, self.name, self.pinned)
+        return self._keys
 
     @property
     def _adapter_parts(self) -> dict[str, Pipeline]:
@@ -214,142 +269,64 @@ class Pipeline:
                         f"remove it and pull again: zoo rm {fetched.manifest.key}",
                     )
 
-    def _origin(self, source: Artifact | None) -> dict[str, Any]:
-        """What the manifest of a step says of where it comes from."""
-        found = [] if source is None else origin.fetched_files(self.recipe, source)
-        return {**origin.describe(self.recipe, found), "build": asdict(self.build)}
-
-    def _stored(self, step: str, key: str) -> Artifact | None:
-        """What the store has of a step; a download that rotted is made good by another one."""
-        try:
-            return self.store.get(key)
-        except IntegrityError as error:
-            if step != "download" or self.recipe.source.repo is None:
-                raise
-            self.listener(Event(step, "note", message=f"{error.message}; fetching what is wrong"))
-            return None
-
-    def _step(
-        self,
-        step: str,
-        key: str,
-        inputs: dict[str, Any],
-        work: Callable[[Path, Progress], Path],
-        given: Artifact | None = None,
-        gate: Callable[[Path], Verdict] | None = None,
-    ) -> Artifact:
-        """One step, unless the store has it: work aside, pass the gate, publish."""
-        waiting = Event(step, "note", message=f"another process is at {key}; waiting for it")
-        with self.store.lock(key, lambda: self.listener(waiting)):
-            if (found := self._stored(step, key)) is not None:
-                self.listener(Event(step, "cached", message=key))
-                return found
-            self.listener(Event(step, "start"))
-            with self.store.workdir(key) as workdir:
-                path = work(workdir, Progress(step, self.listener))
-                inside = path.resolve().is_relative_to(workdir.resolve())
-                if given and not inside and path.resolve() != given.path:
-                    raise StepError(
-                        f"{step} of '{self.recipe.ref}' returned {path}, "
-                        "which is neither below its work folder nor the folder it was given"
-                    )
-                verdict = gate(path) if gate else None
-                manifest = Manifest(
-                    key=key,
-                    ref=self.recipe.ref,
-                    step=step if gate is None else "build",
-                    build=self.name,
-                    format=self.build.format,
-                    created=now(),
-                    location=str(
-                        path.resolve().relative_to(workdir.parent.resolve())
-                        if inside
-                        else path.resolve()
-                    ),
-                    inputs=inputs,
-                    files=self._files(path, given),
-                    tools=self._tools(),
-                    check=asdict(verdict) if verdict else None,
-                    origin=self._origin(self._fetched),
-                )
-                failed = verdict is not None and verdict.status == "failed"
-                artifact = self.store.publish(workdir, path, manifest, failed)
-                if step == "download":
-                    artifact = self.store.update(artifact, origin=self._origin(artifact))
-                    self._fetched = artifact
-            self.listener(Event(step, "done", message=key))
-        if verdict is not None and failed:
-            raise CheckFailed(
-                f"'{self.recipe.ref}/{self.name}' failed its check: {verdict.reason}",
-                f"it is kept with its report in {artifact.entry}",
-            )
-        return artifact
-
-    def _files(self, path: Path, given: Artifact | None) -> tuple[Stored, ...]:
-        """The files of a step's result: of a source, only those that belong to the model."""
-        from zoo.defaults import SAFE_PATTERNS
-
-        if given is None:
-            wanted: list[str] = []
-            for source in self.pinned.sources:
-                wanted += [glob.escape(f.path) for f in source.files] or list(SAFE_PATTERNS)
-            return describe_files(path, wanted)
-        return given.manifest.files if path.resolve() == given.path else describe_files(path)
-
     def _gate(self, source: Artifact, check: bool) -> Callable[[Path], Verdict]:
         if not check:
-            return lambda path: Verdict("not run", "not asked for")
+            return lambda path: Verdict("not run", "not asked for", why="skipped")
         return lambda path: self._judge(source, path)
 
-    def _judge(self, source: Artifact, path: Path, forced: bool = False) -> Verdict:
+    def _judge(self, source: Artifact, path: Path, *, forced: bool = False) -> Verdict:
         """Compare the build in `path` with its source, if that can be done here."""
-        if reason := self._cannot_check(forced):
-            return Verdict("not run", reason)
+        if (verdict := cannot_check(self.recipe, self.build, forced=forced)) is not None:
+            return verdict
+        named = reference_format(self.recipe, self.build)
+        assert named is not None
         limits = limits_of(self.recipe, self.build)
         self.listener(Event("check", "start"))
-        family, reference = self._family(), self._family(REFERENCE)
-        adapters, seen = self.adapters(), self.store.view(source)
-        path = seen if path == source.path else path
+        plain, folder = self._reference(named, source)
+        path = self.store.view(source) if path == source.path else path
+        family, reference, adapters = self._family(), self._family(named), self.adapters()
         metrics = measure(
             self.recipe,
-            lambda: reference.run(self.pinned, Build(format=REFERENCE), seen, adapters),
+            lambda: reference.run(self.pinned, plain, folder, adapters),
             lambda: family.run(self.pinned, self.build, path, adapters),
             self._scorer(),
         )
-        verdict = judge(
-            task_of(self.recipe.task), metrics, limits, {**self._tools(REFERENCE), **self._tools()}
-        )
+        tools = {**self._tools(named), **self._tools()}
+        verdict = judge(task_of(self.recipe.task), metrics, limits, tools)
+        if not limits and verdict.status == "passed":
+            verdict = replace(verdict, status="measured", reason=NO_LIMITS)
         self.listener(Event("check", "done", message=str(verdict)))
         return verdict
 
+    def _reference(self, format: str, source: Artifact) -> tuple[Build, Path]:
+        """The build without passes that stands for the source, and where it is."""
+        if format_of(format).runs_source:
+            return Build(format=format), self.store.view(source)
+        plain = {
+            n: b for n, b in self.recipe.build.items() if b.format == format and not b.optimize
+        }
+        name = next(iter(plain), f"{format}-reference")
+        build = plain.get(name, Build(format=format))
+        recipe = replace(self.recipe, build={**self.recipe.build, name: build})
+        made = Pipeline(recipe, name, self.store, self.lock, self.listener).make(check=False)
+        return build, self.store.view(made)
+
     def _scorer(self) -> Scorer | None:
-        """The judge that the recipe's check names."""
+        """The scorer that the recipe's check names."""
         from zoo.family import load_scorer
 
         named = self.recipe.check.scorer if self.recipe.check else None
         return load_scorer(named) if named else None
 
-    def _cannot_check(self, forced: bool) -> str:
-        """Why no check can be made, or the empty string."""
-        if self.build.format == REFERENCE:
-            return "it is the source itself"
-        if self.recipe.check is None:
-            return "the recipe has no check"
-        if not task_of(self.recipe.task).metrics:
-            return f"no check measures {self.recipe.task}"
-        try:
-            provider(FAMILIES, f"{self.recipe.family}.{REFERENCE}").require()
-        except PluginError as error:
-            return f"the source cannot run here: {error.message}"
-        needed = estimates.memory_bytes(self.recipe, Build(format=REFERENCE))
-        if needed > machine.memory() and not forced:
-            return f"the source needs {human(needed)} of memory to run"
-        return ""
-
     def _family(self, format: str | None = None, *, complete: bool = True) -> Family:
         from zoo.family import Family
 
-        return Family(self.recipe.family, format or self.build.format, complete=complete)
+        named = format or self.build.format
+        if not complete:
+            return Family(self.recipe.family, named, complete=False)
+        if named not in self._families:
+            self._families[named] = Family(self.recipe.family, named)
+        return self._families[named]
 
     def _tools(self, format: str | None = None) -> dict[str, str | None]:
         plugin = provider(FAMILIES, f"{self.recipe.family}.{format or self.build.format}")
@@ -383,3 +360,11 @@ class Pipeline:
             room.require(cache_folder(), {"the source": coming}, f"'{self.recipe.ref}'", hint)
         hint = "free some space with zoo prune, or set ZOO_HOME to a folder on another disk"
         room.require(self.store.home, rest, f"'{self.recipe.ref}'", hint)
+
+
+def _have_too(source: Path, target: Path) -> None:
+    """A file of the store in another artifact too: nobody writes into either."""
+    try:
+        os.link(source, target)
+    except OSError:  # a disk without hard links
+        shutil.copy2(source, target)

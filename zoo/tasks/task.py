@@ -87,6 +87,8 @@ class Task:
         input: what INPUT is in the help of `zoo run`.
         metrics: the figures that `measure` returns, by name. `*` in a name stands for any text, as
             in `*_psnr`.
+        faithful: limits that every build without passes keeps, whatever the model is: a checkpoint
+            without a recipe is held to them. Rounding is far within, a wrong conversion far beyond.
         scored: whether a recipe may name a scorer, which `measure` is then given.
         lines: whether `run` yields whole lines, so that nothing is printed after them.
     """
@@ -94,6 +96,7 @@ class Task:
     title: str = ""
     input: str = "the input"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({})
+    faithful: ClassVar[Mapping[str, float]] = MappingProxyType({})
     scored: bool = False
     lines: bool = False
 

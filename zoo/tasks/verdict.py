@@ -11,13 +11,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a check: figures, the limits they were held against, and what broke them."""
+    """The outcome of a check: figures, the limits they were held against, and what broke them.
 
-    status: Literal["passed", "failed", "not run"]
+    Attributes:
+        status: `measured` is for figures that no limits apply to.
+        reason: why it is so, for people.
+        metrics, limits: figure to value.
+        tools: the versions of what was compared.
+        why: why no check was run: it was not asked for (`skipped`), the build is the source
+            itself (`source`), or it cannot be done here (`unable`).
+    """
+
+    status: Literal["passed", "failed", "measured", "not run"]
     reason: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
     tools: dict[str, str | None] = field(default_factory=dict)
+    why: Literal["", "skipped", "source", "unable"] = ""
 
     def __str__(self) -> str:
         figures = ", ".join(f"{k} {v:.4g}" for k, v in self.metrics.items())

@@ -15,6 +15,7 @@ from zoo.tasks.verdict import Verdict
 @options.build_choice
 @options.adapter
 @options.no_check
+@click.option("--force", is_flag=True, help="Convert and optimize again, even if it is there.")
 @options.quiet
 def command(
     name: str,
@@ -23,6 +24,7 @@ def command(
     family: str | None,
     adapter: str | None,
     no_check: bool,
+    force: bool,
     quiet: bool,
 ) -> None:
     """Make a build: download, convert, optimize, check.
@@ -37,6 +39,7 @@ def command(
             family=family,
             adapter=adapter,
             check=not no_check,
+            force=force,
             listener=listener,
         )
     if artifact.manifest.check and not quiet:

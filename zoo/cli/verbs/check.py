@@ -1,6 +1,8 @@
 """`zoo check`: measure a build against its source.
 
-JSON: {status, reason, metrics, limits, tools}.
+JSON: {status, reason, metrics, limits, tools, why}. `status` is passed, failed, measured (no limits
+apply) or not run; `why` says why it was not run: skipped, source (it is the source itself) or
+unable.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from zoo.tasks.task import Task
 from zoo.tasks.verdict import Verdict
 
 COLUMNS = (Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Column("HOLDS"))
-ITSELF = "it is the source itself"
 
 
 @click.command(name="check")
@@ -49,7 +50,7 @@ def command(
         output.document(asdict(verdict))
     else:
         _print(verdict, task_of(api.show(name, family=family).task))
-    good = verdict.status == "passed" or verdict.reason == ITSELF
+    good = verdict.status in ("passed", "measured") or verdict.why == "source"
     return Exit.OK if good else Exit.NEGATIVE
 
 

@@ -65,7 +65,8 @@ def command(
     if as_json:
         output.document(
             {
-                "ref": name,
+                "ref": cost.ref,
+                "build": cost.build,
                 "case": cost.case,
                 "total": asdict(cost.total),
                 "layers": [asdict(layer) for layer in cost.by_layer()],

@@ -62,7 +62,7 @@ def command(
     found = catalog.search(*query)
     problems = {name: error.message for name, error in catalog.problems.items()}
     problems |= {x.ref: x.problem for x in found if x.recipe is None}
-    stored = facts.installed()
+    stored = facts.stored_builds()
     models = [
         model
         for model in (_described(x, stored) for x in found if x.recipe)
@@ -106,7 +106,7 @@ def _described(listing: Listing, stored: dict[str, Any]) -> dict[str, Any]:
         "memory_bytes": memory,
         "formats": list(recipe.formats),
         "fits": memory <= machine.memory(),
-        "installed": sorted(stored.get(listing.ref, ())),
+        "installed": sorted(api.installed(recipe, stored.get(listing.ref, {}))),
     }
 
 

@@ -1,12 +1,14 @@
 """`zoo show`: everything known about a model before anything is fetched.
 
-JSON: {ref, title, summary, task, family, license, gated, chat, parameters, context,
+JSON: {ref, title, summary, task, family, license, gated, chat, parameters, dtypes,
+context,
 source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha256}]},
 tokenizer: the same without bytes, or null when the source brings it,
 adapters: {name: the same without bytes},
 builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
 memory_bytes, fits, default, installed, check, words, compression}],
 check: {inputs, limits, recorded} or null, run}.
+`dtypes` is null but for a folder or repository of one's own: {type: elements}, from its headers.
 `bytes` of a source is an estimate while a file's size is null. `compression` is null but for the
 build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries: {weight:
 {shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}.
@@ -21,7 +23,9 @@ import click
 
 from zoo import api
 from zoo.catalogs import estimates
+from zoo.catalogs.catalog import REFERENCE
 from zoo.catalogs.recipe import Recipe, Source
+from zoo.catalogs.reference import Reference
 from zoo.cli import compression, facts, options, output
 from zoo.cli.output import Column
 from zoo.store.store import Artifact
@@ -49,7 +53,8 @@ BUILDS = (
 def command(name: str, family: str | None, as_json: bool) -> None:
     """Everything known about a model before it is downloaded."""
     recipe = api.show(name, family=family)
-    data = _described(recipe, _asked_for(name, recipe))
+    stored = api.installed(name, facts.stored_builds().get(recipe.ref, {}), family)
+    data = _described(recipe, _asked_for(name, recipe), stored)
     if as_json:
         output.document(data)
     else:
@@ -58,8 +63,8 @@ def command(name: str, family: str | None, as_json: bool) -> None:
 
 def _asked_for(name: str, recipe: Recipe) -> str | None:
     """The build of `name:variant/build`; refuse one that there is not."""
-    from zoo.catalogs.catalog import REFERENCE
-
+    if Reference.parse(name).kind != "catalog":
+        return None
     match = REFERENCE.fullmatch(name)
     if not match or not match["build"]:
         return None
@@ -67,8 +72,9 @@ def _asked_for(name: str, recipe: Recipe) -> str | None:
     return match["build"]
 
 
-def _described(recipe: Recipe, asked_for: str | None) -> dict[str, Any]:
-    stored = facts.installed().get(recipe.ref, {})
+def _described(
+    recipe: Recipe, asked_for: str | None, stored: dict[str, Artifact]
+) -> dict[str, Any]:
     default = api.choose(recipe, None, None)[0]
     builds = [_build(recipe, name, default, stored.get(name)) for name in recipe.build]
     for build in builds:
@@ -84,6 +90,7 @@ def _described(recipe: Recipe, asked_for: str | None) -> dict[str, Any]:
         "gated": recipe.gated,
         "chat": recipe.chat,
         "parameters": recipe.parameters,
+        "dtypes": recipe.dtypes or None,
         "context": recipe.context,
         "source": {**_source(recipe.source), "bytes": estimates.download_bytes(recipe)},
         "tokenizer": _source(recipe.tokenizer) if recipe.tokenizer else None,
@@ -133,7 +140,7 @@ def _print(data: dict[str, Any]) -> None:
             ("task", data["task"]),
             ("family", data["family"]),
             ("license", data["license"] + _gate(data)),
-            ("parameters", facts.count(data["parameters"])),
+            ("parameters", facts.count(data["parameters"]) + _types(data["dtypes"])),
             ("context", f"{data['context']} tokens" if data["context"] else None),
             ("source", _origin(source)),
             ("tokenizer", _origin(data["tokenizer"]) if data["tokenizer"] else None),
@@ -160,6 +167,12 @@ def _print(data: dict[str, Any]) -> None:
         )
     output.tell()
     output.tell(f"run it: {data['run']}")
+
+
+def _types(dtypes: dict[str, int] | None) -> str:
+    """The types that weights are stored in, the most frequent first."""
+    names = sorted(dtypes or {}, key=lambda name: -(dtypes or {})[name])
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _gate(data: dict[str, Any]) -> str:

@@ -24,6 +24,10 @@ class CoreML(Format):
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         yield from pass_faults(recipe, build)
 
+    def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
+        """Of all but language models, which are compressed while they are written."""
+        return recipe.task != "text-generation"
+
     def bits_per_weight(self, build: Build) -> float:
         """Of large matrices: bits of their own for some weights are not counted, nor are tables.
 

@@ -66,6 +66,10 @@ class MLX(Format):
                 schema.read(Quantize, step.options, problems, where)
         yield from problems.pairs()
 
+    def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
+        """Always: `quantize` reads a checkpoint that runs as it is."""
+        return True
+
     def bits_per_weight(self, build: Build) -> float:
         """Bits of each weight: a group also stores its scale and its offset."""
         if not build.optimize:

@@ -31,6 +31,7 @@ class TextToImage(Task):
         "scorer_loss": Metric("by how much the build's share is less", LOWER),
         "pictures": Metric("how many were generated"),
     }
+    faithful: ClassVar[Mapping[str, float]] = {"picture_psnr": 20.0}
     scored = True
     lines = True
 

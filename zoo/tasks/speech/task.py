@@ -30,6 +30,7 @@ class SpeechRecognition(Task):
         "wer": Metric("word errors over the words of the source's transcripts", LOWER),
         "clips": Metric("how many were transcribed"),
     }
+    faithful: ClassVar[Mapping[str, float]] = {"encoder_psnr": 25.0}
     lines = True
 
     def model(self) -> type[SpeechModel]:

@@ -30,6 +30,7 @@ class TextGeneration(Task):
         "source_perplexity": Metric("of the text, by the source", adapters=False),
         "positions": Metric("how many were compared", adapters=False),
     }
+    faithful: ClassVar[Mapping[str, float]] = {"kl": 0.05}
 
     def model(self) -> type[TextModel]:
         from zoo.tasks.text.model import TextModel

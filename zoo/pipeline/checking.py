@@ -1,0 +1,63 @@
+"""Comparing a build with its source, or with the nearest thing to it that runs here."""
+
+from __future__ import annotations
+
+from zoo import machine
+from zoo.catalogs import estimates
+from zoo.catalogs.formats import format_of
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.discovery import FAMILIES, family_formats, provider
+from zoo.errors import PluginError
+from zoo.tasks.registry import task_of
+from zoo.tasks.verdict import Verdict
+from zoo.words import human
+
+NO_LIMITS = "no limits apply to a compressed build of your own checkpoint: judge the figures"
+
+
+def reference_format(recipe: Recipe, build: Build) -> str | None:
+    """The format whose build without passes stands for the source, or `None`.
+
+    The format that runs the source itself comes first; else one that is installed, the build's
+    own among them if the build has passes: what they change is then measured.
+    """
+    installed = [name for name in family_formats(recipe.family) if _runs(recipe.family, name)]
+    candidates = [name for name in installed if name != build.format or build.optimize]
+    order = sorted(candidates, key=lambda n: (not format_of(n).runs_source, format_of(n).rank))
+    return order[0] if order else None
+
+
+def cannot_check(recipe: Recipe, build: Build, *, forced: bool) -> Verdict | None:
+    """The verdict on a build that cannot be compared here, or `None` when it can."""
+    if format_of(build.format).runs_source:
+        return Verdict("not run", "it is the source itself", why="source")
+    if recipe.check is None:
+        return Verdict("not run", "the recipe has no check", why="unable")
+    if not task_of(recipe.task).metrics:
+        return Verdict("not run", f"no check measures {recipe.task}", why="unable")
+    reference = reference_format(recipe, build)
+    if reference is None:
+        return Verdict("not run", f"the source cannot run here: {_hint(recipe)}", why="unable")
+    needed = estimates.memory_bytes(recipe, Build(format=reference))
+    if needed > machine.memory() and not forced:
+        reason = f"the source needs {human(needed)} of memory to run"
+        return Verdict("not run", reason, why="unable")
+    return None
+
+
+def _runs(family: str, format: str) -> bool:
+    try:
+        return not provider(FAMILIES, f"{family}.{format}").missing()
+    except PluginError:
+        return False
+
+
+def _hint(recipe: Recipe) -> str:
+    """How to bring a format that runs the source."""
+    for name in family_formats(recipe.family):
+        if format_of(name).runs_source:
+            try:
+                provider(FAMILIES, f"{recipe.family}.{name}").require()
+            except PluginError as error:
+                return error.message + (f"; {error.hint}" if error.hint else "")
+    return f"no other format of {recipe.family} is installed to compare it with"
