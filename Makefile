@@ -29,6 +29,7 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks
 
 layers: setup
 	$(BIN)/lint-imports

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 HOME = Path(__file__).parents[1]
 MINI = HOME / "recipes" / "stable-diffusion" / "mini"
@@ -86,7 +87,7 @@ def diffusers_way(folder: Path, steps: int) -> list[float]:
     pipeline.set_progress_bar_config(disable=True)
     times = []
 
-    def note(pipeline, step, time_step, given):
+    def note(pipeline: Any, step: int, time_step: int, given: Any) -> Any:
         times.append(time.perf_counter())
         return given
 

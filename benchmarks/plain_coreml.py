@@ -14,6 +14,7 @@ import json
 import resource
 import sys
 import time
+from typing import Any
 
 import coremltools as ct
 import numpy as np
@@ -25,7 +26,9 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 CONTEXT = 256
 
 
-def attention(module, query, key, value, mask, dropout=0.0, scaling=None, **options):
+def attention(
+    module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any
+) -> tuple[Any, None]:
     """Attention without an explicit scale, which would keep coremltools from fusing it."""
     groups = module.num_key_value_groups
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
@@ -33,7 +36,7 @@ def attention(module, query, key, value, mask, dropout=0.0, scaling=None, **opti
     return mixed.transpose(1, 2).contiguous(), None
 
 
-def to_constant(context, node, dtype, name):
+def to_constant(context: Any, node: Any, dtype: Any, name: str) -> None:
     """Casts of arrays with one entry, which NumPy 2.4 refuses to take for numbers."""
     (x,) = ops._get_inputs(context, node, expected=1)
     if x.can_be_folded_to_const():
@@ -51,22 +54,24 @@ class Cache:
 
     is_compileable = False
 
-    def __init__(self, keys, values, start, end):
+    def __init__(self, keys: Any, values: Any, start: int, end: int) -> None:
         self.keys, self.values, self.start, self.end = keys, values, start, end
 
-    def update(self, key, value, layer, *rest, **options):
+    def update(
+        self, key: Any, value: Any, layer: int, *rest: Any, **options: Any
+    ) -> tuple[Any, Any]:
         self.keys[layer : layer + 1, :, :, self.start : self.end, :] = key[None]
         self.values[layer : layer + 1, :, :, self.start : self.end, :] = value[None]
         return self.keys[layer, :, :, : self.end, :], self.values[layer, :, :, : self.end, :]
 
-    def get_seq_length(self, *rest):
+    def get_seq_length(self, *rest: Any) -> int:
         return self.start
 
 
 class Stateful(torch.nn.Module):
     """The model, whose keys and values are buffers that become states."""
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model, self.head, config = model.model, model.lm_head, model.config
         head_dim = config.hidden_size // config.num_attention_heads
@@ -74,7 +79,7 @@ class Stateful(torch.nn.Module):
         self.register_buffer("keyCache", torch.zeros(self.shape))
         self.register_buffer("valueCache", torch.zeros(self.shape))
 
-    def forward(self, ids, mask):
+    def forward(self, ids: Any, mask: Any) -> Any:
         given, end = mask.shape[-2], mask.shape[-1]
         cache = Cache(self.keyCache, self.valueCache, end - given, end)
         x = self.model.embed_tokens(ids)

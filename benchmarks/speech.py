@@ -137,12 +137,13 @@ def _apart(work: Callable[..., None], *given: Path) -> None:
 
 def _text(tokenizer: Any, tokens: list[int]) -> str:
     end = tokenizer.token_to_id("<|endoftext|>")
-    return tokenizer.decode([t for t in tokens if t < end]).strip()
+    return str(tokenizer.decode([t for t in tokens if t < end])).strip()
 
 
 def _json_of(line: list[str]) -> dict[str, Any]:
     done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def report(found: dict[str, dict[str, Any]], seconds: float) -> None:

@@ -7,6 +7,7 @@ the same `TOKENS` tokens, so that all ways of running it do the same work.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ def make(folder: Path) -> None:
     folder.mkdir(parents=True)
     tokenizer = make_tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
-    ids = {name: tokenizer.token_to_id(f"<|{name}|>") for name in ("endoftext", *TASKS)}
+    ids: dict[str, Any] = {n: tokenizer.token_to_id(f"<|{n}|>") for n in ("endoftext", *TASKS)}
     end, zero = ids["endoftext"], ids["notimestamps"] + 1
     torch.manual_seed(1)
     config = WhisperConfig(

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 WAYS = ("coremltools", "zoo")
 TOKENS, TOLD, SIDE = 77, 768, 64
@@ -52,7 +53,7 @@ def plain_way(source: Path, package: Path) -> None:
 
     original = ops._cast
 
-    def to_constant(context, node, dtype, name):
+    def to_constant(context: Any, node: Any, dtype: Any, name: str) -> None:
         """Casts of arrays with one entry, which NumPy 2.4 refuses to take for numbers."""
         (x,) = ops._get_inputs(context, node, expected=1)
         if x.can_be_folded_to_const():
@@ -64,13 +65,13 @@ def plain_way(source: Path, package: Path) -> None:
     ops._cast = to_constant
 
     class Plain(torch.nn.Module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.unet = UNet2DConditionModel.from_pretrained(
                 source / "unet", torch_dtype=torch.float32
             ).eval()
 
-        def forward(self, sample, timestep, hidden):
+        def forward(self, sample: Any, timestep: Any, hidden: Any) -> Any:
             return self.unet(sample, timestep, hidden, return_dict=False)[0]
 
     example = torch.zeros(2, 4, SIDE, SIDE), torch.zeros(2), torch.zeros(2, TOKENS, TOLD)
@@ -94,8 +95,8 @@ def zoo_way(source: Path, folder: Path) -> None:
     """The hook that makes builds, without the other components."""
     import zoo
     from zoo.progress import Progress
+    from zoo_stable_diffusion.coreml import plugin
     from zoo_stable_diffusion.coreml.components import Conversion
-    from zoo_stable_diffusion.coreml.plugin import plugin
 
     for other in ("decoder", "encoder", "text"):
         setattr(Conversion, f"write_{other}", lambda *_: None)
@@ -114,7 +115,7 @@ def zoo_way(source: Path, folder: Path) -> None:
         home=source.parent,
     )
     folder.mkdir()
-    plugin.convert(recipe, build, source, folder, Progress("convert"))
+    plugin.convert(recipe, build, source, {}, folder, Progress("convert"))
 
 
 def measured(way: str, source: Path, place: Path) -> dict[str, float]:

@@ -62,7 +62,8 @@ def complete(
         **{"do_sample": False, **options},
     )[0, len(ids) :].tolist()
     end = model.config.eos_token_id
-    return out[: out.index(end)] if end in out else out
+    written: list[int] = out[: out.index(end)] if end in out else out
+    return written
 
 
 def reply(
@@ -77,7 +78,7 @@ def reply(
     text = tokenizer.apply_chat_template(messages, tokenize=False)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     answer = complete(model, ids, limit=limit, temperature=temperature)
-    return tokenizer.decode(answer).strip()
+    return str(tokenizer.decode(answer)).strip()
 
 
 def share_right(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import espeakng_loader
 import numpy as np
@@ -89,7 +90,7 @@ class Synthesizer:
         self._parts: list[np.ndarray] = []
         self._begins: list[float] = []
 
-    def _hear(self, samples, count: int, events) -> int:
+    def _hear(self, samples: Any, count: int, events: Any) -> int:
         if count > 0:
             self._parts.append(np.ctypeslib.as_array(samples, (count,)).copy())
         number = 0
@@ -168,7 +169,8 @@ def with_noise(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = np.convolve(noise, np.full(8, 1 / 8, np.float32), "same")
     level = np.sqrt((audio**2).mean()) * 10 ** (-rng.uniform(8, 45) / 20)
     mixed = audio + noise * level / np.sqrt((noise**2).mean())
-    return (mixed * rng.uniform(0.1, 0.9) / np.abs(mixed).max()).astype(np.float32)
+    loud: np.ndarray = mixed * rng.uniform(0.1, 0.9) / np.abs(mixed).max()
+    return loud.astype(np.float32)
 
 
 def main() -> None:

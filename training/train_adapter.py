@@ -41,7 +41,8 @@ class LowRank(nn.Module):
 
 def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
     """Rows of packed stories, without end."""
-    rng, stream, waiting = random.Random(seed), documents(seed), []
+    rng, stream = random.Random(seed), documents(seed)
+    waiting: list[int] = []
     while True:
         while len(waiting) < ROWS * LENGTH:
             document = next(stream)

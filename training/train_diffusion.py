@@ -16,6 +16,7 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -152,7 +153,7 @@ def train_vae(vae: AutoencoderKL, minutes: float) -> None:
     vae.register_to_config(scaling_factor=round(1 / spread, 5))
 
 
-def take_step(loss: torch.Tensor, optimizer: torch.optim.Optimizer, weights: list) -> None:
+def take_step(loss: torch.Tensor, optimizer: torch.optim.Optimizer, weights: list[Any]) -> None:
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -237,7 +238,7 @@ def train_unet(
     print(f"{step} steps", flush=True)
 
 
-def _with(weights: list, average: list, act) -> None:
+def _with(weights: list[Any], average: list[Any], act: Any) -> None:
     """Act while the average is in the weights' place."""
     before = [weight.data for weight in weights]
     for weight, kept in zip(weights, average, strict=True):

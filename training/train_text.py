@@ -10,8 +10,9 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import torch
 from measure import HELD_OUT_SEED, held_out_questions, perplexity, share_right
@@ -139,7 +140,7 @@ def train_tokenizer(seed: int, count: int = 20_000) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Iterator[torch.Tensor]:
+def batches(tokenizer: PreTrainedTokenizerFast, seed: int) -> Generator[torch.Tensor, int, None]:
     """Batches of packed documents without end; send the row length wanted to the generator."""
     stream = documents(seed)
     waiting: list[int] = []
@@ -184,7 +185,8 @@ def fit(
 ) -> int:
     """Train the model in place, for so many steps or minutes, and return the steps done."""
     device = model.device
-    hidden, others = [], []
+    hidden: list[Any] = []
+    others: list[Any] = []
     for name, weight in model.named_parameters():
         (hidden if weight.dim() == 2 and "layers" in name else others).append(weight)
     optimizers = [

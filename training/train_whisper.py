@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,12 +107,13 @@ def make_model(tokenizer: WhisperTokenizerFast) -> WhisperForConditionalGenerati
     return WhisperForConditionalGeneration(config)
 
 
-def window(stream: Iterator[Utterance], rng: random.Random) -> tuple[np.ndarray, list]:
+def window(stream: Iterator[Utterance], rng: random.Random) -> tuple[np.ndarray, list[Any]]:
     """Six seconds of sound, and what is said: a segment (begin, end, words) each.
 
     The last segment may go on beyond the window; its end is `None` then.
     """
-    audio, place, segments = np.zeros(2 * WINDOW, np.float32), rng.uniform(0.0, 1.2), []
+    audio, place = np.zeros(2 * WINDOW, np.float32), rng.uniform(0.0, 1.2)
+    segments: list[Any] = []
     whole = rng.random() < 0.5
     while place < SECONDS - 0.3:
         said = next(stream)
@@ -190,7 +192,7 @@ def features(audio: torch.Tensor, extractor: WhisperFeatureExtractor) -> torch.T
     return torch.from_numpy(np.asarray(found))
 
 
-def _produce(queue: multiprocessing.Queue, tokenizer: WhisperTokenizerFast, seed: int) -> None:
+def _produce(queue: Any, tokenizer: WhisperTokenizerFast, seed: int) -> None:
     torch.set_num_threads(1)
     extractor = make_extractor()
     batches = Batches(tokenizer, seed)
@@ -203,7 +205,7 @@ def make_extractor() -> WhisperFeatureExtractor:
     return WhisperFeatureExtractor(feature_size=80, sampling_rate=RATE, chunk_length=SECONDS)
 
 
-def save(model, tokenizer, out: Path, heads: list[list[int]]) -> None:
+def save(model: Any, tokenizer: Any, out: Path, heads: list[list[int]]) -> None:
     """Write the folder in half precision."""
     end, ids = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids
     languages = {f"<|{code}|>": ids(f"<|{code}|>") for code in LANGUAGES}
@@ -236,7 +238,7 @@ def save(model, tokenizer, out: Path, heads: list[list[int]]) -> None:
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def word_error_rate(model, tokenizer, count: int) -> float:
+def word_error_rate(model: Any, tokenizer: Any, count: int) -> float:
     """Wrong, missing and added words over all, for voices that were never heard."""
     extractor, noise = make_extractor(), np.random.default_rng(5)
     stream, wrong, total = utterances(HELD_OUT_SEED, held_out=True), 0, 0
@@ -258,7 +260,7 @@ def word_error_rate(model, tokenizer, count: int) -> float:
     return wrong / total
 
 
-def alignment_heads(model, tokenizer, count: int = 40, best: int = 4) -> list[list[int]]:
+def alignment_heads(model: Any, tokenizer: Any, count: int = 40, best: int = 4) -> list[list[int]]:
     """The heads of cross-attention that look where the word is that they write: [layer, head]."""
     extractor, stream = make_extractor(), utterances(HELD_OUT_SEED + 1)
     ids = tokenizer.convert_tokens_to_ids
@@ -312,7 +314,7 @@ def main() -> None:
     if options.start:
         model = WhisperForConditionalGeneration.from_pretrained(options.start, dtype=torch.float32)
     print(f"{model.num_parameters():,} parameters, {len(tokenizer)} tokens", flush=True)
-    queue: multiprocessing.Queue = multiprocessing.get_context("spawn").Queue(6)
+    queue: Any = multiprocessing.get_context("spawn").Queue(6)
     maker = multiprocessing.get_context("spawn").Process(
         target=_produce, args=(queue, tokenizer, options.seed), daemon=True
     )

@@ -39,7 +39,9 @@ class Canvas:
 
         pixels = torch.from_numpy(pixels_of(image))
         self.from_noise = mask is not None and strength == 1
-        self.start = self.veil = self.covered = None
+        self.start: Any = None
+        self.veil: Any = None
+        self.covered: Any = None
         starts, noises, covered = [], [], []
         for seed in seeds:
             if not (self.from_noise and shown_mask):
@@ -92,7 +94,7 @@ def pixels_of(image: Any) -> Any:
     """float32 of shape (1, channels, height, width) from -1 to 1."""
     import numpy as np
 
-    pixels = np.asarray(image.convert("L") if image.mode == "1" else image, np.float32)
+    pixels: Any = np.asarray(image.convert("L") if image.mode == "1" else image, np.float32)
     pixels = 2 * (pixels / 255) - 1
     return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
 

@@ -172,7 +172,7 @@ TEXT: dict[str, Rule] = {
 }
 """Of `CLIPTextConfig`."""
 
-TEXT_MODELS = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")
+TEXT_MODELS: tuple[str, ...] = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")
 
 LIBRARY: dict[str, Rule] = {
     "chunk_size_feed_forward": (0,),

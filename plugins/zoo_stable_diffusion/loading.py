@@ -83,7 +83,7 @@ def _stage(place: Path, config: dict[str, Any], files: list[Path]) -> None:
     if len(files) == 1:
         (place / f"{stem}.safetensors").symlink_to(files[0].resolve())
         return
-    weights = {}
+    weights: dict[str, str] = {}
     for number, path in enumerate(files, 1):
         name = f"{stem}-{number:05}-of-{len(files):05}.safetensors"
         (place / name).symlink_to(path.resolve())

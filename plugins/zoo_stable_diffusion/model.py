@@ -160,6 +160,7 @@ class StableDiffusionModel(zoo.ImageModel):
     ) -> Iterator[DenoisingStep]:
         import torch
 
+        assert options.seed is not None, "ImageModel gives every call a seed"
         (scheduler, times), config = plan, self.config
         guided = options.guidance > 1 and not config.guided_inside
         told, sizes = self.told(prompts, options.negative, guided, size)

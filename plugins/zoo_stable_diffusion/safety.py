@@ -69,7 +69,8 @@ class Look:
         import numpy as np
 
         seen = np.stack([np.asarray(self._middle(picture), np.float32) for picture in pictures])
-        normed = (seen / 255 - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = np.asarray(self.mean, np.float32), np.asarray(self.deviation, np.float32)
+        normed = (seen / np.float32(255) - mean) / deviation
         return np.ascontiguousarray(normed.transpose(0, 3, 1, 2))
 
     def _middle(self, picture: Any) -> Any:

@@ -30,7 +30,8 @@ class TorchStableDiffusion(StableDiffusionModel):
         self.encoders = [load(kinds[name[-1] == "2"], name) for name in self.config.encoders]
         self.unet = load(UNet2DConditionModel, "unet")
         self.vae = load(AutoencoderKL, "vae")
-        self.checker, self.checks = None, self.config.checked
+        self.checker: Any = None
+        self.checks = self.config.checked
         if self.checks:
             from diffusers.pipelines.stable_diffusion.safety_checker import (
                 StableDiffusionSafetyChecker,

@@ -151,7 +151,7 @@ def optimize(
         class_predicate=lambda _, part: hasattr(part, "to_quantized") and id(part) not in positions,
     )
     parameters = dict(tree_flatten(module.parameters()))
-    mx.save_safetensors(str(workdir / "model.safetensors"), parameters)  # type: ignore[arg-type]
+    mx.save_safetensors(str(workdir / "model.safetensors"), parameters)
     config = read_json(converted / "config.json")
     config["quantization"] = {"group_size": group, "bits": bits}
     (workdir / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True))

@@ -101,8 +101,8 @@ class Decoder(nn.Module):
             normed = layer.self_attn_layer_norm(x)
             mine = layer.self_attn.memory(normed)
             if written:
-                pairs = zip(written[number], mine, strict=True)
-                mine = tuple(mx.concatenate(pair, axis=2) for pair in pairs)
+                keys, values = zip(written[number], mine, strict=True)
+                mine = mx.concatenate([*keys], axis=2), mx.concatenate([*values], axis=2)
             memory.append(mine)
             x = x + layer.self_attn(normed, mine, mask)
             normed = layer.encoder_attn_layer_norm(x)

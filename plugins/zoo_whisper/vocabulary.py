@@ -40,7 +40,7 @@ class Vocabulary:
         self.silent = self._id(*SILENT)
         self.zero = self.plain + 1
         between = range(self.start + 1, min(self._tasks.values()))
-        names = {token: self._tokenizer.id_to_token(token) for token in between}
+        names = {token: str(self._tokenizer.id_to_token(token)) for token in between}
         self.languages = {name[2:-2]: token for token, name in names.items()}
         if not multilingual:
             self.languages = {}

@@ -6,6 +6,7 @@ import gc
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -166,7 +167,7 @@ class Conversion:
             load_tokenizer(self.source, name)
         Schedule(self.config.schedule, self.config.corrections)
         steps: list[Callable[[], None]] = [self.write_decoder, self.write_encoder, self.write_unet]
-        steps += [lambda name=name: self.write_text(name) for name in self.config.encoders]
+        steps += [partial(self.write_text, name) for name in self.config.encoders]
         if self.config.checked:
             steps.append(self.write_checker)
         for done, step in enumerate(steps):
@@ -367,7 +368,7 @@ def is_moment(operation: Any) -> bool:
 
 def is_score(operation: Any) -> bool:
     """Whether an operation of MIL is of a safety checker's scores, which thousandths decide."""
-    shape = operation.outputs[0].shape or ()
+    shape: tuple[Any, ...] = tuple(operation.outputs[0].shape or ())
     return is_moment(operation) or (len(shape) == 2 and shape[1] in (CARES, CONCEPTS))
 
 

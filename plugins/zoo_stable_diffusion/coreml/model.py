@@ -34,7 +34,7 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         self._functions = open_functions(folder / f"{UNET}{SUFFIX}", mode=mode)
         self.unet, self.adapters = self._functions.open(), tuple(self._functions.names[1:])
         self.checks = (folder / f"{CHECKER}{SUFFIX}").is_dir()
-        self.checker = opened(CHECKER) if self.checks else None
+        self.checker: Any = opened(CHECKER) if self.checks else None
         levels = len(read_json(folder / UNET / "config.json")["block_out_channels"])
         self.multiple = self.config.factor * 2 ** (levels - 1)
 

@@ -38,7 +38,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=0 if one_sided else 1)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.conv(mx.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0))) if self.one_sided else x)
+        return self.conv(mx.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]) if self.one_sided else x)
 
 
 class Upsample(nn.Module):

@@ -34,7 +34,7 @@ class MLXStableDiffusion(StableDiffusionModel):
         mx.eval([module.parameters() for module in (*self.encoders, self.unet, self.vae)])
         self.dtype = self.unet.conv_in.weight.dtype
         self._branches: Any = None
-        self._noise = mx.compile(self.unet)
+        self._noise: Any = mx.compile(self.unet)
 
     def text(self, ids: Sequence[Any]) -> Conditioning:
         import mlx.core as mx
@@ -51,7 +51,7 @@ class MLXStableDiffusion(StableDiffusionModel):
         import mlx.core as mx
 
         given = mx.array(latents).astype(self.dtype).transpose(0, 2, 3, 1)
-        more = ()
+        more: tuple[Any, ...] = ()
         if sizes is not None:
             more = mx.array(told.pooled).astype(self.dtype), mx.array(sizes)
         hidden = mx.array(told.hidden).astype(self.dtype)
