@@ -60,7 +60,8 @@ def documented(module: str, name: str) -> str | None:
     for number, node in enumerate(body):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return ast.get_docstring(node)
-        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets: list[ast.expr] = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             after = body[number + 1] if number + 1 < len(body) else None
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
