@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -174,7 +174,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 @overload
-def load(ref: str, *, task: type[M], **options: Unpack[LoadOptions]) -> M: ...
+def load(ref: str, *, task: Callable[..., M], **options: Unpack[LoadOptions]) -> M: ...
 @overload
 def load(ref: TextName, **options: Unpack[LoadOptions]) -> TextModel: ...
 @overload
@@ -186,7 +186,7 @@ def load(ref: str, **options: Unpack[LoadOptions]) -> Any: ...
 def load(
     ref: str,
     *,
-    task: type[Model] = Model,
+    task: Callable[..., Model] = Model,
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
@@ -237,7 +237,7 @@ def load(
     return model
 
 
-def _require_task(recipe: Recipe, wanted: type[Model] = Model) -> None:
+def _require_task(recipe: Recipe, wanted: Callable[..., Model] = Model) -> None:
     """Refuse a model of another class than `wanted`, or of a task that nobody can describe.
 
     Raises:
