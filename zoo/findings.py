@@ -1,0 +1,159 @@
+"""What a lint found in a build, for any format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Literal
+
+Effect = Literal["silent", "refused", "slow", "note"]
+"""Wrong numbers without an error; does not compile, load or run; falls back; good to know."""
+
+EFFECTS: tuple[Effect, ...] = ("silent", "refused", "slow", "note")
+"""From worst to least."""
+
+LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place where a fault was found.
+
+    Attributes:
+        op: name of the operation, or of what else it concerns, such as an input.
+        kind: kind of the operation.
+        detail: the values that were read, for the message.
+    """
+
+    op: str
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault, in all places of one function.
+
+    Attributes:
+        id: of the rule, such as `N4`.
+        title: the fault in a few words.
+        effect: how bad it is.
+        outcome: what happens.
+        remedy: what to do.
+        source: where it was reported.
+        trust: 1 reproduced or stated by the vendor, 2 measured by a project, 3 one report.
+        package: name of the package, where a build has several.
+        function: name of the function.
+        places: every place, at least one.
+    """
+
+    id: str
+    title: str
+    effect: Effect
+    outcome: str
+    remedy: str
+    source: str
+    trust: int
+    package: str
+    function: str
+    places: tuple[Place, ...]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers that it concerns, in order, by the names of the operations."""
+        found = (LAYER.match(place.op) for place in self.places)
+        return list(dict.fromkeys(match[1] for match in found if match))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as JSON."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "effect": self.effect,
+            "package": self.package,
+            "function": self.function,
+            "count": len(self.places),
+            "operations": [place.op for place in self.places],
+            "kinds": sorted({place.kind for place in self.places}),
+            "detail": self.places[0].detail,
+            "layers": self.layers,
+            "outcome": self.outcome,
+            "remedy": self.remedy,
+            "source": self.source,
+            "trust": self.trust,
+        }
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the operations of one function are predicted to run.
+
+    Attributes:
+        package, function: which.
+        units: the predicted unit of each operation, by name and in order.
+    """
+
+    package: str
+    function: str
+    units: Mapping[str, str]
+
+    @property
+    def switches(self) -> int:
+        """How often two consecutive operations run on different units."""
+        return max(0, sum(1 for _ in groupby(self.units.values())) - 1)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of operations on each unit, from 0 to 1."""
+        kinds = list(self.units.values())
+        return {kind: kinds.count(kind) / len(kinds) for kind in sorted(set(kinds))}
+
+    def regions(self, unit: str) -> int:
+        """How many runs of consecutive operations are on a unit."""
+        return sum(1 for kind, _ in groupby(self.units.values()) if kind == unit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The prediction as JSON."""
+        return {
+            "package": self.package,
+            "function": self.function,
+            "operations": len(self.units),
+            "shares": self.shares,
+            "switches": self.switches,
+        }
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """The findings for a target, worst first, and the predicted placement.
+
+    Attributes:
+        target: what it was linted for.
+        system: the system, such as `ios18`, or `None` for any.
+        findings: every rule that matched.
+        placements: one for each function.
+        accepted: ids of rules that the recipe accepts, each with its reason.
+    """
+
+    target: str
+    system: str | None = None
+    findings: tuple[Finding, ...] = ()
+    placements: tuple[Placement, ...] = ()
+    accepted: Mapping[str, str] = field(default_factory=dict)
+
+    def at_least(self, effect: Effect) -> list[Finding]:
+        """The findings that are as bad as `effect` or worse, without accepted ones."""
+        bad = EFFECTS[: EFFECTS.index(effect) + 1]
+        return [f for f in self.findings if f.effect in bad and f.id not in self.accepted]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {
+            "target": self.target,
+            "system": self.system,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "accepted": dict(self.accepted),
+            "placement": [placement.to_dict() for placement in self.placements],
+        }

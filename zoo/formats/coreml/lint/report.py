@@ -1,0 +1,104 @@
+"""Lint a package: which rules match where, and where its operations are predicted to run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from zoo.errors import InputError, NotFound
+from zoo.findings import EFFECTS, Finding, LintReport, Place, Placement
+from zoo.formats.coreml.lint import package as packages
+from zoo.formats.coreml.lint.graph import Graph, read_graph
+from zoo.formats.coreml.lint.placement import place
+from zoo.formats.coreml.lint.rule import Rule, Target
+from zoo.formats.coreml.lint.rules import RULES
+from zoo.formats.coreml.package.reader import Package
+
+
+def lint_package(path: Path, target: Target, *, rules: Iterable[Rule] = RULES) -> LintReport:
+    """Lint one package; its weights are not read.
+
+    Args:
+        path: a `.mlpackage`, or a compiled `.mlmodelc`.
+        target: where it is to run.
+        rules: which rules to try.
+
+    Raises:
+        NotFound: there is nothing at `path`.
+        InputError: it is no package, or holds no ML program.
+        IntegrityError: it is damaged.
+    """
+    if path.suffix == ".mlmodelc" and path.is_dir():
+        return _special(path, target, packages.COMPILED, packages.compiled_matches(path))
+    spec = packages.read_spec(path)
+    kind = spec.WhichOneof("Type")
+    if kind == "pipeline":
+        return _special(path, target, packages.PIPELINE, packages.pipeline_matches(spec))
+    if kind != "mlProgram":
+        raise InputError(
+            f"{path} holds a model of the kind '{kind}', not an ML program",
+            'convert it with coremltools for iOS 15 or later: convert_to="mlprogram"',
+        )
+    graph = read_graph(Package(path))
+    findings = _findings(graph, path.stem, target, rules)
+    placed = (Placement(path.stem, f.name, place(f, graph)) for f in graph.functions)
+    return LintReport(target.name, target.system, tuple(findings), tuple(placed))
+
+
+def lint_folder(
+    folder: Path, target: Target, *, accepted: dict[str, str] | None = None
+) -> LintReport:
+    """Lint every package in a build's folder.
+
+    Raises:
+        NotFound: it holds no package.
+    """
+    found = sorted(folder.rglob("*.mlpackage"))
+    if not found:
+        raise NotFound(f"there is no Core ML package in {folder}")
+    reports = [lint_package(path, target) for path in found]
+    return LintReport(
+        target.name,
+        target.system,
+        tuple(_sorted(f for report in reports for f in report.findings)),
+        tuple(p for report in reports for p in report.placements),
+        accepted or {},
+    )
+
+
+def _findings(graph: Graph, name: str, target: Target, rules: Iterable[Rule]) -> list[Finding]:
+    found = []
+    for rule in rules:
+        if not rule.holds_for(target):
+            continue
+        for function in graph.functions:
+            matches = tuple(dict.fromkeys(rule.match(function, graph, target)))
+            if matches:
+                found.append(_finding(rule, name, function.name, matches))
+    return _sorted(found)
+
+
+def _sorted(findings: Iterable[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda f: EFFECTS.index(f.effect))
+
+
+def _special(path: Path, target: Target, rule: Rule, matches: list[Place]) -> LintReport:
+    found: tuple[Finding, ...] = ()
+    if matches and rule.holds_for(target):
+        found = (_finding(rule, path.stem, "main", tuple(matches)),)
+    return LintReport(target.name, target.system, found)
+
+
+def _finding(rule: Rule, package: str, function: str, places: tuple[Place, ...]) -> Finding:
+    return Finding(
+        id=rule.id,
+        title=rule.title,
+        effect=rule.effect,
+        outcome=rule.outcome,
+        remedy=rule.remedy,
+        source=rule.source,
+        trust=rule.trust,
+        package=package,
+        function=function,
+        places=places,
+    )

@@ -1,0 +1,59 @@
+"""The targets of `zoo lint --for`, and the systems of `--os`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from zoo.errors import UsageError
+from zoo.formats.coreml.lint.rule import Target
+from zoo.words import suggest
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("iphone-neural-engine", frozenset({"ane"}), frozenset({"iphone"})),
+        Target("iphone", frozenset({"ane", "gpu", "cpu"}), frozenset({"iphone"})),
+        Target("mac-gpu", frozenset({"gpu"}), frozenset({"mac"})),
+        Target("mac", frozenset({"ane", "gpu", "cpu"}), frozenset({"mac"})),
+        Target("any", frozenset({"ane", "gpu", "cpu"}), frozenset({"iphone", "mac"})),
+    )
+}
+
+MACOS = {12: 15, 13: 16, 14: 17, 15: 18, 26: 26, 27: 27}
+IOS = (15, 16, 17, 18, 26, 27)
+
+
+def read_target(name: str, system: str | None = None) -> Target:
+    """The target of a name and a system.
+
+    Args:
+        name: one of `TARGETS`.
+        system: such as `ios18` or `macos15`; `None` for any.
+
+    Raises:
+        UsageError: an unknown target or system, or a system that the target's device does not run.
+    """
+    if name not in TARGETS:
+        raise UsageError(
+            f"'{name}' is not a target{suggest(name, TARGETS)}",
+            f"targets: {', '.join(TARGETS)}",
+        )
+    target = TARGETS[name]
+    if system is None:
+        return target
+    known = [*(f"ios{n}" for n in IOS), *(f"macos{n}" for n in MACOS)]
+    match = re.fullmatch(r"(ios|macos)(\d+)", system.lower())
+    if match is None or system.lower() not in known:
+        raise UsageError(
+            f"'{system}' is not a known system{suggest(system.lower(), known)}",
+            f"systems: {', '.join(known)}",
+        )
+    family, number = match[1], int(match[2])
+    device = "iphone" if family == "ios" else "mac"
+    if device not in target.devices:
+        raise UsageError(f"the target '{name}' does not run {system}")
+    generation = number if family == "ios" else MACOS[number]
+    return replace(
+        target, devices=frozenset({device}), generation=generation, system=system.lower()
+    )
