@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -21,6 +22,15 @@ from zoo.testing.plugins import install_plugin
 
 ZOO = str(Path(sys.executable).parent / "zoo")
 ECHO = Path(__file__).parent / "plugins" / "zoo_echo" / "zoo_echo"
+
+
+def pytest_collection_finish() -> None:
+    """Take what the imports made out of garbage collection.
+
+    coremltools collects garbage at each conversion, which takes a second with PyTorch loaded.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class Sandbox:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.api import catalog as catalog
     from zoo.api import check as check
     from zoo.api import cost as cost
+    from zoo.api import lint as lint
     from zoo.api import load as load
     from zoo.api import plan as plan
     from zoo.api import pull as pull
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
     from zoo.errors import StepError as StepError
     from zoo.errors import UsageError as UsageError
     from zoo.errors import ZooError as ZooError
+    from zoo.findings import Finding as Finding
+    from zoo.findings import LintReport as LintReport
+    from zoo.findings import Place as Place
+    from zoo.findings import Placement as Placement
     from zoo.hookspecs import hookimpl as hookimpl
     from zoo.pipeline.plan import Plan as Plan
     from zoo.progress import Event as Event
@@ -85,12 +90,14 @@ _HOME = {
     "DoesNotFit": "zoo.errors",
     "Event": "zoo.progress",
     "File": "zoo.catalogs.recipe",
+    "Finding": "zoo.findings",
     "Gated": "zoo.errors",
     "ImageModel": "zoo.tasks.pictures.model",
     "ImageOptions": "zoo.tasks.pictures.options",
     "InUse": "zoo.errors",
     "InputError": "zoo.errors",
     "IntegrityError": "zoo.errors",
+    "LintReport": "zoo.findings",
     "Metric": "zoo.tasks.task",
     "MissingExtra": "zoo.errors",
     "MissingPlugin": "zoo.errors",
@@ -100,6 +107,8 @@ _HOME = {
     "Offline": "zoo.errors",
     "Operation": "zoo.costs",
     "Optimization": "zoo.catalogs.recipe",
+    "Place": "zoo.findings",
+    "Placement": "zoo.findings",
     "Plan": "zoo.pipeline.plan",
     "PluginConflict": "zoo.errors",
     "PluginError": "zoo.errors",
@@ -125,6 +134,7 @@ _HOME = {
     "check": "zoo.api",
     "cost": "zoo.api",
     "hookimpl": "zoo.hookspecs",
+    "lint": "zoo.api",
     "load": "zoo.api",
     "plan": "zoo.api",
     "pull": "zoo.api",
@@ -146,12 +156,14 @@ __all__ = [
     "DoesNotFit",
     "Event",
     "File",
+    "Finding",
     "Gated",
     "ImageModel",
     "ImageOptions",
     "InUse",
     "InputError",
     "IntegrityError",
+    "LintReport",
     "Metric",
     "MissingExtra",
     "MissingPlugin",
@@ -161,6 +173,8 @@ __all__ = [
     "Offline",
     "Operation",
     "Optimization",
+    "Place",
+    "Placement",
     "Plan",
     "PluginConflict",
     "PluginError",
@@ -186,6 +200,7 @@ __all__ = [
     "check",
     "cost",
     "hookimpl",
+    "lint",
     "load",
     "plan",
     "pull",

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, over
 from zoo import machine
 from zoo.catalogs import estimates
 from zoo.catalogs.catalog import Catalog, open_catalog
-from zoo.catalogs.formats import format_of
+from zoo.catalogs.formats import described_formats, format_of
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.reference import Reference
 from zoo.costs import Cost
 from zoo.discovery import FAMILIES, providers
 from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
+from zoo.findings import LintReport
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
@@ -159,6 +160,41 @@ def cost(
         format = costed[0] if costed and named is None else None
     pipeline, _ = _pipeline(ref, build, format, family, listener)
     return replace(pipeline.cost(tokens), ref=pipeline.recipe.ref, build=pipeline.name)
+
+
+def lint(
+    ref: str,
+    *,
+    target: str = "any",
+    system: str | None = None,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    listener: Listener = notes,
+) -> LintReport:
+    """What is known to go wrong with a build on Apple devices, read from its files alone.
+
+    Args:
+        ref: a model, whose build is made first if it is not there, or the path of a package such
+            as `./model.mlpackage`, of anybody.
+        target: `iphone-neural-engine`, `iphone`, `mac-gpu`, `mac` or `any`.
+        system: such as `ios18` or `macos15`; `None` for any.
+
+    Raises:
+        UsageError: an unknown target or system, or a format without a lint.
+        NotFound, InputError, IntegrityError: the path is no package, or a damaged one.
+    """
+    for name in described_formats():
+        if Path(ref).suffix in format_of(name).packages:
+            from zoo.family import lint_package
+
+            return lint_package(name, Path(ref).expanduser(), target, system)
+    if build is None and format is None:
+        recipe, named = _resolve(ref, family)
+        linted = [name for name in recipe.formats if format_of(name).packages]
+        format = linted[0] if linted and named is None else None
+    pipeline, _ = _pipeline(ref, build, format, family, listener)
+    return pipeline.lint(target, system)
 
 
 class LoadOptions(TypedDict, total=False):

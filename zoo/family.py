@@ -24,6 +24,7 @@ from zoo.discovery import (
 )
 from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
 from zoo.files import system
+from zoo.findings import LintReport
 from zoo.words import suggest
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from zoo.tasks.model import Model
 
 CORE = "zoo"
-HOOKS = ("download", "convert", "optimize", "run", "cost")
+HOOKS = ("download", "convert", "optimize", "run", "cost", "lint")
 
 
 class Family:
@@ -114,6 +115,23 @@ class Family:
             raise self._failure("cost", recipe, f"returned {result!r}, which is not a zoo.Cost")
         return result
 
+    def lint(
+        self, recipe: Recipe, build: Build, artifact: Path, target: str, system: str | None
+    ) -> LintReport:
+        if "lint" not in self._answers:
+            raise UsageError(f"the format '{self.format}' has no lint")
+        return self._report(
+            self._call(
+                "lint", recipe, build=build, artifact=artifact, target=target, system=system
+            ),
+            recipe,
+        )
+
+    def _report(self, found: Any, recipe: Recipe) -> LintReport:
+        if not isinstance(found, LintReport):
+            raise self._failure("lint", recipe, f"returned {found!r}, which is no zoo.LintReport")
+        return found
+
     def answers(self, hook: str) -> str | None:
         """The distribution whose implementation of `hook` goes first."""
         return self._answers.get(hook)
@@ -183,6 +201,24 @@ def culprit(error: BaseException) -> str | None:
         found = modules.get(name, found)
         trace = trace.tb_next
     return None if found is None else f"the plugin '{found.name}' of {found}"
+
+
+def lint_package(format: str, path: Path, target: str, system: str | None) -> LintReport:
+    """Lint a package that belongs to no recipe, by the plugin of its format.
+
+    Raises:
+        MissingExtra: the format's packages are not installed.
+        UsageError: the format has no lint; whatever its hook raises.
+    """
+    origin = provider(FORMATS, format)
+    origin.require()
+    manager = pluggy.PluginManager("zoo")
+    manager.add_hookspecs(hookspecs)
+    manager.register(_load(origin))
+    found = manager.hook.lint(recipe=None, build=None, artifact=path, target=target, system=system)
+    if not isinstance(found, LintReport):
+        raise UsageError(f"the format '{format}' has no lint")
+    return found
 
 
 def _providers(family: str, format: str) -> list[Provider]:

@@ -1,4 +1,4 @@
-"""The four hooks that make and run a model, and one that tells what it costs.
+"""The four hooks that make and run a model, and two that report on a build: cost and lint.
 
 A plugin is a module with some of them; each docstring here is its tutorial.
 
@@ -18,6 +18,7 @@ import pluggy
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
     from zoo.costs import Cost
+    from zoo.findings import LintReport
     from zoo.progress import Progress
     from zoo.tasks.model import Model
 
@@ -169,5 +170,34 @@ def cost(recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Co
         ... def cost(artifact):
         ...     layers = read_layers(artifact)
         ...     return zoo.Cost("one picture", tuple(map(operation_of, layers)))
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def lint(
+    recipe: Recipe | None, build: Build | None, artifact: Path, target: str, system: str | None
+) -> LintReport:
+    """Find what is known to go wrong with a build on a device, from its files alone.
+
+    When: for `zoo lint`, and before a build is published. The hook is optional. A format brings it
+    for all of its families.
+
+    Arguments:
+        recipe: the recipe; `None` for a package that zoo did not build.
+        build: the build; `None` likewise.
+        artifact: the folder of the build, or the package itself. Read only.
+        target: the device and unit, as given to `--for`, such as `iphone-neural-engine`.
+        system: the system, as given to `--os`, such as `ios18`; `None` for any.
+
+    Returns: a `zoo.LintReport`, its findings from worst to least.
+
+    Errors: as for `download`; a target or system that you do not know is a `zoo.UsageError`.
+
+    Example:
+        >>> @zoo.hookimpl
+        ... def lint(artifact, target, system):
+        ...     findings = tuple(rule(artifact) for rule in rules_for(target, system))
+        ...     return zoo.LintReport(target, system, findings)
     """
     raise NotImplementedError

@@ -46,6 +46,7 @@ class Format:
         writes_adapters: whether `convert` writes the adapters into the build. A format that reads
             them when it runs has one build for any set of adapters.
         reports_cost: whether `zoo cost` chooses this format when none is asked for.
+        packages: endings of the files or folders that its `lint` hook reads, such as `.mlpackage`.
         ledger: the JSON file in a build that says how each weight is stored, as
             {bits_per_weight, entries: {weight: {shape, scheme, bits}}, skipped: {weight: reason},
             figures: {name: number}, layers: {weight: bits}}; `None` when builds have none.
@@ -58,6 +59,7 @@ class Format:
     links_source: bool = False
     writes_adapters: bool = True
     reports_cost: bool = False
+    packages: tuple[str, ...] = ()
     ledger: str | None = None
     reserved_names: tuple[str, ...] = ()
 

@@ -25,6 +25,7 @@ SECTIONS = {
         "check": "Measure a build against its source.",
         "run": "Run a model, making what is missing.",
         "cost": "What a build takes to run: weights, traffic and arithmetic.",
+        "lint": "Find what will go wrong on a device, from the package alone.",
     },
     "Disk": {
         "ls": "List the artifacts on this disk.",

@@ -31,6 +31,7 @@ from zoo.tasks.verdict import Verdict, judge
 if TYPE_CHECKING:
     from zoo.costs import Cost
     from zoo.family import Family
+    from zoo.findings import LintReport
     from zoo.tasks.model import Model
     from zoo.tasks.task import Scorer
 
@@ -233,6 +234,11 @@ class Pipeline:
         """What the finished build takes to run."""
         family = self._family()
         return family.cost(self.pinned, self.build, self.store.view(self.make()), tokens)
+
+    def lint(self, target: str, system: str | None) -> LintReport:
+        """What is known to go wrong with the finished build on a device."""
+        family = self._family()
+        return family.lint(self.pinned, self.build, self.make().path, target, system)
 
     @property
     def keys(self) -> Keys:

@@ -18,6 +18,7 @@ class CoreML(Format):
 
     rank, apple_rank = 30, 20
     reports_cost = True
+    packages = (".mlpackage", ".mlmodelc", ".mlmodel")
     ledger = LEDGER_FILE
     reserved_names = ("main",)
 

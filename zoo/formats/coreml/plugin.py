@@ -1,4 +1,4 @@
-"""What all families share in the format `coreml`: passes, and what a build costs."""
+"""What all families share in the format `coreml`: passes, what a build costs, and its lint."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.costs import Cost, Operation
 from zoo.errors import InputError
+from zoo.findings import LintReport
 from zoo.formats.coreml.compress.folder import compress_folder
 from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
+from zoo.formats.coreml.description import CoreML
 from zoo.formats.coreml.language.convert import compress_decoder
 from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
+from zoo.formats.coreml.lint.report import lint_folder, lint_package
+from zoo.formats.coreml.lint.targets import read_target
 from zoo.formats.coreml.package.reader import Package
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
@@ -37,6 +41,15 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
     for path in sorted(artifact.rglob("*.mlpackage")):
         operations += package_cost(path, fixed_inputs(Package(path)), path.stem)
     return Cost("one call of each component", tuple(operations))
+
+
+@hookimpl
+def lint(artifact: Path, target: str, system: str | None) -> LintReport:
+    """Of every package in a build, or of one package."""
+    wanted = read_target(target, system)
+    if artifact.suffix in CoreML.packages:
+        return lint_package(artifact, wanted)
+    return lint_folder(artifact, wanted)
 
 
 @hookimpl

@@ -112,7 +112,7 @@ def float32_in_half(function: Function, graph: Graph, target: Target) -> Found:
     wide = [
         op
         for op in computing
-        if op.kind not in ("cast", "read_state", "coreml_update_state")
+        if op.kind not in ("cast", "read_state", "write_state")
         and any(v.dtype == "fp32" for v in op.outputs)
     ]
     if half > len(wide):

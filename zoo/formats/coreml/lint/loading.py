@@ -81,7 +81,7 @@ NEW = {
     "constexpr_lut_to_dense fill_like pixel_unshuffle reshape_like",
     17: "quantize dequantize resize",
     18: "constexpr_blockwise_shift_scale constexpr_lut_to_sparse "
-    "constexpr_sparse_blockwise_shift_scale read_state coreml_update_state slice_update "
+    "constexpr_sparse_blockwise_shift_scale read_state write_state slice_update "
     "scaled_dot_product_attention",
 }
 """The operations that a generation of systems brought (coremltools, mil/ops/defs)."""
@@ -103,8 +103,8 @@ def newer_than_its_system(function: Function, graph: Graph, target: Target) -> F
 
 def state_by_a_view(function: Function, graph: Graph, target: Target) -> Found:
     moved = ("transpose", "reshape")
-    for op in function.of("coreml_update_state"):
-        value = op.value("value")
+    for op in function.of("write_state", "coreml_update_state"):
+        value = op.value("data") or op.value("value")
         maker = source(value, frozenset({"identity", "cast"})) if value is not None else None
         if maker is not None and maker.kind in moved:
             reads = list(function.of("read_state"))

@@ -18,7 +18,7 @@ NOT_ON_ANE = CPU_ALONE | {
     "scatter", "scatter_nd", "scatter_along_axis", "band_part", "cumsum", "range_1d", "while_loop",
     "cond",
 }  # fmt: skip
-FREE = frozenset(("read_state", "coreml_update_state", "identity"))
+FREE = frozenset(("read_state", "write_state", "coreml_update_state", "identity"))
 WIDEST = 16_384
 
 

@@ -1,0 +1,143 @@
+"""`zoo lint`: what is known to go wrong with a Core ML package on Apple devices.
+
+JSON: {ref, target, system, findings: [{id, title, effect, package, function, count, operations,
+kinds, detail, layers, outcome, remedy, source, trust}], accepted: {id: reason}, placement:
+[{package, function, operations, shares: {unit: share}, switches}]}.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import cast
+
+import click
+
+from zoo import api
+from zoo.cli import options, output
+from zoo.cli.drawing import drawing
+from zoo.cli.output import Column
+from zoo.errors import Exit, InputError, UsageError
+from zoo.findings import EFFECTS, Effect, Finding, LintReport
+
+COLUMNS = (
+    Column("RULE"),
+    Column("EFFECT"),
+    Column("PLACES", right=True),
+    Column("WHAT"),
+    Column("FIRST PLACE", drop=1),
+)
+
+
+@click.command(name="lint")
+@click.argument("name")
+@options.build_choice
+@click.option(
+    "--for",
+    "target",
+    default="any",
+    show_default=True,
+    help="iphone-neural-engine, iphone, mac-gpu, mac or any.",
+)
+@click.option("--os", "system", help="Only what holds for this system, such as ios18 or macos15.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(EFFECTS),
+    default="silent",
+    show_default=True,
+    help="Exit with 1 for findings as bad as this, or worse.",
+)
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page here.")
+@click.option("--sarif", is_flag=True, help="Print a SARIF 2.1.0 document.")
+@options.as_json
+@options.quiet
+def command(
+    name: str,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    target: str,
+    system: str | None,
+    fail_on: str,
+    html: Path | None,
+    sarif: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Find what will go wrong on a device, from the package alone.
+
+    NAME is a model, whose build is made if it is not there, or a .mlpackage of anybody. Effects
+    from worst to least: silent (wrong numbers), refused (does not compile, load or run), slow
+    (leaves the Neural Engine), note.
+    """
+    if as_json and sarif:
+        raise UsageError("give either --json or --sarif, not both")
+    with drawing(quiet) as listener:
+        report = api.lint(
+            name,
+            target=target,
+            system=system,
+            build=build,
+            format=format,
+            family=family,
+            listener=listener,
+        )
+    if html is not None:
+        _write_page(html, name, report)
+    if as_json:
+        output.document({"ref": name, **report.to_dict()})
+    elif sarif:
+        _print_sarif(name, report)
+    elif html is None:
+        _print(report)
+    return Exit.NEGATIVE if report.at_least(cast(Effect, fail_on)) else Exit.OK
+
+
+def _print(report: LintReport) -> None:
+    output.table(COLUMNS, [_row(finding) for finding in report.findings])
+    for finding in {finding.id: finding for finding in report.findings}.values():
+        output.tell()
+        output.tell(f"{finding.id}  {finding.outcome}")
+        output.tell(f"    Fix: {finding.remedy}")
+        output.tell(f"    {finding.source}")
+        if finding.id in report.accepted:
+            output.tell(f"    Accepted by the recipe: {report.accepted[finding.id]}")
+    if not report.findings:
+        output.tell(f"No known fault for {report.target}.")
+    for placed in report.placements:
+        shares = ", ".join(f"{share:.0%} {unit}" for unit, share in placed.shares.items())
+        output.tell()
+        output.tell(
+            f"Prediction for {placed.package}, function {placed.function}: {shares} of "
+            f"{len(placed.units)} operations; {placed.switches} switches between units."
+        )
+
+
+def _row(finding: Finding) -> tuple[object, ...]:
+    place = finding.places[0]
+    detail = f" ({place.detail})" if place.detail else ""
+    return (
+        finding.id,
+        finding.effect,
+        len(finding.places),
+        f"{finding.title} [{finding.package}/{finding.function}]",
+        f"{place.op}{detail}",
+    )
+
+
+def _print_sarif(name: str, report: LintReport) -> None:
+    from importlib.metadata import version
+
+    from zoo.cli.sarif import to_sarif
+
+    output.tell(json.dumps(to_sarif(report, name, version("zoo-ml")), indent=1))
+
+
+def _write_page(path: Path, name: str, report: LintReport) -> None:
+    from zoo.cli.lint_page import page
+
+    try:
+        path.write_text(page(name, report), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
+    output.note(f"wrote {path}")
