@@ -214,7 +214,7 @@ def lint_package(format: str, path: Path, target: str, system: str | None) -> Li
     origin.require()
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
-    manager.register(_load(origin))
+    manager.register(load_plugin(origin))
     found = manager.hook.lint(recipe=None, build=None, artifact=path, target=target, system=system)
     if not isinstance(found, LintReport):
         raise UsageError(f"the format '{format}' has no lint")
