@@ -14,7 +14,7 @@ class OpenELMMLXTextModel(Prompted, MLXTextModel):
     """An MLX checkpoint folder of an OpenELM."""
 
     @classmethod
-    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
+    def load(cls, folder: Path, *, context: int | None, chat: bool | None = False) -> Self:
         config = read_openelm_config(folder)
         model = super().load(folder, context=context or config.context, chat=chat)
         model.bos = config.bos

@@ -18,7 +18,7 @@ class OpenELMTextModel(Prompted, TorchTextModel):
     """An OpenELM checkpoint folder, run as it is; transformers brings the tokenizer alone."""
 
     @classmethod
-    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
+    def load(cls, folder: Path, *, context: int | None, chat: bool | None = False) -> Self:
         """Load the model in `folder`: float32 on a CPU, the stored type on a GPU.
 
         Raises:

@@ -327,6 +327,19 @@ def test_a_chat_goes_through_the_template(mini):
     assert mini.generate("Hello!", chat=True) == mini.chat("Hello!")
 
 
+def test_a_folder_whose_tokenizer_has_a_template_is_chatted_with(tmp_path, capsys):
+    from zoo.cli.app import run
+
+    own = shutil.copytree(MINI, tmp_path / "own")
+    asked = ["run", str(own), "Hello!", "--format", "torch", "--max-tokens", "8", "--no-check"]
+    answers = {}
+    for flag in ("", "--chat", "--raw"):
+        assert int(run([*asked, *filter(None, [flag])])) == 0
+        answers[flag], told = capsys.readouterr()
+        assert ("has a chat template" in told) == (flag == "")
+    assert answers[""] == answers["--chat"] != answers["--raw"]
+
+
 def test_a_model_without_a_template_says_so(plain, tmp_path):
     source = shutil.copytree(plain, tmp_path / "source")
     (source / "chat_template.jinja").unlink(missing_ok=True)

@@ -172,7 +172,9 @@ class Recipe:
         metadata={"doc": "LoRA adapters by name; each is a choice at run time in every build"},
     )
     gated: bool = field(default=False, metadata={"doc": "whether the source wants consent first"})
-    chat: bool = field(default=False, metadata={"doc": "whether a prompt is a turn of a chat"})
+    chat: bool | None = field(
+        default=False, metadata={"doc": "whether a prompt is a turn of a chat"}
+    )
     context: int | None = field(
         default=None, metadata={"doc": "longest input, in tokens", "minimum": 1}
     )

@@ -127,6 +127,7 @@ def recipe_of(
         family=family,
         title=Path(reference.name).name or reference.name,
         summary="a checkpoint of your own",
+        chat=None,  # where its tokenizer has a template
         task=like.task,
         license=facts.license or "LicenseRef-unknown",
         parameters=facts.count,

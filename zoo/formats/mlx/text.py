@@ -21,7 +21,7 @@ class MLXTextModel(TextModel):
     """An MLX checkpoint folder, run by mlx-lm."""
 
     @classmethod
-    def load(cls, folder: Path, *, context: int | None, chat: bool = False) -> Self:
+    def load(cls, folder: Path, *, context: int | None, chat: bool | None = False) -> Self:
         """Load the model in `folder`.
 
         A GPU, of Apple or by CUDA, computes in the build's own type. On a CPU everything is

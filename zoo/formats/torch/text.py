@@ -29,7 +29,7 @@ class TorchTextModel(TextModel):
     """
 
     def __init__(
-        self, module: Any, tokenizer: Tokenizer, *, context: int | None, chat: bool = False
+        self, module: Any, tokenizer: Tokenizer, *, context: int | None, chat: bool | None = False
     ) -> None:
         super().__init__(tokenizer, context=context, chat=chat)
         self.module, self.device = module, next(module.parameters()).device
@@ -41,7 +41,7 @@ class TorchTextModel(TextModel):
         folder: Path,
         *,
         context: int | None = None,
-        chat: bool = False,
+        chat: bool | None = False,
     ) -> Self:
         """The model of transformers that `values` describe, with the weights in `folder`.
 

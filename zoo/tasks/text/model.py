@@ -22,11 +22,17 @@ class TextModel(Model):
     Args:
         tokenizer: turns text into token ids and back.
         context: most tokens that prompt and answer may have together, if known.
-        chat: whether a bare prompt is a turn of a chat.
+        chat: whether a bare prompt is a turn of a chat; `None`: where the tokenizer has a chat
+            template, as checkpoints that were tuned for chats do.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, context: int | None, chat: bool = False) -> None:
-        self.tokenizer, self.context, self.chat_by_default = tokenizer, context, chat
+    def __init__(
+        self, tokenizer: Tokenizer, *, context: int | None, chat: bool | None = False
+    ) -> None:
+        self.tokenizer, self.context = tokenizer, context
+        self.chat_by_template = chat is None and tokenizer.has_chat_template
+        """Whether a bare prompt is a turn of a chat because of the tokenizer's template alone."""
+        self.chat_by_default = self.chat_by_template if chat is None else chat
 
     @property
     def vocabulary(self) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from zoo.progress import Event
 from zoo.tasks.task import HIGHER, LOWER, Given, Metric, Scorer, Task
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ class TextGeneration(Task):
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
     ) -> Iterator[str]:
         """The continuation or answer, piece by piece."""
-        yield from cast("TextModel", model).stream(given.text, **options)
+        text = cast("TextModel", model)
+        if text.chat_by_template and options.get("chat") is None:
+            said = "the tokenizer has a chat template: the prompt is a turn of a chat"
+            listener(Event("run", "note", message=f"{said}; --raw goes on from it as it is"))
+        yield from text.stream(given.text, **options)
 
 
 TASK = TextGeneration()

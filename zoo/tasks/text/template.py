@@ -36,6 +36,11 @@ class ChatTemplate:
     def __bool__(self) -> bool:
         return bool(self.templates)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is clear which template a chat takes."""
+        return DEFAULT in self.templates or len(self.templates) == 1
+
     def render(self, messages: Sequence[Mapping[str, Any]], special: Mapping[str, str]) -> str:
         """The text of a chat, up to where the assistant begins to speak.
 

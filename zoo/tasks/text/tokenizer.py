@@ -60,8 +60,8 @@ class Tokenizer:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether it can render a chat."""
-        return bool(self.template)
+        """Whether it can render a chat without being told by which template."""
+        return self.template.is_clear
 
     def encode(self, text: str) -> list[int]:
         """Token ids, with the special tokens that belong before them, each once.

@@ -35,7 +35,7 @@ class CoreMLTextModel(TextModel):
         tokenizer: Tokenizer,
         *,
         context: int | None = None,
-        chat: bool = False,
+        chat: bool | None = False,
         functions: Functions | None = None,
     ) -> None:
         room = min(spec.context, context or spec.context)
@@ -45,7 +45,12 @@ class CoreMLTextModel(TextModel):
 
     @classmethod
     def load(
-        cls, folder: Path, *, context: int | None = None, chat: bool = False, mode: Mode = "fp16"
+        cls,
+        folder: Path,
+        *,
+        context: int | None = None,
+        chat: bool | None = False,
+        mode: Mode = "fp16",
     ) -> Self:
         """Load the build in `folder`.
 
