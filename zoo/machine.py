@@ -39,6 +39,26 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def free_memory() -> int:
+    """Bytes that a program can still have: those that are free, or could be at once.
+
+    Where the system does not say, it is the half of the physical memory.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvail"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        free = memory() // 2
+    try:  # a container may have less
+        most, used = (
+            int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii"))
+            for name in ("memory.max", "memory.current")
+        )
+    except (OSError, ValueError):
+        return free
+    return min(free, max(0, most - used))
+
+
 def apple_silicon() -> bool:
     """Whether this is a Mac with Apple's own processor."""
     return sys.platform == "darwin" and platform.machine() == "arm64"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch import best_device
+from zoo.formats.torch import best_device, computing
 from zoo_stable_diffusion.loading import load_module
 from zoo_stable_diffusion.model import Conditioning, StableDiffusionModel
 from zoo_stable_diffusion.safety import CHECKER
@@ -43,7 +43,7 @@ class TorchStableDiffusion(StableDiffusionModel):
         import numpy as np
         import torch
 
-        with torch.inference_mode():
+        with computing(self.unet):
             found = [
                 encoder(torch.from_numpy(rows).to(self.device), output_hidden_states=True)
                 for encoder, rows in zip(self.encoders, ids, strict=True)
@@ -62,7 +62,7 @@ class TorchStableDiffusion(StableDiffusionModel):
         more = None
         if sizes is not None:
             more = {"text_embeds": on(told.pooled), "time_ids": on(sizes)}
-        with torch.inference_mode():
+        with computing(self.unet):
             time = torch.tensor(timestep, device=self.device)
             found = self.unet(
                 on(latents),
@@ -76,7 +76,7 @@ class TorchStableDiffusion(StableDiffusionModel):
     def picture(self, latents: Any) -> Any:
         import torch
 
-        with torch.inference_mode():
+        with computing(self.unet):
             given = torch.from_numpy(latents).to(self.device)
             return self.vae.decode(given).sample.cpu().numpy()
 
@@ -86,7 +86,7 @@ class TorchStableDiffusion(StableDiffusionModel):
     def moments(self, pictures: Any) -> tuple[Any, Any]:
         import torch
 
-        with torch.inference_mode():
+        with computing(self.unet):
             given = torch.from_numpy(pictures).to(self.device)
             found = self.vae.encode(given).latent_dist
             return found.mean.cpu().numpy(), found.logvar.cpu().numpy()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch import best_device, cache_name
+from zoo.formats.torch import best_device, cache_name, computing
 from zoo_whisper.model import WhisperModel
 
 
@@ -37,7 +37,7 @@ class TorchWhisper(WhisperModel):
     def listen(self, samples: Any) -> _Window:
         import torch
 
-        with torch.inference_mode():
+        with computing(self.module):
             features = torch.from_numpy(self.features(samples)).to(self.device)
             return _Window(self, self.module.model.encoder(features).last_hidden_state)
 
@@ -64,7 +64,7 @@ class _Window:
         before = module.config._attn_implementation
         module.set_attn_implementation("eager")
         try:
-            with torch.inference_mode():
+            with computing(module):
                 found = module.model.decoder(
                     input_ids=torch.tensor([list(tokens)], device=self.model.device),
                     encoder_hidden_states=self.hidden,
@@ -85,7 +85,7 @@ class _Writing:
 
         model = self.window.model
         module = model.module
-        with torch.inference_mode():
+        with computing(module):
             out = module.model.decoder(
                 input_ids=torch.tensor([list(tokens)], device=model.device),
                 encoder_hidden_states=self.window.hidden,

@@ -38,13 +38,18 @@ def fitting_threads(parameters: int) -> Iterator[None]:
     """
     import torch
 
-    if parameters > SMALL or torch.get_num_threads() == 1 or hasattr(_process.mine, "within"):
+    if parameters > SMALL or hasattr(_process.mine, "within"):
         yield
         return
+    now = torch.get_num_threads()  # and at its first call in a thread of Python it sets it too
     with _process.lock:
         if not _process.inside:
-            _process.before = torch.get_num_threads()
-        _process.inside += 1
+            _process.before = now
+        alone = _process.before == 1
+        _process.inside += not alone
+    if alone:
+        yield
+        return
     _process.mine.within = True
     torch.set_num_threads(1)
     try:

@@ -14,6 +14,7 @@ from zoo.lazy import attach
 
 if TYPE_CHECKING:
     from zoo.formats.torch.branches import Branches as Branches
+    from zoo.formats.torch.inference import computing as computing
     from zoo.formats.torch.loading import best_device as best_device
     from zoo.formats.torch.loading import make_module as make_module
     from zoo.formats.torch.loading import stored_dtype as stored_dtype
@@ -27,6 +28,7 @@ else:
             "TorchTextModel": "zoo.formats.torch.text",
             "best_device": "zoo.formats.torch.loading",
             "cache_name": "zoo.formats.torch.text",
+            "computing": "zoo.formats.torch.inference",
             "make_module": "zoo.formats.torch.loading",
             "stored_dtype": "zoo.formats.torch.loading",
         },

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.formats.sampling import LEAST_TEMPERATURE
+from zoo.formats.torch.inference import computing
 from zoo.formats.torch.loading import best_device, make_module
 from zoo.tasks.text.model import TextModel
 from zoo.tasks.text.options import Sampling
@@ -98,30 +99,25 @@ class TorchTextModel(TextModel):
         choose = _sampler(torch, sampling, self.device)
         cache, last = None, None
         for chunk in _chunks(prompt):
-            last, cache = self._run(chunk, cache, keep=1)
+            last, cache = self._next(chunk, cache, 1)
         for written in range(1, sampling.max_tokens + 1):
             token = choose(last)
             yield token
             if written < sampling.max_tokens:
-                last, cache = self._run([token], cache, keep=1)
+                last, cache = self._next([token], cache, 1)
 
     def logits(self, tokens: Sequence[int]) -> Any:
         self.require_open()
-        self.require_tokens(tokens)
         import torch
 
         found, cache = [], None
         for chunk in _chunks(tokens):
-            logits, cache = self._run(chunk, cache, keep=0)
+            logits, cache = self._next(chunk, cache, 0)
             found.append(logits.float().cpu())
         return torch.cat(found).numpy()
 
-    def _run(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
-        """`forward` without gradients; the mode is the caller's again when it returns."""
-        import torch
-
-        self.require_open()
-        with torch.inference_mode():
+    def _next(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
+        with computing(self.module):
             return self.forward(ids, cache, keep)
 
     def forward(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:

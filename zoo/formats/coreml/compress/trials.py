@@ -9,21 +9,20 @@ https://github.com/apple/ml-stable-diffusion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.formats.coreml.compress.allocation import allocate, exchange
 from zoo.formats.coreml.compress.encoding import Scheme, encode, stored_bits
 from zoo.formats.coreml.package.reader import decompress
+from zoo.formats.threads import fitting_threads
 
 ROUNDS = 3
 """Of exchanges. Each costs two trials for each weight, and as many as gain something."""
 
 SMALL = 50_000_000
-"""Weights below which a model runs quicker on one thread, on a machine with other work: 30 seconds
-in place of 190 once, for the miniature of Mistral, on two busy cores."""
+"""Weights below which what they were in other bits is kept, not made again."""
 
 Loss = Callable[[], float]
 """Measures how far the model, with its weights as they are now, strays; 0 when it does not."""
@@ -71,14 +70,14 @@ class Trials:
         self._now: dict[str, int] = {}
         self._whole = {name: candidate.tensor.clone() for name, candidate in candidates.items()}
         self._kept: dict[tuple[str, int], Any] = {}
-        self._small = sum(whole.numel() for whole in self._whole.values()) < SMALL
+        self._size = sum(whole.numel() for whole in self._whole.values())
 
     def loss_of(self, bits: Mapping[str, int]) -> float:
         """The loss of storing weights in these bits, all others whole; they are left like that."""
         for name in self.candidates:
             if bits.get(name) != self._now.get(name):
                 self._put(name, bits.get(name))
-        with self._threads():
+        with fitting_threads(self._size):
             found = self._loss()
         self.done += 1
         self.progress(self.done, max(self.done, self.expected))
@@ -93,7 +92,7 @@ class Trials:
         stored = self._kept.get((name, bits))
         if stored is None:
             stored = self._stored(name, candidate.schemes[bits])
-            if self._small:
+            if self._size < SMALL:
                 self._kept[name, bits] = stored
         candidate.tensor.movedim(candidate.axes, (0, 1)).copy_(stored)
         self._now[name] = bits
@@ -103,18 +102,6 @@ class Trials:
 
         turned = self._whole[name].movedim(self.candidates[name].axes, (0, 1))
         return torch.from_numpy(approximation(turned.float().numpy(), scheme))
-
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        """One thread for a small model: waiting for the others takes longer than what they do."""
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(1 if self._small else before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

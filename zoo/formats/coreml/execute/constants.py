@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import prod
 from typing import Any
 
+from zoo.errors import IntegrityError
 from zoo.formats.coreml.package.proto import Name, arguments_of, is_constant
-from zoo.formats.coreml.package.reader import Package, decompress
+from zoo.formats.coreml.package.reader import MALFORMED, Package, decompress
 
 WIDE = 2_000_000_000
 """Weights up to which all of them are widened to float32 once, not each time they are used."""
@@ -46,9 +47,9 @@ class Constants:
         size = sum(_size(operation.outputs[number]) for operation, number in makers.values())
         tensors = {}
         for name in used:
-            origin = self._origin(name, makers)
+            origin = self._guarded(name, self._origin, makers)
             if origin is None or origin not in self._shared:
-                tensor = self.tensor(name, makers, size > WIDE)
+                tensor = self._guarded(name, self.tensor, makers, size > WIDE)
                 if origin is None:
                     tensors[name] = tensor
                     continue
@@ -64,6 +65,15 @@ class Constants:
             if is_constant(operation)
             for output in operation.outputs
         )
+
+    def _guarded(self, name: str, read: Callable[..., Any], *more: Any) -> Any:
+        try:
+            return read(name, *more)
+        except (MemoryError, *MALFORMED) as error:
+            raise IntegrityError(
+                f"the constant '{name}' of {self.package.path} cannot be made: "
+                f"{error or type(error).__name__}"
+            ) from error
 
     def tensor(self, name: str, makers: Makers, keep_half: bool) -> Any:
         """One constant, as `of` gives it."""

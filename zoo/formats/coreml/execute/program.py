@@ -22,7 +22,7 @@ from zoo.formats.coreml.compat import load_coremltools
 from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.package.reader import Package
 from zoo.formats.threads import fitting_threads
-from zoo.machine import memory
+from zoo.machine import free_memory
 
 Mode = Literal["fp16", "fp32"]
 """How the reference executor computes: rounded as float16 at each operation, or not."""
@@ -123,7 +123,7 @@ class ReferenceProgram:
         self.name, self._bounded, self._half = path.name, bounded, mode == "fp16"
         self._interface, block = constants.package.function(function)
         self._inputs = {feature.name: feature.type for feature in self._interface.input}
-        self._states = _states(self.name, self._interface)
+        self._states = states_of(self.name, self._interface)
         outputs = list(block.outputs)
         steps = read_steps(constants, block)
         states = set(self._states)
@@ -211,7 +211,7 @@ def type_of(array: Any) -> str:
     return kinds.Name(array.dataType) if array.dataType in kinds.values() else "FLOAT32"
 
 
-def _states(name: str, interface: Any) -> dict[str, list[int]]:
+def states_of(name: str, interface: Any) -> dict[str, list[int]]:
     """The shape of each state.
 
     Raises:
@@ -223,10 +223,10 @@ def _states(name: str, interface: Any) -> dict[str, list[int]]:
     }
     for state, shape in shapes.items():
         size = 4 * prod(shape)
-        if min(shape, default=0) < 0 or size > memory():
+        if min(shape, default=0) < 0 or size > free_memory():
             raise IntegrityError(
                 f"the state '{state}' of {name} has the shape {tuple(shape)}, "
-                "which the memory of this machine does not hold"
+                "which the memory that is free does not hold"
             )
     return shapes
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.formats.coreml.execute.constants import Constants, Makers
-from zoo.formats.coreml.execute.program import type_of
+from zoo.formats.coreml.execute.program import states_of, type_of
 from zoo.formats.coreml.execute.steps import Call
 from zoo.formats.coreml.package.reader import Package
 
@@ -54,10 +54,12 @@ def follow(
     import torch
 
     from zoo.formats.coreml.execute.registers import Registers
-    from zoo.formats.coreml.execute.steps import read_steps
+    from zoo.formats.coreml.execute.steps import read_steps, require_defined
 
     interface, block = package.function(function)
     steps = read_steps(_Shapes(package), block)
+    states = states_of(package.path.name, interface)
+    require_defined(package, steps, set(inputs), set(states), list(block.outputs))
     seen: list[Shaped] = []
     program = Registers(
         package.path.name,
@@ -76,10 +78,7 @@ def follow(
         else torch.empty(shape, device="meta")
         for name, shape in inputs.items()
     }
-    state = {
-        feature.name: torch.empty(list(feature.type.stateType.arrayType.shape), device="meta")
-        for feature in interface.state
-    }
+    state = {name: torch.empty(shape, device="meta") for name, shape in states.items()}
     with torch.inference_mode():
         program.run(found, state)
     return seen

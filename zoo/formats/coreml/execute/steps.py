@@ -128,7 +128,12 @@ def read_steps(constants: Constants, block: Any) -> list[Step]:
 def title(kind: str, outputs: Any) -> str:
     """How an operation is called in a message."""
     names = [output.name if hasattr(output, "name") else output[0] for output in outputs]
-    return f"the operation '{kind}'" + (f" ('{names[0]}')" if names else "")
+    return f"the operation {quoted(kind)}" + (f" ({quoted(names[0])})" if names else "")
+
+
+def quoted(name: str) -> str:
+    """A name of a package, which may hold anything, in quotation marks."""
+    return f"'{name}'" if name.isprintable() else repr(name)
 
 
 def require_defined(
@@ -144,18 +149,18 @@ def require_defined(
         for name in step.reads:
             if name not in known:
                 raise IntegrityError(
-                    f"{title(step.kind, step.outputs)} of {package.path} uses '{name}', "
+                    f"{title(step.kind, step.outputs)} of {package.path} uses {quoted(name)}, "
                     "which nothing before it computes"
                 )
         if not isinstance(step, Call) and step.state not in states:
             raise IntegrityError(
                 f"{title(step.kind, step.outputs)} of {package.path} uses the state "
-                f"'{step.state}', which the package does not have"
+                f"{quoted(step.state)}, which the package does not have"
             )
         known.update(name for name, _ in step.outputs)
     for name in outputs:
         if name not in known:
-            raise IntegrityError(f"{package.path} gives out '{name}', which nothing computes")
+            raise IntegrityError(f"{package.path} gives out {quoted(name)}, which nothing computes")
 
 
 def _require_known(package: Package, operation: Any, known: Mapping[str, Any]) -> None:
@@ -164,12 +169,13 @@ def _require_known(package: Package, operation: Any, known: Mapping[str, Any]) -
     kind = operation.type
     if kind not in known or operation.blocks:
         raise IntegrityError(
-            f"the operation '{kind}' of {package.path} is not known to the reference executor",
+            f"the operation {quoted(kind)} of {package.path} is not known to the reference "
+            "executor",
             "on a Mac, Core ML runs it",
         )
     for key in operation.inputs.keys() - forms(known[kind]).keys():
         raise IntegrityError(
-            f"the argument '{key}' of the operation '{kind}' in {package.path} is not known "
+            f"the argument {quoted(key)} of the operation '{kind}' in {package.path} is not known "
             "to the reference executor",
             "on a Mac, Core ML runs it",
         )

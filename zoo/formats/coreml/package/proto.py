@@ -37,6 +37,11 @@ def arguments_of(package: Package, operation: Any) -> dict[str, Any]:
             else package.value(binding.value)
             for binding in argument.arguments
         ]
+        if key != "values" and len(entries) != 1:
+            raise IntegrityError(
+                f"the argument '{key}' of an operation '{operation.type}' of {package.path} has "
+                f"{len(entries)} values and takes one"
+            )
         found[key] = entries if key == "values" else entries[0]
     return found
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from zoo.formats.coreml.package.proto import shape_of, type_name
 MODEL_PATH = "@model_path/"
 MARKER = 0xDEADBEEF
 HEADER_BYTES = 64
+REPEATED = 1 << 24
+"""Numbers up to which one number in a program may stand for a whole constant."""
+
+MALFORMED = (
+    AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""What reading a damaged program raises, deep inside NumPy."""
+
 UNPACKED = 1 << 22
 """Integers of odd widths that are unpacked at once."""
 
@@ -79,6 +88,11 @@ class Package:
         Raises:
             NotFound: there is no such function.
         """
+        if not self.functions:
+            raise IntegrityError(f"{self.path} has no function")
+        default = self.spec.description.defaultFunctionName
+        if name is None and default not in ("", *self.functions):
+            raise IntegrityError(f"{self.path} has no function '{default}', which is its default")
         name = name or self.functions[0]
         if name not in self.functions:
             known = ", ".join(self.functions)
@@ -86,6 +100,8 @@ class Package:
         function = self.spec.mlProgram.functions[name]
         described = [f for f in self.spec.description.functions if f.name == name]
         interface = described[0] if described else self.spec.description
+        if function.opset not in function.block_specializations:
+            raise IntegrityError(f"the function '{name}' of {self.path} has no operations")
         return interface, function.block_specializations[function.opset]
 
     def value(self, value: Any) -> Any:
@@ -94,10 +110,15 @@ class Package:
         Raises:
             IntegrityError: `weight.bin` does not have it, or its type is not known.
         """
-        name, shape = _known_type(value), shape_of(value)
-        if value.WhichOneof("value") == "blobFileValue":
-            return self._blob(value.blobFileValue, name, shape)
-        return _immediate(value.immediateValue.tensor, name, shape)
+        try:
+            name, shape = _known_type(value), shape_of(value)
+            if value.WhichOneof("value") == "blobFileValue":
+                return self._blob(value.blobFileValue, name, shape)
+            return _immediate(value.immediateValue.tensor, name, shape)
+        except MALFORMED as error:
+            raise IntegrityError(
+                f"{self.path} has a constant that is not what its type says: {error}"
+            ) from error
 
     def release(self) -> None:
         """Let go of the files of constants; they are opened anew when one is asked for."""
@@ -111,7 +132,7 @@ class Package:
         if len(header) < HEADER_BYTES or int(header[:4].view("<u4")[0]) != MARKER:
             raise IntegrityError(f"{self.path} has no constant at {where} of its weights")
         size, start = (int(number) for number in header[8:24].view("<u8"))
-        count = int(np.prod(shape, dtype=np.int64))
+        count = prod(shape)
         wanted = stored_bytes(type_name, count)
         if size < wanted or start + wanted > len(data):
             raise IntegrityError(
@@ -133,6 +154,8 @@ class Package:
             if not path.is_relative_to(folder):
                 raise IntegrityError(f"{self.path} has its weights outside, in '{name}'")
             try:
+                if not path.is_file():
+                    raise FileNotFoundError("there is no such file")
                 self._files[name] = np.memmap(path, np.uint8, "r")
             except (OSError, ValueError) as error:
                 raise IntegrityError(f"{path} cannot be read: {error}") from error
@@ -247,14 +270,18 @@ def _model_file(path: Path) -> Path:
     """
     manifest = path / "Manifest.json"
     try:
+        if not manifest.is_file():
+            raise FileNotFoundError("there is no such file")
         data = json.loads(manifest.read_text(encoding="utf-8"))
         name = data["itemInfoEntries"][data["rootModelIdentifier"]]["path"]
         folder = (path / "Data").resolve()
         model: Path = (folder / name).resolve()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise IntegrityError(f"{manifest} cannot be read: {error!r}") from error
     if not model.is_relative_to(folder):
         raise IntegrityError(f"{manifest} names a file outside of the package: '{name}'")
+    if not model.is_file():
+        raise IntegrityError(f"{model} cannot be read: there is no such file")
     return model
 
 
@@ -284,7 +311,9 @@ def _immediate(tensor: Any, type_name: str, shape: tuple[int, ...]) -> Any:
     if kind == "bytes":
         raw = np.frombuffer(tensor.bytes.values, np.uint8)
         if type_name in PACKED:
-            count = int(np.prod(shape, dtype=np.int64))
+            count = prod(shape)
+            if stored_bytes(type_name, count) > len(raw):
+                raise ValueError(f"{count:,} numbers are not in {len(raw)} bytes")
             found = unpack(raw, count, PACKED[type_name], signed=type_name == "INT4")
         else:
             found = raw.view(PLAIN[type_name])
@@ -292,6 +321,8 @@ def _immediate(tensor: Any, type_name: str, shape: tuple[int, ...]) -> Any:
         found = np.array(getattr(tensor, kind).values, PLAIN[type_name])
     if found.size == 0:  # protobuf leaves out what is zero
         found = np.zeros(1, found.dtype)
-    if found.size == int(np.prod(shape, dtype=np.int64)):
+    if found.size == prod(shape):
         return found.reshape(shape)
+    if prod(shape) > REPEATED:
+        raise ValueError(f"it has the shape {shape}, and its numbers are not there")
     return np.broadcast_to(found.reshape(()), shape)

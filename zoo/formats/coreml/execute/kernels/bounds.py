@@ -7,13 +7,16 @@ from itertools import zip_longest
 from math import prod
 from typing import Any
 
-from zoo.machine import memory
+from zoo.machine import free_memory
 from zoo.words import human
 
 CAREFREE = 1 << 27
 """Where the lengths of all arguments, multiplied, are less, no result of theirs is large."""
 
 NUMBER_BYTES = 4
+
+COPIES = 2
+"""How often a result is in memory at once: as it is computed, and rounded."""
 
 ONE_BY_ONE = {
     "add", "sub", "mul", "real_div", "floor_div", "mod", "pow", "maximum", "minimum", "equal",
@@ -31,17 +34,16 @@ OTHERS = {
 
 
 def require_room(shape: Sequence[int]) -> None:
-    """Check that a result fits in this machine's memory.
+    """Check that a result fits in the memory that is free.
 
     Raises:
         ValueError: it does not, or a length is negative.
     """
     if min(shape, default=0) < 0:
         raise ValueError(f"its result would have the shape {tuple(shape)}")
-    if (size := prod(shape) * NUMBER_BYTES) > CAREFREE and size > memory():
-        raise ValueError(
-            f"its result would take {human(size)}, more than the memory of this machine"
-        )
+    size = prod(shape) * NUMBER_BYTES
+    if size > CAREFREE and size > free_memory() // COPIES:
+        raise ValueError(f"its result would take {human(size)}, more than the memory that is free")
 
 
 def guarded(kind: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
