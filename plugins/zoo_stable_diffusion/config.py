@@ -21,7 +21,7 @@ KINDS = (
     "LatentConsistencyModelPipeline",
 )
 COMPONENTS: dict[str, tuple[str, ...]] = {
-    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder": ("CLIPTextModel",),
     "text_encoder_2": ("CLIPTextModelWithProjection",),
     "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
     "tokenizer_2": ("CLIPTokenizer", "CLIPTokenizerFast"),
@@ -128,6 +128,7 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
     extra_large = unet.get("addition_embed_type") == "text_time"
     scored = extra_large and kind in SCORED and bool(index.get("requires_aesthetics_score"))
     _require_agreeing(folder, unet, vae, extra_large)
+    _require_width(folder, unet, encoders)
     if extra_large:
         _require_sizes(folder, unet, encoders, scored)
     factor = 2 ** (len(_needed(vae, "block_out_channels", folder / "vae")) - 1)
@@ -217,6 +218,19 @@ def _require_agreeing(folder: Path, unet: dict[str, Any], vae: dict[str, Any], x
             )
         if len(numbers) != channels:
             raise zoo.IntegrityError(f"{where} has {len(numbers)} {key} for {channels} channels")
+
+
+def _require_width(folder: Path, unet: dict[str, Any], encoders: tuple[str, ...]) -> None:
+    """Refuse a U-Net that attends to prompts of another width than its text encoders give."""
+    width = sum(
+        read_json(folder / name / "config.json").get("hidden_size", 512) for name in encoders
+    )
+    given = unet.get("cross_attention_dim", 1280)
+    if any(one != width for one in (given if isinstance(given, list) else [given])):
+        raise zoo.IntegrityError(
+            f"{folder / 'unet' / 'config.json'} has cross_attention_dim = {given}, and the text "
+            f"encoders beside it give {width}"
+        )
 
 
 def _require_sizes(

@@ -28,6 +28,10 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_positive(value: Any) -> bool:
+    return is_number(value) and 0 < value < float("inf")
+
+
 def is_side(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return len(value) == 2 and all(map(is_count, value))
@@ -39,10 +43,6 @@ def is_counts(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(map(is_counts, value))
     return is_count(value) or value == 0
-
-
-def is_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
 
 
 def is_numbers(value: Any) -> bool:
@@ -57,6 +57,11 @@ def is_flags(value: Any) -> bool:
     )
 
 
+def are(*known: str) -> Callable[[Any], bool]:
+    """Whether all names of a list are known."""
+    return lambda value: isinstance(value, list | tuple) and all(one in known for one in value)
+
+
 def or_none(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or rule(value)
 
@@ -68,14 +73,14 @@ UNET: dict[str, Rule] = {
     "center_input_sample": (False, True),
     "flip_sin_to_cos": (False, True),
     "freq_shift": is_number,
-    "down_block_types": is_names,
+    "down_block_types": are("DownBlock2D", "CrossAttnDownBlock2D"),
     "mid_block_type": ("UNetMidBlock2DCrossAttn", "UNetMidBlock2D", None),
-    "up_block_types": is_names,
+    "up_block_types": are("UpBlock2D", "CrossAttnUpBlock2D"),
     "only_cross_attention": is_flags,
     "block_out_channels": is_counts,
     "layers_per_block": is_counts,
     "downsample_padding": is_counts,
-    "mid_block_scale_factor": is_number,
+    "mid_block_scale_factor": is_positive,
     "dropout": anything,
     "act_fn": ("silu", "swish", "mish", "gelu", "relu"),
     "norm_num_groups": is_count,
@@ -96,7 +101,7 @@ UNET: dict[str, Rule] = {
     "upcast_attention": (False, True, None),
     "resnet_time_scale_shift": ("default", "scale_shift"),
     "resnet_skip_time_act": (False, True),
-    "resnet_out_scale_factor": is_number,
+    "resnet_out_scale_factor": is_positive,
     "time_embedding_type": ("positional",),
     "time_embedding_dim": or_none(is_count),
     "time_embedding_act_fn": (None, "silu", "swish", "mish", "gelu", "relu"),
@@ -117,15 +122,15 @@ UNET: dict[str, Rule] = {
 VAE: dict[str, Rule] = {
     "in_channels": (3,),
     "out_channels": (3,),
-    "down_block_types": is_names,
-    "up_block_types": is_names,
+    "down_block_types": are("DownEncoderBlock2D"),
+    "up_block_types": are("UpDecoderBlock2D"),
     "block_out_channels": is_counts,
     "layers_per_block": is_count,
     "act_fn": ("silu", "swish", "mish", "gelu", "relu"),
     "latent_channels": is_count,
     "norm_num_groups": is_count,
     "sample_size": anything,
-    "scaling_factor": is_number,
+    "scaling_factor": is_positive,
     "shift_factor": (None, 0, 0.0),
     "latents_mean": is_numbers,
     "latents_std": is_numbers,
@@ -133,8 +138,6 @@ VAE: dict[str, Rule] = {
     "use_quant_conv": (False, True),
     "use_post_quant_conv": (False, True),
     "mid_block_add_attention": (False, True),
-    "use_slicing": anything,
-    "use_tiling": anything,
 }
 """Of `AutoencoderKL`. `force_upcast` says that float16 is too narrow for it."""
 
@@ -164,7 +167,7 @@ TEXT: dict[str, Rule] = {
     "initializer_factor": anything,
     "pad_token_id": anything,
     "bos_token_id": anything,
-    "eos_token_id": or_none(lambda value: isinstance(value, int)),
+    "eos_token_id": lambda value: isinstance(value, int),
     "use_attention_mask": (None, False),
     "quantization": anything,
     "model_type": ("clip_text_model",),

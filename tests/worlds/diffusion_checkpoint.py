@@ -14,6 +14,7 @@ from diffusers import (
     PNDMScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
@@ -55,8 +56,11 @@ def make(folder: Path, **parts: Any) -> Path:
     return _saved(StableDiffusionPipeline(**{**components, **parts}), folder)
 
 
-def make_tiny(folder: Path) -> Path:
-    """A pipeline with two levels and the fewest layers: no layer of it is 128 wide."""
+def make_tiny(folder: Path, unet: dict[str, Any] | None = None, **parts: Any) -> Path:
+    """A pipeline with two levels and the fewest layers: no layer of it is 128 wide.
+
+    `unet` are more of its options, and `parts` take the place of components.
+    """
     tokenizer = _tokenizer(folder)
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -68,7 +72,7 @@ def make_tiny(folder: Path) -> Path:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    pipeline = StableDiffusionPipeline(
+    components = dict(
         vae=AutoencoderKL(
             block_out_channels=(4, 8),
             down_block_types=("DownEncoderBlock2D",) * 2,
@@ -87,11 +91,12 @@ def make_tiny(folder: Path) -> Path:
             cross_attention_dim=16,
             attention_head_dim=2,
             norm_num_groups=4,
+            **(unet or {}),
         ),
         scheduler=PNDMScheduler(**training.NOISE, skip_prk_steps=True, steps_offset=1),
         **NO_CHECKER,
     )
-    return _saved(pipeline, folder)
+    return _saved(StableDiffusionPipeline(**{**components, **parts}), folder)
 
 
 def make_xl(folder: Path) -> Path:
@@ -117,6 +122,34 @@ def make_xl(folder: Path) -> Path:
         ),
         scheduler=EulerDiscreteScheduler(**SCHEDULE, timestep_spacing="leading", steps_offset=1),
         force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+    return _saved(pipeline, folder)
+
+
+def make_refiner(folder: Path) -> Path:
+    """A pipeline of the layout of SDXL's refiner: one text encoder, the second."""
+    tokenizer = _tokenizer(folder)
+    pipeline = StableDiffusionXLImg2ImgPipeline(
+        vae=_vae(),
+        text_encoder=None,
+        text_encoder_2=CLIPTextModelWithProjection(_text(tokenizer, 48, "gelu", 40)),
+        tokenizer=None,
+        tokenizer_2=tokenizer,
+        unet=UNet2DConditionModel(
+            **_UNET,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=(2, 4),
+            use_linear_projection=True,
+            cross_attention_dim=48,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=40 + 5 * 8,
+        ),
+        scheduler=EulerDiscreteScheduler(**SCHEDULE, timestep_spacing="leading", steps_offset=1),
+        requires_aesthetics_score=True,
+        force_zeros_for_empty_prompt=False,
         add_watermarker=False,
     )
     return _saved(pipeline, folder)

@@ -55,6 +55,8 @@ class MLXStableDiffusion(StableDiffusionModel):
         if sizes is not None:
             more = mx.array(told.pooled).astype(self.dtype), mx.array(sizes)
         hidden = mx.array(told.hidden).astype(self.dtype)
+        if told.guidance is not None:
+            more = *(more or (None, None)), mx.array(told.guidance).astype(self.dtype)
         return _channels_first(self._noise(given, mx.array([timestep], mx.float32), hidden, *more))
 
     def picture(self, latents: Any) -> Any:

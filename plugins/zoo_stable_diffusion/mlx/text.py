@@ -11,16 +11,24 @@ from typing import Any
 import mlx.core as mx
 from mlx import nn
 
-LEGACY_END = 2
-"""The end token in the configs of the first checkpoints, which tells nothing: there, the end is
-the token of the highest id."""
+END, LEGACY_END = 49407, 2
+"""The end token where a config is silent, and that in the configs of the first checkpoints, which
+tells nothing: there, the end is the token of the highest id."""
 
 
 def quick_gelu(x: mx.array) -> mx.array:
     return x * mx.sigmoid(1.702 * x)
 
 
-ACTIVATIONS = {"quick_gelu": quick_gelu, "gelu": nn.gelu}
+ACTIVATIONS = {
+    "quick_gelu": quick_gelu,
+    "gelu": nn.gelu,
+    "gelu_new": nn.gelu_approx,
+    "gelu_pytorch_tanh": nn.gelu_approx,
+    "relu": nn.relu,
+    "silu": nn.silu,
+    "swish": nn.silu,
+}
 
 
 class Embeddings(nn.Module):
@@ -94,7 +102,7 @@ class TextEncoder(nn.Module):
     def __init__(self, config: Mapping[str, Any], projects: bool) -> None:
         super().__init__()
         width = config["hidden_size"]
-        self.end = config.get("eos_token_id", LEGACY_END)
+        self.end = config.get("eos_token_id", END)
         self.embeddings, self.encoder = Embeddings(config), Layers(config)
         self.final_layer_norm = nn.LayerNorm(width, config.get("layer_norm_eps", 1e-5))
         if projects:

@@ -16,6 +16,7 @@ from mlx import nn
 
 from zoo_stable_diffusion.mlx.layers import Downsample, ResnetBlock, Upsample, attend, group_norm
 
+CROSSED = "UNetMidBlock2DCrossAttn"
 SPEEDS = 10000
 """Of the fastest sinusoid of a number to the slowest."""
 
@@ -87,11 +88,15 @@ class Transformer(nn.Module):
 class Embedding(nn.Module):
     """Of a time or of the size of a picture."""
 
-    def __init__(self, given: int, width: int) -> None:
+    def __init__(self, given: int, width: int, guidance: int | None = None) -> None:
         super().__init__()
         self.linear_1, self.linear_2 = nn.Linear(given, width), nn.Linear(width, width)
+        if guidance:
+            self.cond_proj = nn.Linear(guidance, given, bias=False)
 
-    def __call__(self, x: mx.array) -> mx.array:
+    def __call__(self, x: mx.array, guidance: mx.array | None = None) -> mx.array:
+        if guidance is not None:
+            x = x + self.cond_proj(guidance)
         return self.linear_2(nn.silu(self.linear_1(x)))
 
 
@@ -120,27 +125,29 @@ class UNet(nn.Module):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
-        _require_known(config)
         widths = config["block_out_channels"]
         groups, eps = config.get("norm_num_groups", 32), config.get("norm_eps", 1e-5)
         counts = _per_stage(config.get("layers_per_block", 2), widths)
-        heads = _per_stage(
-            config.get("num_attention_heads") or config["attention_head_dim"], widths
-        )
+        heads = _per_stage(config.get("attention_head_dim", 8), widths)
         depths = _per_stage(config.get("transformer_layers_per_block", 1), widths)
-        told = _per_stage(config["cross_attention_dim"], widths)
-        time = 4 * widths[0]
+        upward = config.get("reverse_transformer_layers_per_block")
+        upward = list(reversed(depths)) if upward is None else upward
+        told = _per_stage(config.get("cross_attention_dim", 1280), widths)
+        time = config.get("time_embedding_dim") or 4 * widths[0]
 
         def resnet(given: int, made: int) -> ResnetBlock:
             return ResnetBlock(given, made, groups, eps, time)
 
-        def attentions(stage: int, count: int) -> list[Transformer]:
-            shape = widths[stage], told[stage], heads[stage], depths[stage], groups
-            return [Transformer(*shape) for _ in range(count)]
+        def attentions(stage: int, count: int, depth: Any) -> list[Transformer]:
+            each = depth if isinstance(depth, list | tuple) else [depth] * count
+            shape = widths[stage], told[stage], heads[stage]
+            return [Transformer(*shape, each[number], groups) for number in range(count)]
 
-        self.waves = widths[0]
-        self.conv_in = nn.Conv2d(config["in_channels"], widths[0], 3, padding=1)
-        self.time_embedding = Embedding(widths[0], time)
+        self.waves = Waves(config.get("flip_sin_to_cos", True), config.get("freq_shift", 0))
+        self.centered = config.get("center_input_sample", False)
+        self.time_width = widths[0]
+        self.conv_in = nn.Conv2d(config.get("in_channels", 4), widths[0], 3, padding=1)
+        self.time_embedding = Embedding(widths[0], time, config.get("time_cond_proj_dim"))
         if config.get("addition_embed_type") == "text_time":
             self.size_waves = config["addition_time_embed_dim"]
             self.add_embedding = Embedding(config["projection_class_embeddings_input_dim"], time)
@@ -148,7 +155,7 @@ class UNet(nn.Module):
         self.down_blocks, kept = [], [widths[0]]
         for stage, (kind, width) in enumerate(zip(config["down_block_types"], widths, strict=True)):
             givens = [kept[-1], *[width] * (counts[stage] - 1)]
-            crossed = attentions(stage, counts[stage] if "Cross" in kind else 0)
+            crossed = attentions(stage, counts[stage] if "Cross" in kind else 0, depths[stage])
             block = Stage([resnet(given, width) for given in givens], crossed)
             kept += [width] * counts[stage]
             if stage < len(widths) - 1:
@@ -157,8 +164,11 @@ class UNet(nn.Module):
             self.down_blocks.append(block)
 
         last = len(widths) - 1
-        middle = [resnet(widths[last], widths[last]) for _ in range(2)]
-        self.mid_block = Stage(middle, attentions(last, 1))
+        middle = config.get("mid_block_type", CROSSED)
+        if middle is not None:
+            crosses = middle == CROSSED
+            resnets = [resnet(widths[last], widths[last]) for _ in range(1 + crosses)]
+            self.mid_block = Stage(resnets, attentions(last, int(crosses), depths[-1]))
 
         self.up_blocks, below = [], widths[last]
         for number, kind in enumerate(config["up_block_types"]):
@@ -167,12 +177,13 @@ class UNet(nn.Module):
             for _ in range(counts[stage] + 1):
                 resnets.append(resnet(below + kept.pop(), width))
                 below = width
-            block = Stage(resnets, attentions(stage, len(resnets) if "Cross" in kind else 0))
+            crossed = attentions(stage, len(resnets) if "Cross" in kind else 0, upward[number])
+            block = Stage(resnets, crossed)
             if stage:
                 block.upsamplers = [Upsample(width)]
             self.up_blocks.append(block)
         self.conv_norm_out = group_norm(groups, widths[0], eps)
-        self.conv_out = nn.Conv2d(widths[0], config["out_channels"], 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[0], config.get("out_channels", 4), 3, padding=1)
 
     def __call__(
         self,
@@ -181,6 +192,7 @@ class UNet(nn.Module):
         told: mx.array,
         pooled: mx.array | None = None,
         sizes: mx.array | None = None,
+        guidance: mx.array | None = None,
     ) -> mx.array:
         """The noise in latents.
 
@@ -189,13 +201,14 @@ class UNet(nn.Module):
             timestep: (1,), float32.
             told: (n, tokens, width): the prompts.
             pooled: (n, width), and `sizes`: (n, 6), both for SDXL alone.
+            guidance: (n, width), for a latent consistency model alone.
         """
         dtype = latents.dtype
-        time = self.time_embedding(waves(timestep, self.waves).astype(dtype))
+        time = self.time_embedding(self.waves(timestep, self.time_width).astype(dtype), guidance)
         if pooled is not None and sizes is not None:
-            size = waves(sizes.reshape(-1), self.size_waves).reshape(len(sizes), -1)
+            size = self.waves(sizes.reshape(-1), self.size_waves).reshape(len(sizes), -1)
             time = time + self.add_embedding(mx.concatenate([pooled, size.astype(dtype)], axis=-1))
-        x = self.conv_in(latents)
+        x = self.conv_in(2 * latents - 1 if self.centered else latents)
         kept = [x]
         for block in self.down_blocks:
             for number in range(len(block.resnets)):
@@ -204,8 +217,8 @@ class UNet(nn.Module):
             if "downsamplers" in block:
                 x = block.downsamplers[0](x)
                 kept.append(x)
-        x = self.mid_block.pair(0, x, time, told)
-        x = self.mid_block.resnets[1](x, time)
+        for number in range(len(self.mid_block.resnets) if "mid_block" in self else 0):
+            x = self.mid_block.pair(number, x, time, told)
         for block in self.up_blocks:
             for number in range(len(block.resnets)):
                 x = block.pair(number, mx.concatenate([x, kept.pop()], axis=-1), time, told)
@@ -214,49 +227,23 @@ class UNet(nn.Module):
         return self.conv_out(nn.silu(self.conv_norm_out(x)))
 
 
-def waves(numbers: mx.array, width: int) -> mx.array:
-    """Cosines, then sines, of numbers at `width` / 2 speeds: (n,) to (n, width)."""
-    half = width // 2
-    speeds = mx.exp(mx.arange(half, dtype=mx.float32) * (-math.log(SPEEDS) / half))
-    angles = numbers.astype(mx.float32)[:, None] * speeds
-    return mx.concatenate([mx.cos(angles), mx.sin(angles)], axis=-1)
+class Waves:
+    """Cosines, then sines, of numbers at `width` / 2 speeds: (n,) to (n, width).
 
+    Args:
+        flipped: whether the cosines are first.
+        shift: by which the number of speeds is less, where they are spread.
+    """
 
-KNOWN = {
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-}
-PLAIN = {
-    "mid_block_type": "UNetMidBlock2DCrossAttn",
-    "act_fn": "silu",
-    "center_input_sample": False,
-    "class_embed_type": None,
-    "conv_in_kernel": 3,
-    "conv_out_kernel": 3,
-    "downsample_padding": 1,
-    "dual_cross_attention": False,
-    "encoder_hid_dim_type": None,
-    "flip_sin_to_cos": True,
-    "freq_shift": 0,
-    "mid_block_scale_factor": 1,
-    "num_class_embeds": None,
-    "only_cross_attention": False,
-    "resnet_time_scale_shift": "default",
-    "reverse_transformer_layers_per_block": None,
-    "time_cond_proj_dim": None,
-    "time_embedding_type": "positional",
-}
-"""Options of diffusers that no Stable Diffusion uses, and the value at which they do nothing."""
+    def __init__(self, flipped: bool, shift: float) -> None:
+        self.flipped, self.shift = flipped, shift
 
-
-def _require_known(config: Mapping[str, Any]) -> None:
-    for key, known in KNOWN.items():
-        for kind in config[key]:
-            if kind not in known:
-                raise ValueError(f"{key} has '{kind}', which zoo does not know in MLX")
-    for key, plain in PLAIN.items():
-        if config.get(key, plain) != plain:
-            raise ValueError(f"{key} is {config[key]!r}, which zoo does not know in MLX")
+    def __call__(self, numbers: mx.array, width: int) -> mx.array:
+        half = width // 2
+        slower = -math.log(SPEEDS) / (half - self.shift)
+        angles = numbers.astype(mx.float32)[:, None] * mx.exp(mx.arange(half) * slower)
+        both = mx.cos(angles), mx.sin(angles)
+        return mx.concatenate(both if self.flipped else both[::-1], axis=-1)
 
 
 def _per_stage(value: Any, widths: list[int]) -> list[Any]:

@@ -10,6 +10,7 @@ import zoo
 from zoo.formats import read_json
 from zoo_stable_diffusion.config import weights_of
 from zoo_stable_diffusion.loading import listed
+from zoo_stable_diffusion.mlx.known import require_known
 
 BUILT = "weights.safetensors"
 """The weights of a component in a build: MLX's names and order of axes."""
@@ -30,6 +31,7 @@ def load_component(folder: Path, component: str) -> Any:
     from mlx import nn
 
     config = read_json(folder / component / "config.json")
+    require_known(component, config, folder / component / "config.json")
     try:
         module, renamed = _make(component, config)
     except (KeyError, TypeError, ValueError) as error:

@@ -92,7 +92,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "wider U-Net": (
         lambda folder: change(folder / "unet" / "config.json", cross_attention_dim=72),
-        r"unet/diffusion_pytorch_model\.safetensors.*(shape|mismatch)",
+        r"cross_attention_dim = 72, and the text encoders beside it give",
     ),
     "shallower U-Net": (
         lambda folder: change(folder / "unet" / "config.json", layers_per_block=1),
@@ -101,6 +101,28 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a weight less": (
         drop,
         r"text_encoder/model\.safetensors lacks '.*final_layer_norm\.weight'",
+    ),
+    "more tokens than are known": (
+        lambda folder: change(folder / "text_encoder" / "config.json", vocab_size=9),
+        "tokens, and .*text_encoder knows 9",
+    ),
+    "an unknown key": (
+        lambda folder: change(folder / "vae" / "config.json", sharpness=2),
+        r"vae/config\.json has the key 'sharpness' \(2\), which zoo does not know",
+    ),
+    "an unknown key of the scheduler": (
+        lambda folder: change(
+            folder / "scheduler" / "scheduler_config.json", predict_epsilon=False
+        ),
+        "predict_epsilon = False, which PNDMScheduler of diffusers does not read",
+    ),
+    "another VAE": (
+        lambda folder: change(folder / "vae" / "config.json", _class_name="AutoencoderTiny"),
+        "is of a 'AutoencoderTiny', and zoo knows AutoencoderKL",
+    ),
+    "a shift of latents": (
+        lambda folder: change(folder / "vae" / "config.json", shift_factor=0.1),
+        r"shift_factor = 0\.1",
     ),
     "an unknown scheduler": (
         lambda folder: change(
