@@ -105,16 +105,27 @@ class TorchStableDiffusion(StableDiffusionModel):
         Raises:
             IntegrityError: a style is damaged, or of another model.
         """
+        import torch
+
         from zoo.formats import read_adapters
         from zoo.formats.torch import Branches
 
-        shapes = {name: tuple(weight.shape) for name, weight in self.unet.named_parameters()}
-        self._branches = Branches(self.unet, read_adapters(folders, shapes))
+        modules = dict(zip(self.config.encoders, self.encoders, strict=True))
+        modules["unet"] = self.unet
+        self._branches = []
+        for part, module in modules.items():
+            shapes = {
+                f"{name}.weight": tuple(layer.weight.shape)
+                for name, layer in module.named_modules()
+                if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d)
+            }
+            self._branches.append(Branches(module, read_adapters(folders, shapes, part)))
         self.adapters = tuple(folders)
         return self
 
     def switch(self, adapter: str | None) -> None:
-        self._branches.active = adapter
+        for branches in self._branches:
+            branches.active = adapter
 
     def close(self) -> None:
         super().close()

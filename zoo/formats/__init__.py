@@ -3,7 +3,7 @@
 - Checkpoints: `read_config`, `read_json`, `checkpoint_files`, `weight_files`; `Tensors` reads
   safetensors one tensor at a time.
 - Builds: `link_or_copy` and `copy_text_files` for what goes along unchanged.
-- LoRA adapters: `read_adapters`, `LowRank`.
+- LoRA adapters: `read_adapters`, `changed_parts`, `LowRank`.
 - Options of a family's own: `read_options`, `read_pass`.
 - A format of your own: `Format`, which says what it is as data, and `Weights`.
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from zoo.catalogs.formats import Format as Format
     from zoo.catalogs.formats import Weights as Weights
     from zoo.formats.adapters import LowRank as LowRank
+    from zoo.formats.adapters import changed_parts as changed_parts
     from zoo.formats.adapters import read_adapters as read_adapters
     from zoo.formats.checkpoint import checkpoint_files as checkpoint_files
     from zoo.formats.checkpoint import copy_text_files as copy_text_files
@@ -37,6 +38,7 @@ else:
             "LowRank": "zoo.formats.adapters",
             "Tensors": "zoo.formats.tensors",
             "Weights": "zoo.catalogs.formats",
+            "changed_parts": "zoo.formats.adapters",
             "checkpoint_files": "zoo.formats.checkpoint",
             "copy_text_files": "zoo.formats.checkpoint",
             "link_or_copy": "zoo.formats.checkpoint",
@@ -54,6 +56,7 @@ __all__ = [
     "LowRank",
     "Tensors",
     "Weights",
+    "changed_parts",
     "checkpoint_files",
     "copy_text_files",
     "link_or_copy",

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import zoo
-from zoo.formats import LowRank, Tensors, link_or_copy, read_adapters, read_json, read_options
+from zoo.formats import (
+    LowRank,
+    Tensors,
+    changed_parts,
+    link_or_copy,
+    read_adapters,
+    read_json,
+    read_options,
+)
 from zoo.formats.coreml import Axis, Input, Metadata, add_branches, split_package, write_traced
 from zoo_stable_diffusion.config import DiffusionConfig, weights_of
 from zoo_stable_diffusion.loading import load_module, load_tokenizer
@@ -118,8 +126,16 @@ def read_styles(
             f"time since iOS {FUSED}",
             hint=f'build for minimum_os = "iOS{FUSED}", or leave the styles out',
         )
+    for name, folder in adapters.items():
+        if others := sorted(changed_parts(folder) - {UNET}):
+            raise zoo.RecipeError(
+                f"the style '{name}' changes {' and '.join(others)} too, and in Core ML styles are "
+                "functions of the U-Net alone",
+                hint="use it with format = 'torch' or 'mlx', or fuse it into the model with "
+                "diffusers' fuse_lora",
+            )
     unet = Tensors(source / UNET, weights_of(source, UNET))
-    return read_adapters(adapters, unet.shapes)
+    return read_adapters(adapters, unet.shapes, UNET)
 
 
 class Conversion:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats import link_or_copy, read_json
-from zoo.formats.mlx import read_quantize
+from zoo.formats.mlx import computes_on_cpu, read_quantize
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.mlx.weights import BUILT, load_component
 from zoo_stable_diffusion.model import BESIDE, Conditioning, StableDiffusionModel
@@ -28,12 +28,12 @@ class MLXStableDiffusion(StableDiffusionModel):
         self.encoders = [load_component(folder, name) for name in self.config.encoders]
         self.unet, self.vae = load_component(folder, "unet"), load_component(folder, "vae")
         self.vae.set_dtype(mx.float32)
-        if not mx.metal.is_available():
+        if computes_on_cpu():
             for module in (*self.encoders, self.unet):
                 module.set_dtype(mx.float32)
         mx.eval([module.parameters() for module in (*self.encoders, self.unet, self.vae)])
         self.dtype = self.unet.conv_in.weight.dtype
-        self._branches: Any = None
+        self._branches: list[Any] = []
         self._noise: Any = mx.compile(self.unet)
 
     def text(self, ids: Sequence[Any]) -> Conditioning:
@@ -83,8 +83,11 @@ class MLXStableDiffusion(StableDiffusionModel):
             from zoo.formats import read_adapters
             from zoo.formats.mlx import Branches, matrix_shapes
 
-            parts = read_adapters(folders, matrix_shapes(self.unet))
-            self._branches = Branches(self.unet, parts)
+            modules = dict(zip(self.config.encoders, self.encoders, strict=True))
+            modules["unet"] = self.unet
+            for part, module in modules.items():
+                changes = read_adapters(folders, matrix_shapes(module), part)
+                self._branches.append(Branches(module, changes))
             self.adapters = tuple(folders)
             self.switch(None)
         return self
@@ -92,14 +95,15 @@ class MLXStableDiffusion(StableDiffusionModel):
     def switch(self, adapter: str | None) -> None:
         import mlx.core as mx
 
-        if self._branches is not None:
-            self._branches.use(adapter)
+        for branches in self._branches:
+            branches.use(adapter)
+        if self._branches:
             self._noise = mx.compile(self.unet)  # a compiled graph holds the weights it has seen
 
     def close(self) -> None:
         super().close()
         self.encoders, self.unet, self.vae = [], None, None
-        self._branches = self._noise = None
+        self._branches, self._noise = [], None
 
 
 def _numbers(array: Any) -> Any:

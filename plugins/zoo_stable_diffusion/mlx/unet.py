@@ -242,7 +242,7 @@ class Waves:
         half = width // 2
         slower = -math.log(SPEEDS) / (half - self.shift)
         angles = numbers.astype(mx.float32)[:, None] * mx.exp(mx.arange(half) * slower)
-        both = mx.cos(angles), mx.sin(angles)
+        both = [mx.cos(angles), mx.sin(angles)]
         return mx.concatenate(both if self.flipped else both[::-1], axis=-1)
 
 
