@@ -17,7 +17,7 @@ from zoo.catalogs.recipe import File, Recipe, Source
 from zoo.errors import IntegrityError, NotFound
 from zoo.files import trust
 from zoo.files.digests import sha256
-from zoo.files.safetensors import read_header
+from zoo.files.readable import require_readable
 from zoo.hookspecs import hookimpl
 from zoo.hub.cache import cached_commit as fetched_commit
 from zoo.hub.repository import HASHING_THREADS, SAFE_PATTERNS, Repository
@@ -51,16 +51,8 @@ def _bring(source: Source, home: Path, progress: Progress) -> Path:
     else:
         folder = Repository(source, progress).pull()
     for path in [file.path for file in source.files] or _found(folder):
-        _require_sound(folder / path)
+        require_readable(folder / path)
     return folder
-
-
-def _require_sound(path: Path) -> None:
-    """Refuse a file that its format's own readers must not see."""
-    if path.suffix == ".safetensors":
-        read_header(path)
-    elif path.suffix in (".npy", ".npz"):
-        trust.require_plain_numpy(path)
 
 
 def _place(folder: Path, paths: Iterable[str], dest: Path) -> None:

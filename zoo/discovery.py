@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module, metadata
 from typing import Any
 
-from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict
+from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
@@ -39,11 +40,14 @@ class Provider:
 
     @property
     def distribution(self) -> str:
-        return self.dist.name if self.dist else "an unknown distribution"
+        return _name(self.dist) if self.dist else "an unknown distribution"
 
     @property
     def version(self) -> str:
-        return self.dist.version if self.dist else "?"
+        try:
+            return (self.dist.version if self.dist else None) or "?"
+        except Exception:  # its metadata is no text, or lacks it
+            return "?"
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
@@ -64,11 +68,12 @@ class Provider:
         try:
             loaded = import_module(module)
             return getattr(loaded, attribute) if attribute else loaded
-        except (Exception, SystemExit) as error:
-            text = " ".join(str(error).split())
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: the program does not end for it
             raise BrokenPlugin(
                 f"the plugin '{self.name}' of {self} cannot be loaded: "
-                f"{type(error).__name__}: {text}",
+                f"{type(error).__name__}: {said(error)}",
                 f"report it to its maker, or remove it: pip uninstall {self.distribution}",
             ) from error
 
@@ -99,13 +104,17 @@ def _needed(provider: Provider) -> tuple[str, ...]:
     """The names of the packages that the provider's extras bring on this machine."""
     if not provider.extras or provider.dist is None:
         return ()
-    from packaging.requirements import Requirement
+    from packaging.requirements import InvalidRequirement, Requirement
 
     found = []
     for line in provider.dist.requires or ():
         if not any(extra in line for extra in provider.extras):
             continue
-        wanted = Requirement(line)
+        try:
+            wanted = Requirement(line)
+        except InvalidRequirement:
+            found.append(line.partition(";")[0].strip() or "a package without a name")
+            continue
         if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
             continue
         if any(wanted.marker.evaluate({"extra": e}) for e in provider.extras):
@@ -116,7 +125,7 @@ def _needed(provider: Provider) -> tuple[str, ...]:
 def _distribution(name: str) -> metadata.Distribution | None:
     try:
         return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, ValueError, OSError):
         return None
 
 
@@ -128,13 +137,66 @@ def _version(name: str) -> str | None:
 
 @cache
 def providers(group: str) -> dict[str, tuple[Provider, ...]]:
-    """Every name in an entry-point group, with all who provide it."""
+    """Every name in an entry-point group, with all who provide it.
+
+    Entry points that cannot be read are left out; see `unreadable`.
+    """
     found: dict[str, list[Provider]] = {}
-    for entry in metadata.entry_points(group=group):
-        value = entry.value.split("[")[0].strip()
-        provider = Provider(group, entry.name, value, tuple(entry.extras), entry.dist)
-        found.setdefault(entry.name, []).append(provider)
+    for entry in _entry_points(group):
+        if isinstance(made := _provider(group, entry), Provider):
+            found.setdefault(entry.name, []).append(made)
     return {name: tuple(found[name]) for name in sorted(found)}
+
+
+def unreadable() -> list[str]:
+    """What is wrong with entry points and distributions that cannot be read, a sentence each."""
+    said_of = [
+        made
+        for group in KINDS
+        for entry in _entry_points(group)
+        if isinstance(made := _provider(group, entry), str)
+    ]
+    return [*said_of, *_broken_distributions()]
+
+
+def _provider(group: str, entry: metadata.EntryPoint) -> Provider | str:
+    """The provider that an entry point declares, or what is wrong with it."""
+    try:
+        extras, dist = tuple(entry.extras), entry.dist
+    except Exception:  # the value is none that can be parsed
+        who = _name(entry.dist) if entry.dist else "an unknown distribution"
+        return f"the {KINDS[group]} '{entry.name}' of {who} is declared as {entry.value!r}"
+    return Provider(group, entry.name, entry.value.split("[")[0].strip(), extras, dist)
+
+
+def _entry_points(group: str) -> list[metadata.EntryPoint]:
+    """The entry points of a group; a distribution that cannot be read keeps back only its own."""
+    try:
+        return list(metadata.entry_points(group=group))
+    except Exception:  # some distribution: find out which, one after another
+        found: dict[str, list[metadata.EntryPoint]] = {}
+        for dist in metadata.distributions():
+            with suppress(Exception):
+                entries = [entry for entry in dist.entry_points if entry.group == group]
+                found.setdefault(_name(dist), entries)  # the first on the path hides others
+        return [entry for entries in found.values() for entry in entries]
+
+
+def _broken_distributions() -> list[str]:
+    found = []
+    for dist in metadata.distributions():
+        try:
+            list(dist.entry_points)
+        except Exception as error:
+            found.append(f"the metadata of {_name(dist)} cannot be read: {said(error)}")
+    return found
+
+
+def _name(dist: metadata.Distribution) -> str:
+    try:
+        return dist.name or "a distribution without a name"
+    except Exception:  # its metadata is no text, or lacks it
+        return "a distribution that cannot be read"
 
 
 def provider(group: str, name: str) -> Provider:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -236,8 +237,9 @@ def _sources() -> dict[str, Callable[[], Path]]:
     for name, claims in providers(CATALOGS).items():
         found.setdefault(name, partial(_locate, claims))
     mine = machine.config_folder() / "catalog.toml"
-    if mine.is_file():
-        found[USER] = lambda: mine
+    with suppress(OSError):  # a name that no file can have
+        if mine.is_file():
+            found[USER] = lambda: mine
     return found
 
 
@@ -248,8 +250,8 @@ def _locate(claims: tuple[Provider, ...]) -> Path:
         who = " and ".join(map(str, claims))
         raise PluginConflict(f"the catalog '{first.name}' is provided by {who}")
     package, _, file = first.value.partition(":")
-    spec = importlib.util.find_spec(package) if "." not in package else None
-    if spec is None or not spec.submodule_search_locations or not file:
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations or not confined(file):
         raise BrokenPlugin(
             f"the catalog '{first.name}' of {first} is declared as '{first.value}', "
             "which is not 'package:file.toml'"

@@ -7,20 +7,23 @@ once; `recipe_schema` describes the same for editors.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from zoo import schema
-from zoo.errors import NotFound, RecipeError
+from zoo.errors import IntegrityError, NotFound, RecipeError
+from zoo.files.documents import parse_toml
+from zoo.files.safe_folder import read_regular
 from zoo.files.trust import confined, plain_branch
 from zoo.words import suggest
 
 NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
-REPO = rf"{_PART}/{_PART}"
+REPO = rf"(?![A-Za-z0-9_./-]*(?:--|\.\.)){_PART}/{_PART}"
+"""As the Hub has them; with `--` in it, two of them would share a folder of its cache."""
+
 A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
 
 
@@ -239,6 +242,7 @@ class Recipe:
 
 
 TITLE = "A zoo recipe"
+LARGEST_TOML = 1 << 24
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -248,10 +252,10 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         RecipeError: the file is not there, not text, or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_regular(path, LARGEST_TOML).decode())
     except FileNotFoundError:
         raise RecipeError(f"{what} {path} does not exist") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, IntegrityError) as error:
         raise RecipeError(f"{what} {path} cannot be read: {error}") from error
 
 

@@ -55,7 +55,9 @@ def optimizations(build: Build) -> str:
     """The passes of a build in words: `quantize (4 bits, groups of 64)`."""
     said = []
     for step in build.optimize:
-        options = [WORDS.get(k, f"{k} {{}}").format(v) for k, v in step.options.items()]
+        options = [
+            WORDS[k].format(v) if k in WORDS else f"{k} {v}" for k, v in step.options.items()
+        ]
         said.append(f"{step.kind} ({', '.join(options)})" if options else step.kind)
     return ", ".join(said)
 

@@ -13,7 +13,7 @@ from zoo import api, machine
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Source
 from zoo.cli import disk, entries
-from zoo.discovery import FAMILIES, KINDS, Provider, providers
+from zoo.discovery import FAMILIES, KINDS, Provider, providers, unreadable
 from zoo.errors import ZooError
 from zoo.files.room import existing
 from zoo.store.store import Store
@@ -78,6 +78,7 @@ def _problems(store: Store, writable: bool, formats: dict[str, bool]) -> Iterato
         yield f"{store.home} cannot be written; set ZOO_HOME to a folder of yours"
     if not any(formats.values()):
         yield "no format can run here; zoo plugins says what is missing"
+    yield from unreadable()
     for claims in _all_providers():
         if len(claims) > 1:
             who = " and ".join(map(str, claims))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
 DEEPEST = 100
 """Levels of nesting that a document may have; recipes have 5, the largest manifests 10."""
+
+LONG_LINE = 1_000
+DOTTED = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"]*+"|'[^']*+')\s*+\.\s*+){{{DEEPEST}}}""")
+"""A dotted key of many parts, on which `tomllib` takes time that grows with their square."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -28,14 +33,26 @@ def parse_toml(text: str) -> dict[str, Any]:
     """What a TOML text says.
 
     Raises:
-        ValueError: as for `parse_json`.
+        ValueError: as for `parse_json`; or an integer is wider than the 64 bits of TOML.
     """
+    for line in text.split("\n"):
+        if len(line) > LONG_LINE and DOTTED.search(line):
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     try:
         made = tomllib.loads(text)
     except RecursionError:
         raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
     _require_shallow(made)
+    _require_narrow(made)
     return made
+
+
+def _require_narrow(value: Any) -> None:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        if isinstance(one, int) and not -(2**63) <= one < 2**63:
+            raise ValueError("it has an integer of more than 64 bits")
+        _require_narrow(one)
 
 
 def _require_shallow(value: Any) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, said
 
 LONGEST_NAME = 255
 LONGEST_PATH = 1024
@@ -131,7 +131,13 @@ def require_plain_numpy(path: Path) -> None:
         IntegrityError: it holds objects, or is no numpy file.
     """
     import zipfile
+    import zlib
 
+    # What these two, and `ast.literal_eval`, raise of damaged, encrypted and nested input.
+    unreadable = (
+        ValueError, SyntaxError, OSError, struct.error, zipfile.BadZipFile, zlib.error, EOFError,
+        MemoryError, RecursionError, RuntimeError,
+    )  # fmt: skip
     try:
         if path.suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
@@ -144,8 +150,8 @@ def require_plain_numpy(path: Path) -> None:
         else:
             with path.open("rb") as file:
                 _require_plain_header(file, path.name)
-    except (ValueError, SyntaxError, OSError, zipfile.BadZipFile, struct.error) as error:
-        raise IntegrityError(f"{path} cannot be read as numpy data: {error}") from error
+    except unreadable as error:
+        raise IntegrityError(f"{path} cannot be read as numpy data: {said(error)}") from error
 
 
 def require_package_names(package: Path) -> None:
@@ -158,7 +164,7 @@ def require_package_names(package: Path) -> None:
     try:
         entries = json.loads(manifest.read_text(encoding="utf-8"))["itemInfoEntries"]
         paths = [str(entry["path"]) for entry in entries.values()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IntegrityError(f"{manifest} cannot be read: {error}") from error
     require_names(paths, str(manifest))
 

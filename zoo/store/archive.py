@@ -25,6 +25,7 @@ from zoo.errors import IntegrityError, NotFound, UsageError
 from zoo.files import room, system, tar
 from zoo.files.digests import BLOCK, blocks, unique
 from zoo.files.documents import parse_json
+from zoo.files.readable import require_readable
 from zoo.files.safe_folder import SafeFolder, read_regular
 from zoo.files.trust import require_data, require_names
 from zoo.progress import Progress
@@ -284,6 +285,7 @@ def _write_files(
         with target.open("xb") as file:
             for chunk in _checked(chunks, size, sha256, f"'{path}' in {name}"):
                 file.write(chunk)
+        require_readable(target)
         done += size
         told(done)
     if missing := expected.keys() - seen:

@@ -55,7 +55,7 @@ def sign(artifact: Artifact, private_key: Path) -> Path:
             config.set_hashing_config(_hashing(hashing)).sign(folder, draft)
         except (ValueError, TypeError) as error:
             raise UsageError(
-                f"{private_key} cannot sign: {said(error)}",
+                f"{private_key} cannot sign: it is no key that can, or the password is wrong",
                 f"give an elliptic-curve private key in PEM, and its password in {PASSWORD}",
             ) from error
         data = read_regular(draft, LARGEST_SIGNATURE)
@@ -81,7 +81,7 @@ def fault(artifact: Artifact, public_key: Path) -> str | None:
     try:
         config = verifying.Config().use_elliptic_key_verifier(public_key=key)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{public_key} is no elliptic-curve public key: {said(error)}") from error
+        raise UsageError(f"{public_key} is no elliptic-curve public key in PEM") from error
     config.set_hashing_config(_hashing(hashing))
     with _signed_folder(artifact) as folder:
         signature = folder.parent / SIGNATURE
