@@ -49,15 +49,14 @@ class Lock:
 
     def record(self, source: Source, commit: str | None, files: Iterable[File]) -> None:
         """Remember what the first pull of `source` brought."""
+        files = list(files)
+        if not _news(self._read(), source, commit, files):
+            return
         with locks.holding(self.path.with_name(f".{self.path.name}.held")):
             sources = self._read()
-            entry = sources.setdefault(_name(source), {"commit": commit, "files": []})
-            if entry["commit"] != commit:
-                return  # the first pull decides
-            known = {f["path"] for f in entry["files"]}
-            added = [asdict(f) for f in files if f.path not in known]
-            if added or not known:
-                entry["files"] += added
+            if added := _news(sources, source, commit, files):
+                entry = sources.setdefault(_name(source), {"commit": commit, "files": []})
+                entry["files"] += [asdict(file) for file in added]
                 self._write(sources)
 
     def entries(self) -> dict[str, Any]:
@@ -115,6 +114,15 @@ class Lock:
             ) from error
         _require_sound(sources, f"lock file {self.path}")
         return sources
+
+
+def _news(
+    sources: dict[str, Any], source: Source, commit: str | None, files: list[File]
+) -> list[File]:
+    """The files of a source that are not recorded yet; the first pull decides on the commit."""
+    entry = sources.get(_name(source), {"commit": commit, "files": []})
+    known = {file["path"] for file in entry["files"]}
+    return [f for f in files if f.path not in known] if entry["commit"] == commit else []
 
 
 def _require_sound(sources: Any, where: str) -> None:

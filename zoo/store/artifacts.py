@@ -15,7 +15,7 @@ from typing import Any
 from zoo.errors import IntegrityError
 from zoo.files.digests import git_sha1, sha256, sha256_anew
 from zoo.files.documents import parse_json
-from zoo.files.trust import confined
+from zoo.files.trust import confined, require_names
 
 KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,90}")
 SHA256 = re.compile("[0-9a-f]{64}")
@@ -214,11 +214,15 @@ def describe_files(folder: Path, patterns: Iterable[str] = ("**/*",)) -> tuple[S
 
     Raises:
         IntegrityError: one is a link to a file elsewhere that is not named by its own digest, as
-            those in the Hub's cache are: its bytes are none of this folder's.
+            those in the Hub's cache are: its bytes are none of this folder's. Or one is a FIFO, a
+            socket or a device, or has a name that no system but this one can have.
     """
-    paths = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    names = sorted(path.relative_to(folder).as_posix() for path in paths)
+    found = {path for pattern in patterns for path in folder.glob(pattern) if not path.is_dir()}
+    names = sorted(path.relative_to(folder).as_posix() for path in found)
+    require_names(names, str(folder))
     for name in names:
+        if not (folder / name).is_file():
+            raise IntegrityError(f"{folder / name} is no regular file", "remove it")
         require_own(folder, name)
     return tuple(Stored.of(folder, name, sha256(folder / name)) for name in names)
 
