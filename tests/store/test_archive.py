@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults.world import WEIGHTS, World
+from worlds.hub_world import safetensors
 
 from zoo.catalogs.pins import Lock
 from zoo.errors import IntegrityError, NotFound, UsageError, ZooError
@@ -19,7 +20,10 @@ from zoo.store import archive
 from zoo.store.artifacts import Manifest
 from zoo.store.store import Store, describe_files
 
-FILES = {"config.json": b"{}", "sub/weights.bin.safetensors": bytes(range(256)) * 5000}
+FILES = {
+    "config.json": b"{}",
+    "sub/weights.bin.safetensors": safetensors({"w": bytes(range(256)) * 5000}),
+}
 
 
 @pytest.fixture
@@ -262,6 +266,14 @@ def test_an_import_replaces_nothing_that_is_sound(store: Store, tmp_path: Path) 
     (other.get(key).path / "config.json").write_bytes(b"[]")
     bring(dest, tmp_path / "other")
     assert (other.get(key).path / "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_what_a_native_reader_must_not_see_is_refused(store: Store, tmp_path: Path) -> None:
+    lies = safetensors({"w": b"12345678"}).replace(b"[0, 8]", b"[0, 9]")
+    publish(store, "user-lies-one-plain-0123456789abcdef", {"m.safetensors": lies})
+    with pytest.raises(IntegrityError, match="no sound safetensors"):
+        bring(export(store, tmp_path / "out.tar"), tmp_path / "other")
+    assert Store(tmp_path / "other").entries() == []
 
 
 def test_an_import_that_fails_half_way_brings_nothing(

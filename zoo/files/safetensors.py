@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import dataclass
+from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
+from zoo.files.safe_folder import open_regular
 
 LARGEST_HEADER = 100_000_000
 """Bytes; the limit of the `safetensors` package itself."""
@@ -60,7 +62,7 @@ def read_header(path: Path) -> Header:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with BufferedReader(open_regular(path)) as file:
             start = file.read(8)
             if len(start) < 8:
                 raise ValueError(f"it has {len(start)} bytes, too few for a header")
