@@ -30,7 +30,7 @@ RECIPE = """schema = 1
 family = "echo"
 title = "Large"
 summary = "says what it hears"
-task = "text-generation"
+task = "echo"
 license = "MIT"
 parameters = 10
 [source]
@@ -75,7 +75,10 @@ class World:
         (self.config / "catalog.toml").write_text(CATALOG)
         (self.config / "one.toml").write_text(RECIPE)
         shutil.copytree(ECHO, self.site / "zoo_echo")
-        groups = {"zoo.families": {"echo.plain": "zoo_echo.plain"}}
+        groups = {
+            "zoo.families": {"echo.plain": "zoo_echo.plain"},
+            "zoo.tasks": {"echo": "zoo_echo.task:TASK"},
+        }
         install_plugin(self.site, "zoo-echo", {}, groups, version="0.3")
         self.hub = LoopbackHub(self.root)
         self.hub.__enter__()

@@ -58,7 +58,7 @@ def test_the_model_card_is_one(built: tuple[World, Sandbox]) -> None:
     assert card.data.license == "mit"
     assert card.data.base_model == [REPO]
     assert sha256_anew(world.source / WEIGHTS) in said.stdout
-    assert yaml.safe_load(said.stdout.split("---")[1])["pipeline_tag"] == "text-generation"
+    assert yaml.safe_load(said.stdout.split("---")[1])["pipeline_tag"] == "echo"
 
 
 def test_the_bill_of_materials_keeps_to_its_schema(built: tuple[World, Sandbox]) -> None:
