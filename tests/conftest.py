@@ -24,6 +24,13 @@ ZOO = str(Path(sys.executable).parent / "zoo")
 ECHO = Path(__file__).parent / "plugins" / "zoo_echo" / "zoo_echo"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what builds or runs models, which `make quick` leaves out."""
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix().startswith(BUILDING):
+            item.add_marker("builds")
+
+
 def pytest_collection_finish() -> None:
     """Take what the imports made out of garbage collection.
 
@@ -31,6 +38,10 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+TESTS = Path(__file__).parent
+BUILDING = ("families/", "formats/", "packaging/", "faults/", "tasks/test_tasks", "pipeline/")
 
 
 class Sandbox:
