@@ -44,10 +44,7 @@ class Provider:
 
     @property
     def version(self) -> str:
-        try:
-            return (self.dist.version if self.dist else None) or "?"
-        except Exception:  # its metadata is no text, or lacks it
-            return "?"
+        return _version_of(self.dist) if self.dist else "?"
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}"
@@ -192,6 +189,16 @@ def _broken_distributions() -> list[str]:
     return found
 
 
+@cache
+def _version_of(dist: metadata.Distribution) -> str:
+    """The version of a distribution; its metadata is parsed once."""
+    try:
+        return dist.version or "?"
+    except Exception:  # its metadata is no text, or lacks it
+        return "?"
+
+
+@cache
 def _name(dist: metadata.Distribution) -> str:
     try:
         return dist.name or "a distribution without a name"

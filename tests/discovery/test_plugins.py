@@ -163,7 +163,8 @@ def test_a_missing_extra_is_named_with_its_cure(sandbox):
 def test_a_full_disk_ends_in_one_sentence(sandbox):
     result = refused(sandbox, HOOK + "def convert(): open('/dev/full', 'w').write('x' * 99999)")
     assert result.returncode == 6
-    assert "the disk is full: convert of 'echo/echo:one'" in result.stderr
+    assert "echo/echo:one': the disk is full" in result.stderr
+    assert "zoo prune" in result.stderr
 
 
 @pytest.mark.parametrize(("blow", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])

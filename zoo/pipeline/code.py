@@ -20,12 +20,14 @@ DISTRIBUTION, PACKAGE = "zoo-ml", "zoo"
 CODE = {".py", ".so", ".pyd", ".dylib", ".metal"}
 
 
+@cache
 def of_zoo() -> dict[str, Any]:
     """The version of zoo itself, and the digest of its code where it is installed editable."""
     dist = metadata.distribution(DISTRIBUTION)
     return {"version": dist.version, "code": _digest(PACKAGE) if _may_change(dist) else None}
 
 
+@cache
 def of_plugin(plugin: Provider | None) -> dict[str, Any] | None:
     """The version of a plugin, of the packages that its extras bring, and its code's digest."""
     if plugin is None:
@@ -38,6 +40,7 @@ def of_plugin(plugin: Provider | None) -> dict[str, Any] | None:
     }
 
 
+@cache
 def _may_change(dist: metadata.Distribution) -> bool:
     """Whether the code of a distribution may change without its version."""
     try:
