@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats import copy_text_files, read_json
+from zoo.formats import copy_text_files
 from zoo.formats.coreml import Input, Metadata, causal_mask, open_program, write_traced
 from zoo_whisper.config import WhisperConfig, read_whisper_config
-from zoo_whisper.model import WhisperModel
+from zoo_whisper.model import WhisperModel, feature_extractor
+from zoo_whisper.weights import HEAD, Weights
 
 SPECTROGRAM, ENCODER, DECODER = "spectrogram", "encoder", "decoder"
-PREFIX = "model."
 MOST = 32
 """Tokens that go through the decoder at once."""
 
@@ -102,15 +102,12 @@ class _Writing:
 @zoo.hookimpl
 def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progress) -> Path:
     import torch
-    from transformers import WhisperFeatureExtractor
 
     from zoo_whisper.module import Decoder, Encoder, Memory, Spectrogram
 
     config = read_whisper_config(source)
-    described = read_json(source / "config.json")
-    encoder = Encoder(config, described["encoder_ffn_dim"])
-    decoder = Decoder(config, described["decoder_ffn_dim"])
-    _load(source, encoder, decoder)
+    encoder, decoder = Encoder(config), Decoder(config)
+    _load(source, config, encoder, decoder)
     about = Metadata(
         description=recipe.title,
         author=recipe.source.repo or "zoo",
@@ -118,7 +115,7 @@ def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progr
         version=recipe.source.revision or "",
         details={"zoo": version("zoo-ml")},
     )
-    extractor = WhisperFeatureExtractor.from_pretrained(source, local_files_only=True)
+    extractor = feature_extractor(config)
     write_traced(
         Spectrogram(torch.from_numpy(extractor.mel_filters)),
         {"samples": Input((1, config.window), "float32")},
@@ -170,22 +167,18 @@ def _write_decoder(config: WhisperConfig, decoder: Any, about: Metadata, package
     )
 
 
-def _load(source: Path, encoder: Any, decoder: Any) -> None:
+def _load(source: Path, config: WhisperConfig, encoder: Any, decoder: Any) -> None:
+    """Fill the modules with the checkpoint's weights."""
     import torch
-    from safetensors.torch import load_file
 
     weights = {
-        name.removeprefix(PREFIX): weight.float()
-        for path in sorted(source.glob("*.safetensors"))
-        for name, weight in load_file(path).items()
-        if name != "proj_out.weight"
+        name: torch.from_numpy(array) for name, array in Weights(source, config).all().items()
     }
-    both = torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-    try:
-        both.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise zoo.IntegrityError(f"the weights in {source} do not fit: {reason}") from error
+    if not config.tied:
+        weights[f"decoder.{HEAD}"] = weights.pop(HEAD)
+    torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder}).load_state_dict(
+        weights, strict=True, assign=True
+    )
 
 
 @zoo.hookimpl

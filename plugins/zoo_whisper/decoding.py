@@ -1,8 +1,7 @@
-"""One window's tokens: what may come next, and which text to believe.
+"""One window's tokens: search at a temperature, and which temperature to believe.
 
-The rules of timestamps and the fallback over temperatures are those of
-https://github.com/openai/whisper (decoding.py, transcribe.py); beams are ranked by the mean
-log-probability of their tokens.
+The rules are those of https://github.com/openai/whisper (decoding.py and `decode_with_fallback` of
+transcribe.py).
 """
 
 from __future__ import annotations
@@ -12,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from zoo.tasks import TranscribeOptions
+from zoo.tasks.speech.options import TranscribeOptions
 from zoo_whisper.config import WhisperConfig
+from zoo_whisper.rules import Rules, log_softmax
 from zoo_whisper.vocabulary import Vocabulary
 
 
 class Writing(Protocol):
-    """A decoder that listens to one window and remembers the tokens that it was given."""
+    """A decoder of one window that remembers the tokens it was given."""
 
     def go_on(self, tokens: Sequence[int]) -> Any:
         """The logits after each of further tokens: float32 of shape (tokens, vocabulary)."""
@@ -28,7 +28,7 @@ class Writing(Protocol):
 
 
 class Listening(Protocol):
-    """One window of sound, encoded."""
+    """One window of audio, encoded."""
 
     def begin(self) -> Writing:
         """A decoder without any tokens yet."""
@@ -43,36 +43,35 @@ class Text:
 
     Attributes:
         tokens: text and timestamps, without the prompt and the end.
-        log_probability: the mean over the tokens and the end.
-        no_speech: probability that nobody speaks.
+        avg_logprob: the mean log-probability over the tokens and the end.
+        no_speech_prob: probability that nobody speaks.
         temperature: at which it was decoded.
+        compression_ratio: bytes of the text over those that zlib makes of it.
     """
 
     tokens: tuple[int, ...]
-    log_probability: float
-    no_speech: float
+    avg_logprob: float
+    no_speech_prob: float
     temperature: float
+    compression_ratio: float
 
 
 @dataclass
 class _Beam:
+    """A text as far as it is written, with the logits of what comes next."""
+
     writing: Writing
     logits: Any
     tokens: tuple[int, ...] = ()
     total: float = 0.0
 
-    @property
-    def mean(self) -> float:
-        return self.total / max(1, len(self.tokens))
+
+Candidate = tuple[tuple[int, ...], float]
+"""The tokens of a text, without the end, and the sum of their log-probabilities."""
 
 
 class Decoder:
-    """Decodes windows of one model.
-
-    Args:
-        config, vocabulary: the model's.
-        options: what is asked for.
-    """
+    """Decodes windows of one model."""
 
     def __init__(
         self, config: WhisperConfig, vocabulary: Vocabulary, options: TranscribeOptions
@@ -80,110 +79,145 @@ class Decoder:
         import numpy as np
 
         self.config, self.vocabulary, self.options = config, vocabulary, options
-        special = {vocabulary.start, vocabulary.previous, vocabulary.silent, vocabulary.plain}
-        never = {*config.suppress, *special, *vocabulary.languages.values()} - {vocabulary.end}
-        self._never = np.array(sorted(never))
+        self._rules = Rules(config, vocabulary, options)
         self._random = np.random.default_rng(options.seed)
 
-    def text(self, heard: Listening, prompt: Sequence[int]) -> Text:
-        """The first text over the temperatures that is neither repetitive nor unlikely."""
-        options = self.options
-        writing = heard.begin()
+    def text(self, window: Listening, prompt: Sequence[int]) -> Text:
+        """The text at the first temperature where it is neither repetitive nor unlikely.
+
+        Where there is none, that at the last temperature.
+        """
+        import numpy as np
+
+        writing = window.begin()
         first = writing.go_on(prompt)
         start = len(prompt) - 1 - list(reversed(prompt)).index(self.vocabulary.start)
-        no_speech = float(_probabilities(first[start])[self.vocabulary.silent])
-        best = None
-        for temperature in options.temperature:
-            tokens, mean = self._search(_Beam(writing.fork(), first[-1]), len(prompt), temperature)
-            found = Text(tokens, mean, no_speech, temperature)
-            if best is None or mean > best.log_probability:
-                best = found
-            silent = no_speech > options.no_speech_threshold and mean < options.logprob_threshold
-            if silent or (mean >= options.logprob_threshold and not self._repetitive(tokens)):
-                return found
-        assert best is not None
-        return best
-
-    def _repetitive(self, tokens: Sequence[int]) -> bool:
-        raw = self.vocabulary.decode(tokens).encode()
-        limit = self.options.compression_ratio_threshold
-        return bool(raw) and len(raw) / len(zlib.compress(raw)) > limit
-
-    def _search(self, root: _Beam, given: int, temperature: float) -> tuple[tuple[int, ...], float]:
-        import numpy as np
-
-        width = 1 if temperature > 0 else self.options.beams
-        beams, done = [root], []
-        room = min(self.config.context // 2, self.config.context - given)
-        for step in range(room):
-            options = []
-            for beam in beams:
-                scores = self._allowed(beam.logits, beam.tokens)
-                if temperature > 0:
-                    noise = self._random.gumbel(size=scores.shape)
-                    chosen = [int((scores / temperature + noise).argmax())]
-                else:
-                    chosen = [int(t) for t in np.argsort(-scores, kind="stable")[:width]]
-                options += [(beam.total + float(scores[t]), beam, t) for t in chosen]
-            options.sort(key=lambda option: -option[0])
-            chosen_now, beams, used = options[:width], [], set()
-            for total, beam, token in chosen_now:
-                tokens = (*beam.tokens, token)
-                if token == self.vocabulary.end or step == room - 1:
-                    done.append(_Beam(beam.writing, None, tokens, total))
-                    continue
-                last = id(beam) in used or sum(other is beam for _, other, _ in chosen_now) > 1
-                writing = beam.writing.fork() if last else beam.writing
-                used.add(id(beam))
-                beams.append(_Beam(writing, writing.go_on([token])[-1], tokens, total))
-            if len(done) >= width or not beams:
+        scores = np.asarray(first[start], np.float64)
+        no_speech = float(np.exp(log_softmax(scores)[self.vocabulary.silent]))
+        for temperature in self.options.temperature:
+            root = _Beam(writing.fork(), first[-1])
+            tokens, total = self._search(root, len(prompt), temperature)
+            mean = total / (len(tokens) + 1)
+            ratio = compression_ratio(self.vocabulary.decode(tokens).strip())
+            found = Text(tokens, mean, no_speech, temperature, ratio)
+            if not self._fails(found):
                 break
-        best = max(done or beams, key=lambda beam: beam.mean)
-        return tuple(t for t in best.tokens if t != self.vocabulary.end), best.mean
-
-    def _allowed(self, logits: Any, tokens: Sequence[int]) -> Any:
-        """Log-probabilities, minus infinity where a token must not come next."""
-        import numpy as np
-
-        v = self.vocabulary
-        scores = np.array(logits, np.float64)
-        scores[self._never] = -np.inf
-        if not tokens:
-            scores[: v.zero] = -np.inf
-            scores[v.zero + self.config.first_time + 1 :] = -np.inf
-            return _log_softmax(scores)
-        times = [t for t in tokens if t >= v.zero]
-        if tokens[-1] >= v.zero:
-            if len(tokens) < 2 or tokens[-2] >= v.zero:
-                scores[v.zero :] = -np.inf
-            else:
-                scores[: v.end] = -np.inf
-        if times:
-            closes = tokens[-1] >= v.zero and not (len(tokens) < 2 or tokens[-2] >= v.zero)
-            scores[v.zero : times[-1] + (0 if closes else 1)] = -np.inf
-        if len(tokens) == 1 and self.config.begin_suppress:
-            scores[[t for t in self.config.begin_suppress if t != v.end]] = -np.inf
-        found = _log_softmax(scores)
-        if np.logaddexp.reduce(found[v.zero :]) > found[: v.zero].max():
-            scores[: v.zero] = -np.inf
-            found = _log_softmax(scores)
         return found
 
-    def language(self, heard: Listening) -> str:
+    def _fails(self, text: Text) -> bool:
+        """Whether to try the next temperature."""
+        options = self.options
+        ratio, likely = options.compression_ratio_threshold, options.logprob_threshold
+        unlikely = likely is not None and text.avg_logprob < likely
+        silent = options.no_speech_threshold
+        if unlikely and silent is not None and text.no_speech_prob > silent:
+            return False
+        return unlikely or (ratio is not None and text.compression_ratio > ratio)
+
+    def is_silent(self, text: Text) -> bool:
+        """Whether the window is taken to have no speech."""
+        silent, likely = self.options.no_speech_threshold, self.options.logprob_threshold
+        if silent is None or text.no_speech_prob <= silent:
+            return False
+        return likely is None or text.avg_logprob <= likely
+
+    def _search(self, root: _Beam, given: int, temperature: float) -> Candidate:
+        room = self.options.sample_len or self.config.context // 2
+        room = max(1, min(room, self.config.context - given + 1))
+        if temperature == 0 and self.options.beams > 1:
+            found = self._beams(root, room)
+        else:
+            count = (self.options.best_of or 1) if temperature > 0 else 1
+            roots = [root, *(_fork(root) for _ in range(count - 1))]
+            found = [self._sample(beam, room, temperature) for beam in roots]
+        return max(found, key=self._rank)
+
+    def _rank(self, candidate: Candidate) -> float:
+        tokens, total = candidate
+        penalty = self.options.length_penalty
+        length = max(1, len(tokens))
+        return total / (length if penalty is None else ((5 + length) / 6) ** penalty)
+
+    def _sample(self, beam: _Beam, room: int, temperature: float) -> Candidate:
+        """One text: of the likeliest tokens, or of random ones at a temperature above 0."""
+        for step in range(room):
+            scores = self._rules.apply(beam.logits, beam.tokens)
+            if temperature > 0:
+                noise = self._random.gumbel(size=scores.shape)
+                token = int((scores / temperature + noise).argmax())
+            else:
+                token = int(scores.argmax())
+            beam.total += float(scores[token])
+            if token == self.vocabulary.end:
+                break
+            beam.tokens = (*beam.tokens, token)
+            if step < room - 1:
+                beam.logits = beam.writing.go_on([token])[-1]
+        return beam.tokens, beam.total
+
+    def _beams(self, root: _Beam, room: int) -> list[Candidate]:
+        """Texts of beam search, finished or not."""
+        width, end = self.options.beams, self.vocabulary.end
+        most = round(width * (self.options.patience or 1.0))
+        beams, finished = [root], list[Candidate]()
+        for step in range(room):
+            options = self._next(beams, width + 1)
+            kept, ended = list[tuple[float, _Beam, int]](), list[Candidate]()
+            for total, beam, token in options:
+                if token == end:
+                    ended.append((beam.tokens, total))
+                    continue
+                kept.append((total, beam, token))
+                if len(kept) == width:
+                    break
+            finished += ended[: max(0, most - len(finished))]
+            beams = _grown(kept, compute=step < room - 1 and len(finished) < most)
+            if len(finished) >= most or not beams:
+                break
+        rest = sorted(((beam.tokens, beam.total) for beam in beams), key=lambda pair: -pair[1])
+        return [*finished, *rest[: max(0, width - len(finished))]]
+
+    def _next(self, beams: list[_Beam], count: int) -> list[tuple[float, _Beam, int]]:
+        """The likeliest next tokens of each text, the likeliest text first."""
+        import numpy as np
+
+        options = []
+        for beam in beams:
+            scores = self._rules.apply(beam.logits, beam.tokens)
+            for token in np.argsort(-scores, kind="stable")[:count]:
+                if np.isfinite(scores[token]):
+                    options.append((beam.total + float(scores[token]), beam, int(token)))
+        return sorted(options, key=lambda option: -option[0])
+
+    def language(self, window: Listening) -> str:
         """The likeliest language of a window."""
         if not self.vocabulary.languages:
             return "en"
-        logits = heard.begin().go_on([self.vocabulary.start])[-1]
+        logits = window.begin().go_on([self.vocabulary.start])[-1]
         return max(self.vocabulary.languages.items(), key=lambda item: logits[item[1]])[0]
 
 
-def _log_softmax(scores: Any) -> Any:
-    import numpy as np
-
-    return scores - np.logaddexp.reduce(scores)
+def _fork(beam: _Beam) -> _Beam:
+    return _Beam(beam.writing.fork(), beam.logits, beam.tokens, beam.total)
 
 
-def _probabilities(logits: Any) -> Any:
-    import numpy as np
+def _grown(kept: list[tuple[float, _Beam, int]], *, compute: bool) -> list[_Beam]:
+    """Beams with one more token; the last that goes on from a beam takes its memory."""
+    left = {id(beam): 0 for _, beam, _ in kept}
+    for _, beam, _ in kept:
+        left[id(beam)] += 1
+    grown = []
+    for total, beam, token in kept:
+        left[id(beam)] -= 1
+        writing, logits = beam.writing, None
+        if compute:
+            writing = writing.fork() if left[id(beam)] else writing
+            logits = writing.go_on([token])[-1]
+        grown.append(_Beam(writing, logits, (*beam.tokens, token), total))
+    return grown
 
-    return np.exp(_log_softmax(np.asarray(logits, np.float64)))
+
+def compression_ratio(text: str) -> float:
+    """Bytes of a text over those that zlib makes of it."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))

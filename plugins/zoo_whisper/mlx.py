@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats import copy_text_files, read_json
+from zoo.formats import copy_text_files, read_json, weight_files
 from zoo.formats.mlx import read_quantize
 from zoo_whisper.config import read_whisper_config
 from zoo_whisper.model import WhisperModel
-
-PREFIX = "model."
+from zoo_whisper.weights import HEAD, PREFIX, Weights
 
 
 class MLXWhisper(WhisperModel):
@@ -46,7 +45,7 @@ class MLXWhisper(WhisperModel):
 class _Window:
     def __init__(self, model: MLXWhisper, hidden: Any) -> None:
         self.model, self.hidden = model, hidden
-        self.memory = model.module.decoder.hear(hidden)
+        self.memory = model.module.decoder.cross_memory(hidden)
 
     def begin(self) -> _Writing:
         return _Writing(self, [])
@@ -68,7 +67,8 @@ class _Writing:
 
         decoder = self.window.model.module.decoder
         given = mx.array([list(tokens)])
-        logits, self.memory = decoder(given, self.window.memory, self.memory)
+        head = self.window.model.module.get("proj_out")
+        logits, self.memory = decoder(given, self.window.memory, self.memory, head=head)
         return _numbers(logits[0])
 
     def fork(self) -> Self:
@@ -93,12 +93,13 @@ def load_module(folder: Path) -> Any:
 
     from zoo_whisper.mlx_module import Whisper
 
-    config = read_json(folder / "config.json")
-    inner = config["encoder_ffn_dim"], config["decoder_ffn_dim"]
-    module = Whisper(read_whisper_config(folder), inner)
-    quantization = config.get("quantization")
+    config = read_whisper_config(folder)
+    quantization = read_json(folder / "config.json").get("quantization")
+    if not quantization:
+        checked = Weights(folder, config)
+    module = Whisper(config)
     weights: dict[str, Any] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in weight_files(folder):
         weights |= mx.load(str(path))  # type: ignore[arg-type]
     if quantization:
         nn.quantize(
@@ -111,7 +112,7 @@ def load_module(folder: Path) -> Any:
         weights = {
             name.removeprefix(PREFIX): weight.transpose(0, 2, 1) if _is_conv(name) else weight
             for name, weight in weights.items()
-            if name != "proj_out.weight"
+            if name != HEAD or not checked.tied
         }
     try:
         module.load_weights(list(weights.items()), strict=True)

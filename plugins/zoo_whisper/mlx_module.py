@@ -38,28 +38,42 @@ class Attention(nn.Module):
         return mx.softmax(query @ keys.swapaxes(-1, -2) * query.shape[-1] ** -0.5, axis=-1)[0]
 
 
+ACTIVATIONS = {
+    "gelu": nn.gelu,
+    "gelu_new": nn.gelu_approx,
+    "gelu_pytorch_tanh": nn.gelu_approx,
+    "quick_gelu": lambda x: x * mx.sigmoid(1.702 * x),
+    "relu": nn.relu,
+    "silu": nn.silu,
+    "swish": nn.silu,
+}
+
+
 class Layer(nn.Module):
-    def __init__(self, width: int, heads: int, inner: int, hears: bool) -> None:
+    def __init__(self, width: int, heads: int, inner: int, activation: str, crosses: bool) -> None:
         super().__init__()
+        self._activation = ACTIVATIONS[activation]
         self.self_attn, self.self_attn_layer_norm = Attention(width, heads), nn.LayerNorm(width)
-        if hears:
+        if crosses:
             self.encoder_attn = Attention(width, heads)
             self.encoder_attn_layer_norm = nn.LayerNorm(width)
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def feed(self, x: mx.array) -> mx.array:
-        return x + self.fc2(nn.gelu(self.fc1(self.final_layer_norm(x))))
+        return x + self.fc2(self._activation(self.fc1(self.final_layer_norm(x))))
 
 
 class Encoder(nn.Module):
-    def __init__(self, config: WhisperConfig, inner: int) -> None:
+    def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(config.mels, config.width, 3, padding=1)
         self.conv2 = nn.Conv1d(config.width, config.width, 3, stride=2, padding=1)
         self.embed_positions = nn.Embedding(config.frames, config.width)
         self.layers = [
-            Layer(config.width, config.encoder_heads, inner, False)
+            Layer(
+                config.width, config.encoder_heads, config.encoder_inner, config.activation, False
+            )
             for _ in range(config.encoder_layers)
         ]
         self.layer_norm = nn.LayerNorm(config.width)
@@ -75,24 +89,33 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    def __init__(self, config: WhisperConfig, inner: int) -> None:
+    def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocabulary, config.width)
         self.embed_positions = nn.Embedding(config.context, config.width)
         self.layers = [
-            Layer(config.width, config.decoder_heads, inner, True)
+            Layer(config.width, config.decoder_heads, config.decoder_inner, config.activation, True)
             for _ in range(config.decoder_layers)
         ]
         self.layer_norm = nn.LayerNorm(config.width)
 
-    def hear(self, hidden: mx.array) -> Memory:
-        """The keys and values of what is heard, the same for every token."""
+    def cross_memory(self, hidden: mx.array) -> Memory:
+        """The keys and values of the encoder's output, the same for every token."""
         return [layer.encoder_attn.memory(hidden) for layer in self.layers]
 
     def __call__(
-        self, tokens: mx.array, heard: Memory, written: Memory, looks: list[mx.array] | None = None
+        self,
+        tokens: mx.array,
+        encoded: Memory,
+        written: Memory,
+        looks: list[mx.array] | None = None,
+        head: Any = None,
     ) -> tuple[mx.array, Memory]:
-        """Logits (1, tokens, vocabulary), and the memory with these tokens; fills `looks`."""
+        """Logits (1, tokens, vocabulary), and the memory with these tokens; fills `looks`.
+
+        Args:
+            head: the output layer, where it is not the embedding.
+        """
         start, count = (written[0][0].shape[2] if written else 0), tokens.shape[1]
         x = self.embed_tokens(tokens) + self.embed_positions(mx.arange(start, start + count))
         memory: Memory = []
@@ -107,14 +130,17 @@ class Decoder(nn.Module):
             x = x + layer.self_attn(normed, mine, mask)
             normed = layer.encoder_attn_layer_norm(x)
             if looks is not None:
-                looks.append(layer.encoder_attn.looks(normed, heard[number][0]))
-            x = layer.feed(x + layer.encoder_attn(normed, heard[number]))
-        return self.embed_tokens.as_linear(self.layer_norm(x)), memory
+                looks.append(layer.encoder_attn.looks(normed, encoded[number][0]))
+            x = layer.feed(x + layer.encoder_attn(normed, encoded[number]))
+        output = head or self.embed_tokens.as_linear
+        return output(self.layer_norm(x)), memory
 
 
 class Whisper(nn.Module):
-    """Encoder and decoder; `inner` is the width of the feed-forward parts."""
+    """Encoder and decoder; `proj_out` where the output layer is not the embedding."""
 
-    def __init__(self, config: WhisperConfig, inner: tuple[int, int]) -> None:
+    def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
-        self.encoder, self.decoder = Encoder(config, inner[0]), Decoder(config, inner[1])
+        self.encoder, self.decoder = Encoder(config), Decoder(config)
+        if not config.tied:
+            self.proj_out = nn.Linear(config.width, config.vocabulary, bias=False)

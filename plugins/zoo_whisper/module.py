@@ -8,14 +8,21 @@ checkpoints.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
-from torch.nn.functional import conv1d, gelu, pad, scaled_dot_product_attention
+from torch.nn.functional import (
+    conv1d,
+    gelu,
+    pad,
+    relu,
+    scaled_dot_product_attention,
+    silu,
+)
 
-from zoo_whisper.config import WhisperConfig
-
-FFT, HOP = 400, 160
+from zoo_whisper.config import FFT, HOP, WhisperConfig
 
 
 class Spectrogram(nn.Module):
@@ -63,30 +70,48 @@ class Attention(nn.Module):
         return self.out_proj(mixed.transpose(1, 2).reshape(1, -1, self.out_proj.in_features))
 
 
+def _quick_gelu(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "gelu": gelu,
+    "gelu_new": partial(gelu, approximate="tanh"),
+    "gelu_pytorch_tanh": partial(gelu, approximate="tanh"),
+    "quick_gelu": _quick_gelu,
+    "relu": relu,
+    "silu": silu,
+    "swish": silu,
+}
+
+
 class Layer(nn.Module):
-    def __init__(self, width: int, heads: int, inner: int, hears: bool) -> None:
+    def __init__(self, width: int, heads: int, inner: int, activation: str, crosses: bool) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.self_attn, self.self_attn_layer_norm = Attention(width, heads), nn.LayerNorm(width)
-        if hears:
+        if crosses:
             self.encoder_attn = Attention(width, heads)
             self.encoder_attn_layer_norm = nn.LayerNorm(width)
         self.fc1, self.fc2 = nn.Linear(width, inner), nn.Linear(inner, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def feed(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.fc2(gelu(self.fc1(self.final_layer_norm(x))))
+        return x + self.fc2(self.activation(self.fc1(self.final_layer_norm(x))))
 
 
 class Encoder(nn.Module):
     """The spectrogram to what was heard: (1, frames, width)."""
 
-    def __init__(self, config: WhisperConfig, inner: int) -> None:
+    def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
         self.conv1 = nn.Conv1d(config.mels, config.width, 3, padding=1)
         self.conv2 = nn.Conv1d(config.width, config.width, 3, stride=2, padding=1)
         self.embed_positions = nn.Embedding(config.frames, config.width)
         self.layers = nn.ModuleList(
-            Layer(config.width, config.encoder_heads, inner, False)
+            Layer(
+                config.width, config.encoder_heads, config.encoder_inner, config.activation, False
+            )
             for _ in range(config.encoder_layers)
         )
         self.layer_norm = nn.LayerNorm(config.width)
@@ -104,20 +129,27 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Tokens to logits; `head_places` are the alignment heads, by layer and head."""
 
-    def __init__(self, config: WhisperConfig, inner: int) -> None:
+    def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
         self.head_places = config.heads
         self.embed_tokens = nn.Embedding(config.vocabulary, config.width)
         self.embed_positions = nn.Embedding(config.context, config.width)
         self.layers = nn.ModuleList(
-            Layer(config.width, config.decoder_heads, inner, True)
+            Layer(config.width, config.decoder_heads, config.decoder_inner, config.activation, True)
             for _ in range(config.decoder_layers)
         )
         self.layer_norm = nn.LayerNorm(config.width)
+        if not config.tied:
+            self.proj_out = nn.Linear(config.width, config.vocabulary, bias=False)
         heads = config.decoder_heads
         shape = config.decoder_layers, heads, config.context, config.width // heads
         self.register_buffer("keyCache", torch.zeros(shape), persistent=False)
         self.register_buffer("valueCache", torch.zeros(shape), persistent=False)
+
+    def output_weight(self) -> torch.Tensor:
+        """The matrix of the output layer: the embedding, or its own."""
+        layer = self.proj_out if hasattr(self, "proj_out") else self.embed_tokens
+        return layer.weight
 
     def forward(
         self,
@@ -154,7 +186,7 @@ class Decoder(nn.Module):
                 shown = torch.softmax(query @ keys.transpose(-1, -2), -1)
                 looks += [shown[:, head : head + 1] for head in places]
             x = layer.feed(x + attention.mix(normed, keys, values, None))
-        logits = nn.functional.linear(self.layer_norm(x), self.embed_tokens.weight)
+        logits = nn.functional.linear(self.layer_norm(x), self.output_weight())
         return (logits, torch.cat(looks, 1)) if looks else (logits,)
 
 

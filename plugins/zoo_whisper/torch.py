@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
+<<<<<<< HEAD
 from zoo.formats.torch import best_device, cache_name, computing
+=======
+from zoo.formats.torch import best_device, cache_name
+from zoo_whisper.config import WhisperConfig
+>>>>>>> 8b4c921 (Make Whisper's loop over windows that of openai-whisper, and read its checkpoints whole)
 from zoo_whisper.model import WhisperModel
+from zoo_whisper.weights import HEAD, PREFIX, Weights
 
 
 class TorchWhisper(WhisperModel):
@@ -21,16 +27,8 @@ class TorchWhisper(WhisperModel):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        import torch
-        from transformers import WhisperForConditionalGeneration
-        from transformers.utils import logging
-
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
         self.device = best_device()
-        made = WhisperForConditionalGeneration.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
-        )
+        made = load_module(folder, self.config)
         self.module = made.to(self.device).eval()
         self.memory = cache_name(made.model.decoder)
 
@@ -48,6 +46,51 @@ class TorchWhisper(WhisperModel):
     def close(self) -> None:
         super().close()
         self.module = None
+
+
+def load_module(folder: Path, config: WhisperConfig) -> Any:
+    """transformers' module with the weights of a folder in float32, all of them and no others.
+
+    Raises:
+        zoo.IntegrityError: tensors are missing, unknown, or of another shape than the config's.
+    """
+    import torch
+    from transformers import WhisperConfig as Theirs
+    from transformers import WhisperForConditionalGeneration
+
+    weights = Weights(folder, config)
+    with torch.device("meta"):
+        module = WhisperForConditionalGeneration(
+            Theirs(
+                vocab_size=config.vocabulary,
+                num_mel_bins=config.mels,
+                d_model=config.width,
+                encoder_layers=config.encoder_layers,
+                encoder_attention_heads=config.encoder_heads,
+                encoder_ffn_dim=config.encoder_inner,
+                decoder_layers=config.decoder_layers,
+                decoder_attention_heads=config.decoder_heads,
+                decoder_ffn_dim=config.decoder_inner,
+                activation_function=config.activation,
+                max_source_positions=config.frames,
+                max_target_positions=config.context,
+                tie_word_embeddings=config.tied,
+                pad_token_id=None,
+                bos_token_id=None,
+                eos_token_id=None,
+                decoder_start_token_id=0,
+                begin_suppress_tokens=None,
+            )
+        )
+    state = {
+        name if name == HEAD else f"{PREFIX}{name}": torch.from_numpy(array)
+        for name, array in weights.all().items()
+    }
+    if config.tied:
+        state[HEAD] = state[f"{PREFIX}decoder.embed_tokens.weight"]
+    module.load_state_dict(state, strict=True, assign=True)
+    module.tie_weights()
+    return module
 
 
 class _Window:

@@ -15,7 +15,9 @@ TASKS = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "not
 MULTILINGUAL, ENGLISH = 50257, 50256
 
 
-def make(folder: Path, *, english: bool = False, heads: bool = True, seconds: int = 30) -> Path:
+def make(
+    folder: Path, *, english: bool = False, heads: bool = True, seconds: int = 30, inner: int = 64
+) -> Path:
     """Write a checkpoint of two thin layers; returns its folder."""
     folder.mkdir(parents=True)
     texts = ENGLISH if english else MULTILINGUAL
@@ -38,8 +40,8 @@ def make(folder: Path, *, english: bool = False, heads: bool = True, seconds: in
         decoder_layers=2,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
+        encoder_ffn_dim=inner,
+        decoder_ffn_dim=inner,
         max_source_positions=seconds * 50,
         max_target_positions=64,
         init_std=0.3,

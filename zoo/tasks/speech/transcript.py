@@ -1,4 +1,4 @@
-"""What a speech model hears: a transcript, and its forms for people and programs."""
+"""Transcripts, and their forms for people and programs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,22 @@ class Segment:
         start, end: in seconds.
         text: what is said.
         words: each by itself, when they were asked for.
-        log_probability: the mean over its tokens, in nats; above -1 is usual.
-        no_speech: how likely the model thinks that nobody speaks, from 0 to 1.
+        avg_logprob: the mean log-probability of the tokens of its window; above -1 is usual.
+        no_speech_prob: how likely the model thinks that nobody speaks, from 0 to 1.
         temperature: at which it was decoded; above 0 when a first try was given up.
+        compression_ratio: how much zlib shrinks the text of its window; above 2.4 it repeats.
+        tokens: of text and time, as the next window is given them.
     """
 
     start: float
     end: float
     text: str
     words: tuple[Word, ...] = ()
-    log_probability: float = 0.0
-    no_speech: float = 0.0
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
     temperature: float = 0.0
+    compression_ratio: float = 0.0
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
