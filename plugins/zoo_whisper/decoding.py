@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from zoo.tasks.speech.options import TranscribeOptions
+from zoo.tasks import TranscribeOptions
 from zoo_whisper.config import WhisperConfig
 from zoo_whisper.rules import Rules, log_softmax
 from zoo_whisper.vocabulary import Vocabulary

@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import zoo
-from zoo.tasks.speech.audio import Audio
-from zoo.tasks.speech.model import Segments
-from zoo.tasks.speech.options import TranscribeOptions
-from zoo.tasks.speech.transcript import Segment, Word
+from zoo.tasks import Audio, Segment, Segments, TranscribeOptions, Word
 from zoo_whisper.alignment import align
 from zoo_whisper.config import HOP
 from zoo_whisper.decoding import Decoder, Listening, Text

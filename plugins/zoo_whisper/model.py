@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import zoo
-from zoo.tasks.speech.audio import Audio
-from zoo.tasks.speech.model import Segments
-from zoo.tasks.speech.options import TranscribeOptions
+from zoo.tasks import Audio, Segments, TranscribeOptions
 from zoo_whisper.config import FFT, FRAMES_PER_SECOND, HOP, WhisperConfig, read_whisper_config
 from zoo_whisper.decoding import Listening
 from zoo_whisper.loop import Loop

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zoo.tasks.speech.options import TranscribeOptions
+from zoo.tasks import TranscribeOptions
 from zoo_whisper.config import WhisperConfig
 from zoo_whisper.vocabulary import TIME_STEP, Vocabulary
 

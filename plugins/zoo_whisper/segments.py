@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from zoo.tasks.speech.transcript import Word
+from zoo.tasks import Word
 from zoo_whisper.vocabulary import TIME_STEP, Vocabulary
 
 FRAMES_PER_STEP = 2

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from zoo.tasks.speech.transcript import Word
+from zoo.tasks import Word
 from zoo_whisper.alignment import Timing
 from zoo_whisper.segments import Part
 

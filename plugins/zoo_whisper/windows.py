@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import zoo
-from zoo.tasks.speech.audio import Audio
+from zoo.tasks import Audio
 
 
 class Windows:
