@@ -68,7 +68,7 @@ def require_same(peer: OpenAIWhisper, audio: np.ndarray, options: dict) -> int:
         {"beams": 3, "condition_on_previous_text": False},
         {"beams": 2, "patience": 2.0, "length_penalty": 0.5},
         {"clip_timestamps": [3, 20, 30.5]},
-        {"clip_timestamps": "0,5.5,40,60", "condition_on_previous_text": False, "words": True},
+        {"clip_timestamps": "0,5.5,30,45", "condition_on_previous_text": False, "words": True},
         {"prompt": "one two", "carry_initial_prompt": True},
         {"prompt": "one two"},
         {"without_timestamps": True},
