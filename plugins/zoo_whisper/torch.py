@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
-<<<<<<< HEAD
 from zoo.formats.torch import best_device, cache_name, computing
-=======
-from zoo.formats.torch import best_device, cache_name
 from zoo_whisper.config import WhisperConfig
->>>>>>> 8b4c921 (Make Whisper's loop over windows that of openai-whisper, and read its checkpoints whole)
 from zoo_whisper.model import WhisperModel
 from zoo_whisper.weights import HEAD, PREFIX, Weights
 
