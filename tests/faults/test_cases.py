@@ -59,11 +59,12 @@ def test_a_selection(puller: Puller, case: Case) -> None:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
-def test_all(puller: Puller, case: Case) -> None:
+def test_all(puller: Puller, case: Case, tally: Callable[[str, int, int], None]) -> None:
+    tally("faults of downloads and caches", 1, 0)
     survive(puller, case)
+    tally("faults of downloads and caches", 0, 1)
 
 
 @pytest.mark.faults
-def test_there_are_many(report: Callable[..., None]) -> None:
-    report(f"{len(ALL)} deterministic fault cases")
+def test_there_are_many() -> None:
     assert len(ALL) >= 600

@@ -79,12 +79,15 @@ def test_a_small_crowd(small_world: World, no_flock: bool) -> None:
 @pytest.mark.faults
 @pytest.mark.parametrize("no_flock", [False, True])
 def test_eight_for_fifty_rounds(
-    small_world: World, report: Callable[..., None], no_flock: bool
+    small_world: World,
+    report: Callable[..., None],
+    tally: Callable[[str, int, int], None],
+    no_flock: bool,
 ) -> None:
     crowd = gather(small_world, 8, 50, no_flock)
     done = sum((one.done for one in crowd), Counter())
     told = ", ".join(f"{name} x {count}" for name, count in sorted(done.items()))
     where = "where flock does nothing" if no_flock else "where flock works"
-    report(f"8 processes, 50 rounds each, {where}: one download of each file, no wrong byte")
-    report(f"    (verb: exit code) {told}")
+    tally(f"rounds of 8 processes, {where}", 400, done.total())
+    report(f"8 processes {where} (verb: exit code): {told}")
     assert done.total() == 400

@@ -140,8 +140,8 @@ def test_a_selection(bench: Bench) -> None:
 
 
 @pytest.mark.faults
-def test_200_points(bench: Bench, report: Callable[..., None]) -> None:
+def test_200_points(bench: Bench, tally: Callable[[str, int, int], None]) -> None:
     killed = sweep(bench, {"pull": 30, "build": 150, "prune": 30, "rm": 30, "import": 30})
-    told = ", ".join(f"{count} in {phase}" for phase, count in killed.items())
-    report(f"SIGKILL at {sum(killed.values())} points: {told}; always sound, always completed")
+    for phase, count in killed.items():
+        tally(f"SIGKILL in {phase}", count, count)
     assert sum(killed.values()) >= 200

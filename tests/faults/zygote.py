@@ -92,10 +92,10 @@ def _kill_after(count: int) -> None:
 
     plain, written = transfer._Body.write, 0
 
-    def write(self: Any, file: Any, chunk: bytes) -> None:
+    def write(self: Any, chunk: bytes) -> None:
         nonlocal written
         for start in range(0, len(chunk), 4096):
-            plain(self, file, chunk[start : start + 4096])
+            plain(self, chunk[start : start + 4096])
             written += len(chunk[start : start + 4096])
             if written >= count:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from zoo.redaction import redacted
@@ -72,8 +72,12 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """A line on stderr, without secrets; nobody is told when stderr cannot be written."""
-    with suppress(OSError, ValueError):
+    try:
         print(harmless(redacted(text)), file=sys.stderr, flush=True)
+    except OSError:  # what is left in its buffer would fail again when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    except ValueError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def harmless(text: str) -> str:

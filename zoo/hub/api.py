@@ -103,21 +103,23 @@ class HubApi:
         return retrying(lambda: self._part(url, start, end), self.endpoint, self.progress)
 
     def _part(self, url: str, start: int, end: int) -> bytes:
-        from huggingface_hub.utils import get_session, hf_raise_for_status
-
-        wanted = {**self.headers, "Range": f"bytes={start}-{end - 1}"}
-        body = bytearray()
-        with get_session().stream(
+        wanted = {
+            **self.headers,
+            "Range": f"bytes={start}-{end - 1}",
+            "accept-encoding": "identity",
+        }
+        body, deadline = bytearray(), time.monotonic() + LONGEST_ANSWER
+        with client.session().stream(
             "GET", url, headers=wanted, timeout=TIMEOUT, follow_redirects=True
         ) as response:
-            if response.status_code >= 400:
-                response.read()
-            hf_raise_for_status(response)
+            client.raise_for_status(response)
             skipped = 0 if response.status_code == 206 else start
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) >= skipped + end - start:
                     break
+                if time.monotonic() > deadline:
+                    raise Nonsense(f"an answer takes more than {LONGEST_ANSWER:g} s")
         if len(body) < skipped + end - start:
             raise Nonsense(
                 f"it sends {len(body)} bytes of a file where {end - start} were asked for"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from zoo.errors import UsageError
 from zoo.redaction import redacted
 
+LONGEST_TIMEOUT = 86_400
 LARGEST_ERROR = 1 << 16
 LONGEST_ERROR = 5.0
 """Bytes and seconds that the text of an error may take; the rest is not read."""
@@ -34,6 +35,12 @@ def constants() -> Any:
         raise UsageError(
             f"{which} has a value that the Hub's client cannot use: {error}", "correct or unset it"
         ) from error
+    if not 0 < found.HF_HUB_DOWNLOAD_TIMEOUT <= LONGEST_TIMEOUT:
+        raise UsageError(
+            f"HF_HUB_DOWNLOAD_TIMEOUT is {found.HF_HUB_DOWNLOAD_TIMEOUT}, and must be a number of "
+            f"seconds from 1 to {LONGEST_TIMEOUT}",
+            "correct or unset it",
+        )
     return found
 
 

@@ -6,14 +6,16 @@ A safetensors file begins with the length of its header and the header itself
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import replace
 from typing import Any
 
 from zoo.catalogs.recipe import File, Source
 from zoo.errors import IntegrityError
+from zoo.files.documents import parse_json
+from zoo.files.safe_folder import read_regular
 from zoo.files.safetensors import LARGEST_HEADER, Header, parse_header, read_header
+from zoo.files.trust import confined
 from zoo.hub.repository import Repository
 from zoo.progress import Progress
 
@@ -25,7 +27,7 @@ class RemoteFiles:
     """The files of a repository at one commit.
 
     Attributes:
-        sizes: path to bytes of every file.
+        sizes: path to bytes of every file with a plain name.
 
     Raises:
         NotFound, Gated, Offline: why the repository cannot be looked at.
@@ -36,18 +38,18 @@ class RemoteFiles:
         self._repository = Repository(source, progress)
         self._commit, self._listing = self._repository.listed()
         self._source = replace(source, revision=self._commit, branch=None)
-        self.sizes = {path: remote.size for path, remote in self._listing.items()}
+        self.sizes = {p: remote.size for p, remote in self._listing.items() if confined(p)}
 
     def read(self, name: str) -> bytes:
         """The content of a small file, which is kept in the Hub's cache."""
         wanted = replace(self._source, files=(File(name),))
-        return (Repository(wanted, self._progress).pull() / name).read_bytes()
+        return read_regular(Repository(wanted, self._progress).pull() / name, LARGEST_HEADER)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """The JSON object in a small file; an empty one for anything else."""
         try:
-            found = json.loads(self.read(name))
-        except (ValueError, RecursionError):
+            found = parse_json(self.read(name))
+        except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -100,6 +100,9 @@ def _require_target(dest: Path) -> Path:
         )
     try:
         folder = dest.absolute().parent
+    except OSError as error:
+        raise system.explain(error) from error
+    try:
         os.lstat(dest)
     except FileNotFoundError:
         if not dest.parent.is_dir():

@@ -220,10 +220,14 @@ class Store:
         return self._refresh(Artifact((entry / manifest.location).resolve(), manifest, entry))
 
     def update(self, artifact: Artifact, **changes: Any) -> Artifact:
-        """The artifact with some fields of its manifest changed, on disk too."""
+        """The artifact with some fields of its manifest changed, on disk too where that can be."""
         manifest = replace(artifact.manifest, **changes)
         entry = artifact.entry
-        SafeFolder(entry.parent).replace(f"{entry.name}/{MANIFEST}", manifest.dump(), sync=True)
+        try:
+            SafeFolder(entry.parent).replace(f"{entry.name}/{MANIFEST}", manifest.dump(), sync=True)
+        except OSError as error:
+            if error.errno not in CLOSED:
+                raise
         return Artifact(artifact.path, manifest, entry)
 
     def set_aside(self, artifact: Artifact, **changes: Any) -> Artifact:
