@@ -28,6 +28,9 @@ from zoo_stable_diffusion.schedulers import Schedule, step
 BESIDE = ("scheduler", "tokenizer", "tokenizer_2")
 """Folders of a pipeline that every build keeps as they are."""
 
+LARGEST = 4096 * 4096
+"""Pixels of one picture: each latent attends to each other."""
+
 AESTHETICS = 2.5, 6.0
 """Scores that a refiner is given with the negative prompt and with the prompt."""
 
@@ -132,6 +135,11 @@ class StableDiffusionModel(zoo.ImageModel):
                     f"the {name} must be a multiple of {config.factor} pixels, not {size}",
                     f"the nearest is {near}",
                 )
+        if width * height > LARGEST:
+            raise zoo.InputError(
+                f"{width}x{height} is more than {LARGEST:,} pixels, and no memory is enough",
+                f"the model was trained for {config.width}x{config.height}",
+            )
         if image is not None and (image.width, image.height) != (width, height):
             raise zoo.InputError(
                 f"the image is {image.width}x{image.height}, and {width}x{height} is asked for",

@@ -174,6 +174,7 @@ def test_a_picture_is_gone_on_from(
         ("-o - --count 2", "stdout takes one picture, not 2"),
         ("-o - --preview 2", "a preview is written to a file"),
         ("-o - --json", "stdout takes a picture or JSON, not both"),
+        (f"-o {'a' * 300}.png", "File name too long"),
         ("-o fox.png --image none.png", "the image none.png does not exist"),
         ("-o fox.png --image text.png", "the image text.png cannot be read"),
         ("-o fox.png --image clear.png", "the image is transparent in places"),

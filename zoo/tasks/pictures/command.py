@@ -73,8 +73,8 @@ class Output:
                 raise InputError(
                     f"the folder '{path.parent}' for {path.name} does not exist", "make it first"
                 )
-            before = path.exists()
             try:
+                before = path.exists()
                 with path.open("ab"):
                     pass
             except OSError as error:
