@@ -190,6 +190,14 @@ def test_whatever_a_hook_raises_is_that_plugins_fault(sandbox, code: str) -> Non
     assert not list((sandbox.home / "work").glob("*"))
 
 
+def test_a_warning_of_a_plugin_steers_no_terminal(sandbox) -> None:
+    code = f"import warnings\n    warnings.warn({EVIL!r})\n    return source"
+    sandbox.echo(plain=f"import zoo\n\n@zoo.hookimpl\ndef convert(source):\n    {code}\n")
+    done = sandbox.zoo("build", "echo", "--no-check")
+    assert "pwned" in done.stderr
+    assert not STEERING.search(done.stderr)
+
+
 def test_the_entry_point_imports_nothing_heavy(sandbox) -> None:
     done = sandbox.python("import sys, zoo.cli.start; print('click' in sys.modules)")
     assert done.stdout.strip() == "False"

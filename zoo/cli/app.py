@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -159,8 +160,23 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    warnings.showwarning = _warn
     code = int(run(sys.argv[1:]))
     sys.exit(code if _flushed() else code or Exit.NO_ROOM)
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of some package, on stderr like all that we say."""
+    from zoo.cli.output import warn
+
+    warn(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
 
 
 def _flushed() -> bool:
