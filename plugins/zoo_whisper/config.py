@@ -24,6 +24,14 @@ one of the encoder's output is 20 ms, which is what a timestamp counts."""
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "swish")
 
+ALIASES = {
+    "num_hidden_layers": "encoder_layers",
+    "num_attention_heads": "encoder_attention_heads",
+    "num_key_value_heads": "encoder_attention_heads",
+    "hidden_size": "d_model",
+}
+"""Other names that transformers has for a key."""
+
 FIRST_TIME = 50
 """The default of the largest first timestamp: one second."""
 
@@ -104,6 +112,12 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
     legacy = {} if generation else config
     settings = {**legacy, **generation}
     _require_audio(folder, config)
+    for alias, key in ALIASES.items():
+        if config.get(alias, config.get(key)) != config.get(key):
+            raise zoo.IntegrityError(
+                f"{path}: {alias} = {str(config[alias])[:60]} is another name of {key}, which is "
+                f"{str(config.get(key))[:60]}"
+            )
     try:
         frames = _size(config, "max_source_positions", 1500)
         heads = _size(config, "decoder_attention_heads")
@@ -240,7 +254,9 @@ def _require_consistent(path: Path, config: WhisperConfig) -> None:
         faults.append(f"activation_function {config.activation!r} is not one of {ACTIVATIONS}")
     for name, heads in (("encoder", config.encoder_heads), ("decoder", config.decoder_heads)):
         if config.width % heads:
-            faults.append(f"d_model {config.width} is no multiple of the {name}'s {heads} heads")
+            faults.append(
+                f"d_model {config.width} is no multiple of {name}_attention_heads {heads}"
+            )
     if config.smoothed < 1 or not config.smoothed % 2:
         faults.append(f"median_filter_width {config.smoothed} is not odd")
     if faults:

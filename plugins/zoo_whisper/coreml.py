@@ -6,7 +6,7 @@ window, by the encoder's package, and given to each call.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -100,11 +100,23 @@ class _Writing:
 
 
 @zoo.hookimpl
-def convert(recipe: zoo.Recipe, source: Path, workdir: Path, progress: zoo.Progress) -> Path:
+def convert(
+    recipe: zoo.Recipe,
+    source: Path,
+    adapters: Mapping[str, Path],
+    workdir: Path,
+    progress: zoo.Progress,
+) -> Path:
     import torch
 
     from zoo_whisper.module import Decoder, Encoder, Memory, Spectrogram
 
+    if adapters:
+        raise zoo.InputError(
+            f"Whisper in Core ML takes no LoRA adapter, and was given '{next(iter(adapters))}'",
+            "merge it into the checkpoint by PEFT's merge_and_unload and save_pretrained, and give "
+            "that folder; torch and mlx take adapters as they are",
+        )
     config = read_whisper_config(source)
     encoder, decoder = Encoder(config), Decoder(config)
     _load(source, config, encoder, decoder)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats import copy_text_files, read_json, weight_files
-from zoo.formats.mlx import read_quantize
+from zoo.formats import copy_text_files, read_adapters, read_json, weight_files
+from zoo.formats.mlx import Branches, matrix_shapes, read_quantize
 from zoo_whisper.config import read_whisper_config
 from zoo_whisper.model import WhisperModel
 from zoo_whisper.weights import HEAD, PREFIX, Weights
@@ -36,6 +36,29 @@ class MLXWhisper(WhisperModel):
     def encoded(self, samples: Any) -> Any:
         self.require_open()
         return _numbers(self.listen(samples).hidden[0])
+
+    _branches: Any = None
+
+    def add_adapters(self, folders: Mapping[str, Path]) -> Self:
+        """Have the LoRA adapters in these folders to choose from; returns the model.
+
+        Raises:
+            zoo.IntegrityError: an adapter is damaged, or of another model.
+        """
+        if folders:
+            matrices = matrix_shapes(self.module)
+            shapes = {f"{PREFIX}{name}": shape for name, shape in matrices.items()}
+            changes = {
+                name: {weight.removeprefix(PREFIX): change for weight, change in found.items()}
+                for name, found in read_adapters(folders, shapes).items()
+            }
+            self._branches = Branches(self.module, changes)
+            self.adapters = tuple(folders)
+        return self
+
+    def switch(self, adapter: str | None) -> None:
+        if self._branches is not None:
+            self._branches.use(adapter)
 
     def close(self) -> None:
         super().close()
@@ -161,5 +184,5 @@ def optimize(
 
 
 @zoo.hookimpl
-def run(artifact: Path) -> zoo.SpeechModel:
-    return MLXWhisper(artifact)
+def run(artifact: Path, adapters: Mapping[str, Path]) -> zoo.SpeechModel:
+    return MLXWhisper(artifact).add_adapters(adapters)

@@ -21,7 +21,8 @@ ARCHITECTURE = _keys(
     "model_type vocab_size num_mel_bins d_model encoder_layers encoder_attention_heads "
     "encoder_ffn_dim decoder_layers decoder_attention_heads decoder_ffn_dim max_source_positions "
     "max_target_positions activation_function tie_word_embeddings median_filter_width "
-    "suppress_tokens begin_suppress_tokens forced_decoder_ids"
+    "suppress_tokens begin_suppress_tokens forced_decoder_ids num_hidden_layers hidden_size "
+    "num_attention_heads num_key_value_heads"
 )
 """Keys of config.json that are read."""
 
@@ -45,7 +46,7 @@ HARMLESS = _keys(
     "id2label label2id problem_type finetuning_task task_specific_params tokenizer_class "
     "output_attentions output_hidden_states output_scores output_logits return_dict "
     "return_dict_in_generate use_return_dict torchscript use_bfloat16 tf_legacy_loss "
-    "chunk_size_feed_forward num_hidden_layers gradient_checkpointing keys_to_ignore_at_inference "
+    "chunk_size_feed_forward gradient_checkpointing keys_to_ignore_at_inference "
     # computed by transformers, but never applied
     "scale_embedding "
     # ids that the tokenizer tells

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import zoo
-from zoo.formats.torch import best_device, cache_name, computing
+from zoo.formats import read_adapters
+from zoo.formats.torch import Branches, best_device, cache_name, computing
 from zoo_whisper.config import WhisperConfig
 from zoo_whisper.model import WhisperModel
 from zoo_whisper.weights import HEAD, PREFIX, Weights
@@ -38,6 +39,24 @@ class TorchWhisper(WhisperModel):
     def encoded(self, samples: Any) -> Any:
         self.require_open()
         return self.listen(samples).hidden[0].cpu().numpy()
+
+    _branches: Any = None
+
+    def add_adapters(self, folders: Mapping[str, Path]) -> Self:
+        """Have the LoRA adapters in these folders to choose from; returns the model.
+
+        Raises:
+            zoo.IntegrityError: an adapter is damaged, or of another model.
+        """
+        if folders:
+            shapes = {name: tuple(p.shape) for name, p in self.module.named_parameters()}
+            self._branches = Branches(self.module, read_adapters(folders, shapes))
+            self.adapters = tuple(folders)
+        return self
+
+    def switch(self, adapter: str | None) -> None:
+        if self._branches is not None:
+            self._branches.active = adapter
 
     def close(self) -> None:
         super().close()
@@ -139,5 +158,5 @@ class _Writing:
 
 
 @zoo.hookimpl
-def run(artifact: Path) -> zoo.SpeechModel:
-    return TorchWhisper(artifact)
+def run(artifact: Path, adapters: Mapping[str, Path]) -> zoo.SpeechModel:
+    return TorchWhisper(artifact).add_adapters(adapters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import zoo
 from zoo.formats import Tensors
 from zoo_whisper.config import WhisperConfig
 
@@ -12,6 +13,9 @@ PREFIX = "model."
 """What names begin with, except in a checkpoint of the model without its output layer."""
 
 HEAD = "proj_out.weight"
+
+WRAPPERS = ("module.", "_orig_mod.", "base_model.model.")
+"""What DistributedDataParallel, torch.compile and PEFT put before the names."""
 
 
 class Weights:
@@ -24,6 +28,13 @@ class Weights:
     def __init__(self, folder: Path, config: WhisperConfig) -> None:
         self._tensors = Tensors(folder)
         found = self._tensors.shapes
+        for wrapper in WRAPPERS:
+            if any(name.startswith(wrapper) for name in found):
+                raise zoo.IntegrityError(
+                    f"the names of the weights in {folder} begin with '{wrapper}', which a wrapper "
+                    "of the model in training put before them",
+                    f"save the model within the wrapper, or take '{wrapper}' off the names",
+                )
         bare = any(name.startswith(("encoder.", "decoder.")) for name in found)
         self._prefix = "" if bare else PREFIX
         shapes = {f"{self._prefix}{name}": shape for name, shape in shapes_of(config).items()}
