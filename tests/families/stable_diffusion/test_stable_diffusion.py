@@ -191,6 +191,7 @@ def test_a_prompt_that_is_too_long_is_cut_with_a_warning(model):
         ({"image": Image.new("F", (64, 64))}, "the image has the mode 'F'"),
         ({"image": Image.new("RGBA", (64, 64))}, "the image is transparent in places"),
         ({"width": 80000, "height": 80000}, "80000x80000 is more than 16,777,216 pixels"),
+        ({"negative": "a\udcff"}, "the negative prompt is not UTF-8 text"),
         ({"image": "none.png"}, "the image none.png does not exist"),
         ({"image": __file__}, "cannot be read"),
         ({"image": 7}, "must be a PIL.Image or a path"),

@@ -112,9 +112,11 @@ class ImageModel(Model):
                 raise InputError(f"the prompt must be text, not {type(text).__name__}")
             if not text.strip():
                 raise InputError("the prompt is empty", "say what the picture shows")
+            _require_text(text, "prompt")
         if mask is not None and image is None:
             raise InputError("a mask needs the image that it belongs to", "give image too")
         asked = ImageOptions.of({**self.defaults, **options})
+        _require_text(asked.negative, "negative prompt")
         if asked.seed is None:
             asked = replace(asked, seed=secrets.randbits(32))
         shown = None if image is None else open_image(image, "image").convert("RGB")
@@ -122,6 +124,14 @@ class ImageModel(Model):
         if shown is not None and veil is not None and shown.size != veil.size:
             raise InputError(f"the mask is {_size(veil)}, and the image {_size(shown)}")
         return self.denoise(texts, asked, shown, veil)
+
+
+def _require_text(text: str, what: str) -> None:
+    """Refuse what stands for bytes that are no UTF-8, which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the {what} is not UTF-8 text: {error.reason}") from error
 
 
 def _size(image: Image) -> str:
