@@ -53,7 +53,7 @@ def plan_host(step: Call, ranks: Mapping[str, int]) -> Plan | None:
         return 1, _listed, [given["x"]]
     if step.kind == "concat" and given.get("axis") in (0, -1) and not given.get("interleave"):
         values = [_plain(value) for value in given["values"]]
-        if all(_rank(value, ranks) == 1 for value in values):
+        if all(_rank(value, ranks) is not None for value in values):
             return 1, _joined, [values]
     if step.kind in PAIRS and all(_rank(given[key], ranks) == 0 for key in ("x", "y")):
         return 0, PAIRS[step.kind], [_plain(given["x"]), _plain(given["y"])]
@@ -95,8 +95,14 @@ def _listed(x: int) -> list[int]:
     return [x]
 
 
-def _joined(values: Sequence[list[int]]) -> list[int]:
-    return [number for value in values for number in value]
+def _joined(values: Sequence[int | list[int]]) -> list[int]:
+    found: list[int] = []
+    for value in values:
+        if isinstance(value, int):
+            found.append(value)
+        else:
+            found += value
+    return found
 
 
 def _same(x: Any) -> Any:

@@ -27,9 +27,7 @@ ONE_BY_ONE = {
 OF_TWO = {"matmul", "gather", "gather_nd", "gather_along_axis"}
 """Those of which the first two arguments alone decide how large the result is."""
 
-OTHERS = {
-    "select", "clip", "einsum", "conv", "layer_norm", "batch_norm", "stack", "concat",
-}  # fmt: skip
+OTHERS = {"select", "clip", "einsum", "stack", "concat"}
 """Other operations whose result may be larger than what they are given."""
 
 

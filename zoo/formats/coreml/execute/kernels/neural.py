@@ -50,10 +50,15 @@ def conv(
     strides, dilations = strides or [1] * axes, dilations or [1] * axes
     reach = [d * (size - 1) + 1 for d, size in zip(dilations, weight.shape[2:], strict=True)]
     sides = _sides(x.shape[2:], reach, strides, pad_type, pad)
-    if sides is not None:
-        x = _padded(x, sides, 0.0)
+    more = max(sides or [0])
+    require_room([x.shape[0], weight.shape[0], *(size + 2 * more for size in x.shape[2:])])
     run = (nn.conv1d, nn.conv2d, nn.conv3d)[axes - 1]
-    return run(x, weight, bias, strides, 0, dilations, groups)
+    even: int | list[int] = 0
+    if sides is not None and sides[::2] == sides[1::2]:
+        even = sides[::2]
+    elif sides is not None:
+        x = _padded(x, sides, 0.0)
+    return run(x, weight, bias, strides, even, dilations, groups)
 
 
 def _sides(
@@ -89,11 +94,20 @@ def layer_norm(
     beta: Tensor | None = None,
     epsilon: Tensor | float = 1e-5,
 ) -> Tensor:
+    for factor in (gamma, beta):
+        if factor is not None and not _within(factor.shape, x.shape):
+            raise ValueError(f"its factors are {tuple(factor.shape)}, its input {tuple(x.shape)}")
     mean = x.mean(axes, keepdim=True)
     apart = x - mean
     normed = apart * ((apart * apart).mean(axes, keepdim=True) + epsilon).rsqrt()
     normed = normed if gamma is None else normed * gamma
     return normed if beta is None else normed + beta
+
+
+def _within(shape: Sequence[int], whole: Sequence[int]) -> bool:
+    """Whether an array of one shape, broadcast, does not make one of the other larger."""
+    pairs = zip(reversed(shape), reversed(whole), strict=False)
+    return len(shape) <= len(whole) and all(length in (1, most) for length, most in pairs)
 
 
 def batch_norm(
