@@ -12,10 +12,12 @@ BIN := $(VENV)/bin
 
 setup: $(VENV)/.installed
 
-# PyTorch first and by version: other versions bring gigabytes of CUDA on Linux.
+# PyTorch by version: other versions bring gigabytes of CUDA on Linux. openai-whisper without what it
+# depends on: it asks for triton, half a gigabyte that no test uses.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet 'torch==2.13.*' -e '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'openai-whisper>=20250625'
 	touch $@
 
 demo: setup
