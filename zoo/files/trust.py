@@ -162,6 +162,8 @@ def require_package_names(package: Path) -> None:
     """
     manifest = package / "Manifest.json"
     try:
+        if not manifest.is_file():
+            raise FileNotFoundError("there is no such file")
         entries = json.loads(manifest.read_text(encoding="utf-8"))["itemInfoEntries"]
         paths = [str(entry["path"]) for entry in entries.values()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

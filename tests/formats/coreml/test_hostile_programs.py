@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from worlds.coreml_programs import ct, mb, save, types, write
 
 import zoo
-from zoo.formats.coreml.execute.program import ReferenceProgram
+from zoo.formats.coreml.execute.program import ReferenceProgram, open_program
 from zoo.formats.coreml.execute.shapes import follow
 from zoo.formats.coreml.package.proto import MODEL_FILE
 from zoo.formats.coreml.package.reader import Package
@@ -84,6 +85,10 @@ def other_default(spec: Any, _: Any) -> None:
     spec.description.defaultFunctionName = "nope"
 
 
+def nameless(_: Any, block: Any) -> None:
+    block.operations.add().type = "const"
+
+
 def conv(x: Any) -> Any:
     return mb.conv(x=x, weight=np.ones((1, 1, 2, 2), np.float32), pad_type="same")
 
@@ -96,6 +101,7 @@ AT_LOADING = {
     "an output": (lambda x: mb.mul(x=x, y=x), unknown_output, "gives out 'nope'"),
     "no operations": (lambda x: mb.mul(x=x, y=x), other_opset, "has no operations"),
     "no default": (lambda x: mb.mul(x=x, y=x), other_default, "no function 'nope'"),
+    "a constant without a name": (lambda x: mb.mul(x=x, y=x), nameless, "has no name"),
     "a stride of 0": (
         lambda x: mb.slice_by_index(x=x, begin=[0, 0], end=[4, 4], stride=[1, 2]),
         numbers("slice_by_index", "stride", [1, 0]),
@@ -130,6 +136,20 @@ def test_what_is_known_when_a_program_is_loaded_is_refused_then(tmp_path, case):
     assert caught.value.message.isprintable()
     with pytest.raises(zoo.IntegrityError, match=message):
         follow(Package(package), {"x": shape})
+
+
+def test_shapes_are_followed_for_inputs_that_are_there(tmp_path):
+    package = write(tmp_path / "m.mlpackage", lambda x: mb.mul(x=x, y=x), X.shape)
+    with pytest.raises(zoo.IntegrityError, match="has no input 'z'"):
+        follow(Package(package), {"x": X.shape, "z": (1,)})
+
+
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(tmp_path):
+    package = write(tmp_path / "m.mlpackage", lambda x: mb.mul(x=x, y=x), X.shape)
+    (package / "Manifest.json").unlink()
+    os.mkfifo(package / "Manifest.json")
+    with pytest.raises(zoo.IntegrityError, match="cannot be read"):
+        open_program(package)
 
 
 WHEN_RUN = {

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zoo.errors import IntegrityError
 from zoo.formats.coreml.execute.constants import Constants, Makers
 from zoo.formats.coreml.execute.program import states_of, type_of
 from zoo.formats.coreml.execute.steps import Call
@@ -72,6 +73,8 @@ def follow(
     integer = {
         feature.name: "INT" in type_of(feature.type.multiArrayType) for feature in interface.input
     }
+    if strange := inputs.keys() - integer.keys():
+        raise IntegrityError(f"{package.path} has no input '{min(strange)}'")
     found = {
         name: torch.zeros(shape, dtype=torch.int32)
         if integer[name]

@@ -115,6 +115,8 @@ def read_steps(constants: Constants, block: Any) -> list[Step]:
 
     package = constants.package
     for operation in block.operations:
+        if is_constant(operation) and not operation.outputs:
+            raise IntegrityError(f"a constant of {package.path} has no name")
         if not is_constant(operation) and operation.type not in ("read_state", "write_state"):
             _require_known(package, operation, KERNELS)
     held = constants.of(block)
