@@ -163,7 +163,7 @@ def test_a_style_of_diffusers_is_used_and_left(folder, theirs, tmp_path):
     narrow = {
         name: weight[:, :3].clone() if weight.ndim == 4 else weight[..., :3].clone()
         for name, weight in layers.items()
-        if "down" in name or "_A" in name
+        if "lora.down" in name or "lora_A" in name
     }
     rest = {name: weight for name, weight in layers.items() if name not in narrow}
     StableDiffusionPipeline.save_lora_weights(other, unet_lora_layers={**narrow, **rest})

@@ -1,9 +1,9 @@
 """The format `torch`: the source itself, run by PyTorch; the reference that checks compare with.
 
 - Language models of transformers, or of a module of the family's own: `TorchTextModel`.
-- Other modules: `best_device` to run on and `stored_dtype` to run in; `make_module` for one of
-  transformers, from values and tensors that the family has validated; `Branches` for LoRA
-  adapters; `cache_name` for what a module of transformers calls its cache.
+- Other modules: `best_device` to run on and `stored_dtype` to run in, within `computing`;
+  `make_module` for one of transformers, from values and tensors that the family has validated;
+  `Branches` for LoRA adapters; `cache_name` for what a module of transformers calls its cache.
 
 These names are imported at their first use. The modules below are private.
 """
@@ -39,6 +39,7 @@ __all__ = [
     "TorchTextModel",
     "best_device",
     "cache_name",
+    "computing",
     "make_module",
     "stored_dtype",
 ]
