@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from worlds.hub_world import CONTENT, REPO, Puller, write
 
@@ -19,6 +20,10 @@ from zoo.testing.loopback_hub import LoopbackHub
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores would thrash with more
 
 from zoo.testing.plugins import install_plugin
+
+# The same examples everywhere, and no deadline that a busy machine breaks.
+hypothesis.settings.register_profile("zoo", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("zoo")
 
 ZOO = str(Path(sys.executable).parent / "zoo")
 ECHO = Path(__file__).parent / "plugins" / "zoo_echo" / "zoo_echo"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -134,6 +134,7 @@ ENDINGS = st.sampled_from(
 )  # fmt: skip
 
 
+@example({"diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json"})
 @given(st.sets(st.tuples(PIECES, ENDINGS).map("".join)))
 def test_any_set_of_names_gives_some_of_them_or_a_sentence(names: set[str]) -> None:
     try:

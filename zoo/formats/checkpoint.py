@@ -257,7 +257,8 @@ def _of_stem(
         return [whole]
     if index is not None and read is not None:
         return _indexed(index, names, read, where)
-    return _numbered(stem, variant, names, where)
+    # an index that nothing can read, without shards beside it, says nothing of the whole file
+    return _numbered(stem, variant, names, where) or ([whole] if whole in names else [])
 
 
 def _indexed(index: str, names: Collection[str], read: Read, where: str) -> list[str]:
