@@ -34,7 +34,7 @@ schema = 1
 family = "echo"
 title = "Speaker"
 summary = "speaks"
-task = "text-generation"
+task = "echo"
 license = "MIT"
 parameters = 1
 source = { folder = "base" }
@@ -58,9 +58,6 @@ def speaker(sandbox):
     return sandbox
 
 
-@pytest.mark.xfail(
-    reason="the tokenizer source of a third-party family is not linked", strict=False
-)
 def test_an_adapter_is_chosen_at_load_and_changed_after(speaker):
     done = speaker.python(
         "import zoo\n"
@@ -72,9 +69,6 @@ def test_an_adapter_is_chosen_at_load_and_changed_after(speaker):
     assert done.stdout == "loud: hi loud ['loud']\nhi None\n", done.stderr
 
 
-@pytest.mark.xfail(
-    reason="the tokenizer source of a third-party family is not linked", strict=False
-)
 def test_an_adapter_of_ones_own_is_a_folder(speaker):
     done = speaker.python(
         "import zoo\nprint(zoo.load('speaker', adapter='./mine')('hi'))", cwd=speaker.config
