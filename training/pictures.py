@@ -1,4 +1,4 @@
-"""Drawn pictures without end, what each shows in words, and what the reader makes of them.
+"""Endless rendered images, what each shows in words, and what the reader makes of them.
 
     python training/pictures.py --seed 1 --count 24 --out FOLDER
 
@@ -27,7 +27,7 @@ HELD_OUT = 200
 """Prompts that are never trained on."""
 
 FINE = 4
-"""Pictures are drawn so many times larger."""
+"""Images are rendered so many times larger, then reduced."""
 
 
 def prompts() -> list[Prompt]:
@@ -50,10 +50,10 @@ def draw(prompt: Prompt, rng: random.Random, style: str = "") -> np.ndarray:
         SIDE / 2 + _offset(toward, room, rng)
         for toward in (PLACES[prompt.place] if prompt.place else (None, None))
     )
-    ground, colour = GROUND, COLOURS["blue" if style == "ink" else prompt.colour]
-    look = {"fill": colour, "outline": colour, "width": 0}
+    ground, color = GROUND, COLOURS["blue" if style == "ink" else prompt.color]
+    look = {"fill": color, "outline": color, "width": 0}
     if style == "outline":
-        look = {"fill": ground, "outline": colour, "width": 3 * FINE}
+        look = {"fill": ground, "outline": color, "width": 3 * FINE}
     image = Image.new("RGB", (SIDE * FINE, SIDE * FINE), ground)
     pen = ImageDraw.Draw(image)
     box = [(v + d) * FINE for d in (-radius, radius) for v in (x, y)]
@@ -66,7 +66,7 @@ def draw(prompt: Prompt, rng: random.Random, style: str = "") -> np.ndarray:
         pen.polygon(points, **look)
     elif prompt.shape == "ring":
         width = 3 * FINE if style == "outline" else round(0.4 * radius * FINE)
-        pen.ellipse(box, fill=ground, outline=colour, width=width)
+        pen.ellipse(box, fill=ground, outline=color, width=width)
     else:
         pen.ellipse(box, **look)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))

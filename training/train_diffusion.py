@@ -45,8 +45,8 @@ GUIDANCE = 2
 """Of the pictures that are scored: more makes circles of squares."""
 
 NOISY, NOISY_FROM = 0.5, 0.6
-"""Share of the times that are drawn from the noisy end, where it is decided what is where, and
-where that end begins."""
+"""Share of the timesteps sampled from the noisy end, which decides what is where, and where
+that end begins."""
 
 NOISE = {
     "beta_start": 0.00085,
@@ -290,7 +290,7 @@ def main() -> None:
     """Train, measure and write the miniature."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--start", type=Path, help="a trained folder to go on from")
+    parser.add_argument("--start", type=Path, help="a trained folder to resume from")
     parser.add_argument("--vae-minutes", type=float, default=6)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--rate", type=float, default=RATE)
@@ -329,7 +329,7 @@ def main() -> None:
         print(f"{name}: {getattr(pipeline, name).num_parameters():,} parameters", flush=True)
     train_unet(pipeline, options.minutes, options.rate, options.noisy, options.out)
     save(pipeline, options.out)
-    print(f"{score(pipeline, 200):.1%} of 200 held-out prompts are drawn right")
+    print(f"{score(pipeline, 200):.1%} of 200 held-out prompts are rendered correctly")
 
 
 if __name__ == "__main__":

@@ -252,7 +252,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--family", choices=sorted(FAMILIES), default="mistral")
-    parser.add_argument("--start", type=Path, help="a trained folder to go on from")
+    parser.add_argument("--start", type=Path, help="a trained folder to resume from")
     parser.add_argument("--rate", type=float, default=3e-3, help="the highest learning rate")
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so many")

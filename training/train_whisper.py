@@ -3,8 +3,8 @@
     python training/train_whisper.py --out recipes/whisper/mini
 
 writes a folder that transformers loads: Whisper's architecture and file layout at toy size, with a
-window of six seconds. A batch is made anew each time by `speech`; about 300 times as fast as it is
-said. https://arxiv.org/abs/2212.04356
+window of six seconds. `speech` synthesizes each batch, about 300 times faster than real time.
+https://arxiv.org/abs/2212.04356
 """
 
 import argparse
@@ -239,7 +239,7 @@ def save(model: Any, tokenizer: Any, out: Path, heads: list[list[int]]) -> None:
 
 
 def word_error_rate(model: Any, tokenizer: Any, count: int) -> float:
-    """Wrong, missing and added words over all, for voices that were never heard."""
+    """Wrong, missing and added words over all, for held-out voices."""
     extractor, noise = make_extractor(), np.random.default_rng(5)
     stream, wrong, total = utterances(HELD_OUT_SEED, held_out=True), 0, 0
     ids = tokenizer.convert_tokens_to_ids
@@ -303,7 +303,7 @@ def main() -> None:
     """Train the tokenizer and the model, measure them and write the folder."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
-    parser.add_argument("--start", type=Path, help="a trained folder to go on from")
+    parser.add_argument("--start", type=Path, help="a trained folder to resume from")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)

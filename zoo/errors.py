@@ -80,7 +80,7 @@ class NotFound(ZooError):
 
 
 class Gated(ZooError):
-    """The source wants a licence accepted, or a token."""
+    """The source wants a license accepted, or a token."""
 
     code = Exit.GATED
 

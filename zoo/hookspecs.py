@@ -42,7 +42,7 @@ def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
     Returns: the folder that holds the files of `recipe.source.files`: below `dest`, or elsewhere
     when the files have a home of their own (the Hub's cache, a user's folder).
 
-    Errors: raise a `zoo.ZooError` for what a person can mend (`zoo.NotFound`, `zoo.Gated`,
+    Errors: raise a `zoo.ZooError` for what a user can fix (`zoo.NotFound`, `zoo.Gated`,
     `zoo.Offline`, `zoo.IntegrityError`); anything else is reported as a fault of the plugin.
 
     Example:

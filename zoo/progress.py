@@ -1,4 +1,4 @@
-"""Progress as data: the pipeline tells, whoever listens draws."""
+"""Progress as data: the pipeline reports, a listener displays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """The listener that draws nothing."""
+    """The listener that displays nothing."""
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def for_mlx(config: MistralConfig) -> dict[str, Any]:
     """The config in the keys that mlx-lm reads, where it differs from transformers.
 
     mlx-lm does not know `rope_parameters` and falls back to a base of 10,000; it ties embeddings
-    unless told otherwise; and it takes a sliding window only from `layer_types`.
+    unless the config says otherwise; and it takes a sliding window only from `layer_types`.
 
     Raises:
         zoo.IntegrityError: an activation or a way of scaling positions that mlx-lm does not have.

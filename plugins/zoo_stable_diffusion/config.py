@@ -41,7 +41,7 @@ SCORED = ("StableDiffusionXLImg2ImgPipeline", "StableDiffusionXLInpaintPipeline"
 """Pipelines of which some are given an aesthetic score."""
 
 UNUSED = ("feature_extractor", "image_encoder", "scheduler")
-"""Components that are read elsewhere, or that no picture is drawn with."""
+"""Components that are read elsewhere, or that generation does not use."""
 
 SIZE_KEYS = ("addition_time_embed_dim", "projection_class_embeddings_input_dim")
 
@@ -65,11 +65,11 @@ class DiffusionConfig:
         given: channels that the U-Net takes; more than `channels` in a model made for inpainting.
         scale: what latents are multiplied by before the U-Net.
         mean, deviation: of each channel of the latents, which are normed by them first.
-        sized: whether the U-Net is told the size of the picture (SDXL).
-        scored: whether it is told an aesthetic score in place of the target's size (a refiner).
-        refines: whether it goes on from a picture, and draws none from noise alone.
+        sized: whether the U-Net is conditioned on the image size (SDXL).
+        scored: whether it is conditioned on an aesthetic score, not the target size (a refiner).
+        refines: whether it starts from an image, and generates none from noise alone.
         zero_empty: whether an empty negative prompt is zeros in place of its encoding.
-        guided_inside: width of the embedding by which the U-Net is told the guidance, for a
+        guided_inside: width of the embedding of the guidance, for a
             latent consistency model; 0 for others.
         checked: whether there is a safety checker.
         scheduler: the class in diffusers of the source's own sampler.
@@ -236,7 +236,7 @@ def _require_width(folder: Path, unet: dict[str, Any], encoders: tuple[str, ...]
 def _require_sizes(
     folder: Path, unet: dict[str, Any], encoders: tuple[str, ...], scored: bool
 ) -> None:
-    """Refuse a U-Net that is told another number of sizes than its pipeline gives."""
+    """Refuse a U-Net conditioned on another number of sizes than its pipeline gives."""
     where = folder / "unet" / "config.json"
     each, given = (unet.get(key) for key in SIZE_KEYS)
     if not each or not given:

@@ -46,7 +46,7 @@ PROBE_SEED, PROBE_TIMES = 7, (981.0, 501.0, 21.0)
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What the U-Net is told of n prompts.
+    """The conditioning of the U-Net for n prompts.
 
     Attributes:
         hidden: (n, 77, width).
@@ -87,13 +87,13 @@ class StableDiffusionModel(zoo.ImageModel):
         """Encode prompts: for each text encoder, the token ids of shape (n, 77)."""
 
     @abstractmethod
-    def noise(self, latents: Any, timestep: float, told: Conditioning, sizes: Any) -> Any:
+    def noise(self, latents: Any, timestep: float, conditioning: Conditioning, sizes: Any) -> Any:
         """The noise that the U-Net finds in latents of shape (n, channels, height, width).
 
         Args:
             latents: float32.
             timestep: as the sampler gives it, mostly 0 to 999.
-            told: what it is told of the prompts.
+            conditioning: of the prompts.
             sizes: (n, 6) for SDXL: the height and width of the whole, where the picture is cut out
                 of it, height and width of the picture; else `None`.
         """
@@ -151,7 +151,7 @@ class StableDiffusionModel(zoo.ImageModel):
             )
         if config.refines and image is None:
             raise zoo.InputError(
-                f"'{self.ref}' is a refiner, which goes on from a picture", "give an image"
+                f"'{self.ref}' is a refiner, which starts from an image", "give an image"
             )
         strength = None if image is None else options.strength
         plan = self.schedule.plan(options.scheduler, options.steps, strength)
@@ -171,9 +171,11 @@ class StableDiffusionModel(zoo.ImageModel):
         assert options.seed is not None, "ImageModel gives every call a seed"
         (scheduler, times), config = plan, self.config
         guided = options.guidance > 1 and not config.guided_inside
-        told, sizes = self.told(prompts, options.negative, guided, size)
+        conditioning, sizes = self.conditioning(prompts, options.negative, guided, size)
         if config.guided_inside:
-            told = replace(told, guidance=self._guidance(options.guidance, len(prompts)))
+            conditioning = replace(
+                conditioning, guidance=self._guidance(options.guidance, len(prompts))
+            )
         seeds = [torch.Generator().manual_seed(options.seed + n) for n in range(len(prompts))]
         shape = 1, config.channels, *(side // config.factor for side in size)
         canvas = None
@@ -191,7 +193,7 @@ class StableDiffusionModel(zoo.ImageModel):
             seen = scheduler.scale_model_input(latents, time)
             seen = canvas.shown(seen) if canvas else seen
             given = (torch.cat([seen, seen]) if guided else seen).float()
-            found = torch.from_numpy(self.noise(given.numpy(), float(time), told, sizes))
+            found = torch.from_numpy(self.noise(given.numpy(), float(time), conditioning, sizes))
             if guided:
                 away, toward = found.chunk(2)
                 found = away + options.guidance * (toward - away)
@@ -207,7 +209,7 @@ class StableDiffusionModel(zoo.ImageModel):
             )
 
     def _guidance(self, guidance: float, count: int) -> Any:
-        """The guidance as a latent consistency model is told it: waves of (count, width).
+        """The guidance embedding of a latent consistency model: waves of (count, width).
 
         https://arxiv.org/abs/2310.04378; the waves are those of
         https://arxiv.org/abs/2107.00630.
@@ -221,24 +223,24 @@ class StableDiffusionModel(zoo.ImageModel):
         waves = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2, np.float32)])
         return np.tile(waves.astype(np.float32), (count, 1))
 
-    def told(
+    def conditioning(
         self, prompts: Sequence[str], negative: str, guided: bool, size: tuple[int, int]
     ) -> tuple[Conditioning, Any]:
-        """What the U-Net is told: first of the negative prompt, if guided, then of the prompts."""
+        """The conditioning: first of the negative prompt, if guided, then of the prompts."""
         import numpy as np
 
-        told = self.text(self.tokens(prompts))
+        conditioning = self.text(self.tokens(prompts))
         rows = len(prompts)
         if guided:
             away = self.text(self.tokens([negative] * len(prompts)))
             if self.config.zero_empty and not negative:
                 pooled = None if away.pooled is None else np.zeros_like(away.pooled)
                 away = Conditioning(np.zeros_like(away.hidden), pooled)
-            told, rows = told.after(away), 2 * rows
-        return told, self._sizes(size, rows, len(prompts)) if self.config.sized else None
+            conditioning, rows = conditioning.after(away), 2 * rows
+        return conditioning, self._sizes(size, rows, len(prompts)) if self.config.sized else None
 
     def _sizes(self, size: tuple[int, int], rows: int, count: int) -> Any:
-        """What SDXL is told of the picture's size; the last `count` rows are of the prompts."""
+        """SDXL's size conditioning; the last `count` rows are of the prompts."""
         import numpy as np
 
         if not self.config.scored:
@@ -295,13 +297,15 @@ class StableDiffusionModel(zoo.ImageModel):
         size = config.height, config.width
         sides = [side // config.factor for side in size]
         latents = torch.randn(1, config.given, *sides, generator=seed).numpy()
-        told, sizes = self.told([prompt], "", False, size)
+        conditioning, sizes = self.conditioning([prompt], "", False, size)
         if config.guided_inside:
-            told = replace(told, guidance=self._guidance(1.0, 1))
+            conditioning = replace(conditioning, guidance=self._guidance(1.0, 1))
         picture = self.picture(latents[:, : config.channels])
         return {
-            "text_encoder": told.hidden,
-            "unet": np.stack([self.noise(latents, time, told, sizes) for time in PROBE_TIMES]),
+            "text_encoder": conditioning.hidden,
+            "unet": np.stack(
+                [self.noise(latents, time, conditioning, sizes) for time in PROBE_TIMES]
+            ),
             "vae_decoder": picture,
             "vae_encoder": self.latents(np.clip(picture, -1, 1)),
         }

@@ -1,7 +1,7 @@
-"""The scorer of the miniature: what a drawn picture shows, told by rules, not by a model.
+"""The scorer of the miniature: what a generated image shows, by rules, not by a model.
 
-The miniature draws one shape on a plain ground: "a small red circle on the left". The reader looks
-at the pixels alone, so it can say how many prompts a build draws right.
+The miniature generates one shape on a plain background: "a small red circle on the left". The
+reader sees the pixels alone, so it can say how many prompts a build renders correctly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PLACES = {
 """Which way from the middle of the picture."""
 
 APART, LEAST = 60, 40
-"""Distance of a colour from the ground's, and pixels, from which on something is a shape."""
+"""Distance of a color from the ground's, and pixels, from which on something is a shape."""
 
 LARGE = 25
 """Pixels from side to side that a large shape has."""
@@ -45,7 +45,7 @@ MIDDLE = 5.5
 class Prompt:
     """What a picture shows; without a size or a place, any will do."""
 
-    colour: str
+    color: str
     shape: str
     size: str = ""
     place: str = ""
@@ -53,7 +53,7 @@ class Prompt:
     @property
     def text(self) -> str:
         """The words, such as "a small red circle on the left"."""
-        words = ("a", self.size, self.colour, self.shape, self.place)
+        words = ("a", self.size, self.color, self.shape, self.place)
         return " ".join(word for word in words if word)
 
 
@@ -61,7 +61,7 @@ def parse(text: str) -> Prompt:
     """The prompt that a text is.
 
     Raises:
-        InputError: it does not name one colour and one shape that are known.
+        InputError: it does not name one color and one shape that are known.
     """
     words = text.lower().replace(",", " ").split()
 
@@ -69,10 +69,10 @@ def parse(text: str) -> Prompt:
         return next((name for name in known if f" {name} " in f" {' '.join(words)} "), "")
 
     found = Prompt(named(COLOURS), named(SHAPES), named(SIZES), named(PLACES))
-    if not (found.colour and found.shape):
+    if not (found.color and found.shape):
         raise zoo.InputError(
-            f"'{text}' names no shape and colour that the reader of pictures knows",
-            f"shapes: {', '.join(SHAPES)}; colours: {', '.join(COLOURS)}",
+            f"'{text}' names no shape and color that the reader of pictures knows",
+            f"shapes: {', '.join(SHAPES)}; colors: {', '.join(COLOURS)}",
         )
     return found
 
@@ -80,7 +80,7 @@ def parse(text: str) -> Prompt:
 def read(picture: Any) -> Prompt | None:
     """What an unstyled picture of shape (64, 64, 3) shows; `None` when it shows nothing.
 
-    What differs from the border is the shape; its mean colour, the share of its box that it fills,
+    What differs from the border is the shape; its mean color, the share of its box that it fills,
     a hole in it, its extent and its middle tell the rest. A shape off the middle both ways is at
     the place that it is farther toward.
     """
@@ -103,7 +103,7 @@ def read(picture: Any) -> Prompt | None:
     whole = ndimage.binary_fill_holes(shape)
     inner = ndimage.binary_erosion(shape)
     seen = pixels[inner if inner.any() else shape].mean(0)
-    colour = min(COLOURS, key=lambda name: float(np.linalg.norm(seen - COLOURS[name])))
+    color = min(COLOURS, key=lambda name: float(np.linalg.norm(seen - COLOURS[name])))
     filled = whole.sum() / (height * width)
     if whole.sum() > 1.06 * shape.sum():
         kind = "ring"
@@ -112,7 +112,7 @@ def read(picture: Any) -> Prompt | None:
     size = "small" if (height + width) / 2 < LARGE else "large"
     x = float(columns[0] + columns[-1] + 1 - SIDE) / 2
     y = float(rows[0] + rows[-1] + 1 - SIDE) / 2
-    return Prompt(colour, kind, size, _place(x, y))
+    return Prompt(color, kind, size, _place(x, y))
 
 
 def _place(x: float, y: float) -> str:
@@ -126,6 +126,6 @@ def _place(x: float, y: float) -> str:
 def shows(picture: Any, prompt: Prompt | str) -> bool:
     """Whether the reader finds in the picture all that the prompt asks for."""
     wanted, found = parse(prompt) if isinstance(prompt, str) else prompt, read(picture)
-    if found is None or (found.colour, found.shape) != (wanted.colour, wanted.shape):
+    if found is None or (found.color, found.shape) != (wanted.color, wanted.shape):
         return False
     return wanted.size in ("", found.size) and wanted.place in ("", found.place)

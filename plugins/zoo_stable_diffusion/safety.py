@@ -33,7 +33,7 @@ class Look:
     Attributes:
         edge: the length that the shorter side is brought to.
         crop: the side of the square that is cut out of the middle.
-        mean, deviation: of each colour, from 0 to 1.
+        mean, deviation: of each color, from 0 to 1.
         resample: how it is resized, by PIL's number.
     """
 

@@ -56,7 +56,7 @@ OUTDATED: dict[str, tuple[Any, ...]] = {
 """Keys of 2022 that no class of diffusers reads any more, and the values at which they are idle."""
 
 TRAINED = ("prediction_type", "rescale_betas_zero_snr", "sigma_data")
-"""Keys that say how a model was trained: a sampler that does not read them draws something else."""
+"""Keys that say how a model was trained: a sampler that ignores them generates something else."""
 
 INSTEAD = (999, 500, 100, 50, 20, 4)
 """Numbers of steps to offer instead of one that a sampler cannot take."""

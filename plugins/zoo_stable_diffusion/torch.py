@@ -53,7 +53,7 @@ class TorchStableDiffusion(StableDiffusionModel):
         hidden = np.concatenate([one.hidden_states[-2].cpu().numpy() for one in found], 2)
         return Conditioning(hidden, found[-1].text_embeds.cpu().numpy())
 
-    def noise(self, latents: Any, timestep: float, told: Conditioning, sizes: Any) -> Any:
+    def noise(self, latents: Any, timestep: float, conditioning: Conditioning, sizes: Any) -> Any:
         import torch
 
         def on(array: Any) -> Any:
@@ -61,14 +61,14 @@ class TorchStableDiffusion(StableDiffusionModel):
 
         more = None
         if sizes is not None:
-            more = {"text_embeds": on(told.pooled), "time_ids": on(sizes)}
+            more = {"text_embeds": on(conditioning.pooled), "time_ids": on(sizes)}
         with computing(self.unet):
             time = torch.tensor(timestep, device=self.device)
             found = self.unet(
                 on(latents),
                 time,
-                on(told.hidden),
-                timestep_cond=None if told.guidance is None else on(told.guidance),
+                on(conditioning.hidden),
+                timestep_cond=None if conditioning.guidance is None else on(conditioning.guidance),
                 added_cond_kwargs=more,
             )
             return found.sample.cpu().numpy()

@@ -1,6 +1,6 @@
 """Whisper by Core ML: spectrogram, encoder and decoder, each a package.
 
-The decoder's own keys and values are a state; those of what was heard are computed once for a
+The decoder's own keys and values are a state; those of cross-attention are computed once for a
 window, by the encoder's package, and given to each call.
 """
 

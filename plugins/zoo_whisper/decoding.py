@@ -202,7 +202,7 @@ def _fork(beam: _Beam) -> _Beam:
 
 
 def _grown(kept: list[tuple[float, _Beam, int]], *, compute: bool) -> list[_Beam]:
-    """Beams with one more token; the last that goes on from a beam takes its memory."""
+    """Beams with one more token; the last that extends a beam takes its memory."""
     left = {id(beam): 0 for _, beam, _ in kept}
     for _, beam, _ in kept:
         left[id(beam)] += 1

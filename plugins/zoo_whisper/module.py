@@ -101,7 +101,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The spectrogram to what was heard: (1, frames, width)."""
+    """The spectrogram to the encoder's output: (1, frames, width)."""
 
     def __init__(self, config: WhisperConfig) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class Decoder(nn.Module):
 
 
 class Memory(nn.Module):
-    """The encoder, and the keys and values that the decoder's layers make of what was heard."""
+    """The encoder, and the keys and values that of cross-attention for each decoder layer."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()

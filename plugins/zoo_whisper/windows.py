@@ -16,7 +16,7 @@ class Windows:
         audio: what is read.
         window: samples of a window.
         hop: samples of a frame.
-        progress: told how many seconds of audio longer than a window are done.
+        progress: receives the seconds done of audio longer than a window.
     """
 
     def __init__(self, audio: Audio, window: int, hop: int, progress: zoo.Progress) -> None:

@@ -66,7 +66,7 @@ def painter(home: Path, monkeypatch: pytest.MonkeyPatch) -> Painter:
     return model
 
 
-def colour(path: Path | io.BytesIO) -> tuple[int, ...]:
+def color(path: Path | io.BytesIO) -> tuple[int, ...]:
     with Image.open(path) as opened:
         return opened.convert("RGB").getpixel((0, 0))
 
@@ -77,7 +77,7 @@ def test_a_picture_is_written_and_told(
     path = tmp_path / "fox.png"
     said = zoo("run", "tiny", "a fox", "-o", str(path), "--seed", "5", "--steps", "3")
     assert (said.code, said.out) == (0, f"{path}\n"), said.err
-    assert colour(path) == (3, 5, 0)
+    assert color(path) == (3, 5, 0)
     assert said.err.splitlines() == [
         "zoo: generate",
         "zoo: generate 1 of 3 steps",
@@ -99,7 +99,7 @@ def test_several_pictures_are_of_seeds_in_a_row(
         "ref": "user/tiny:one", "build": "torch", "format": "torch",
     }  # fmt: skip
     assert painter.asked[0][0] == ["a fox"] * 3
-    assert [round(colour(path)[1] / 10) for path in paths] == [0, 1, 1]
+    assert [round(color(path)[1] / 10) for path in paths] == [0, 1, 1]
     assert sorted(tmp_path.glob("fox*")) == paths
 
 
@@ -108,12 +108,12 @@ def test_the_seed_of_a_picture_is_told_so_that_it_can_be_had_again(
 ) -> None:
     path = tmp_path / "fox.png"
     first = zoo("run", "tiny", "a fox", "-o", str(path), "--json").json
-    wanted = colour(path)
+    wanted = color(path)
     other = zoo("run", "tiny", "a fox", "-o", str(path), "--json").json
     assert other["seed"] != first["seed"]
     again = zoo("run", "tiny", "a fox", "-o", str(path), "--json", "--seed", str(first["seed"]))
     assert again.json["seed"] == first["seed"]
-    assert colour(path) == wanted
+    assert color(path) == wanted
 
 
 def test_previews_are_written_every_few_steps(
@@ -125,13 +125,13 @@ def test_previews_are_written_every_few_steps(
 
     def look(self: drawing.Lines, event: Event) -> None:
         if event.state in ("update", "done"):
-            seen.append((event.done, colour(path)[0] if path.exists() else None))
+            seen.append((event.done, color(path)[0] if path.exists() else None))
         original(self, event)
 
     monkeypatch.setattr(drawing.Lines, "__call__", look)
     zoo("run", "tiny", "a fox", "-o", str(path), "--steps", "5", "--preview", "2")
     assert seen == [(1, None), (2, None), (3, 2), (4, 2), (5, 4), (0, 4)]
-    assert colour(path)[0] == 5
+    assert color(path)[0] == 5
 
 
 def test_a_picture_goes_to_stdout_alone(home: Path, painter: Painter) -> None:
@@ -143,7 +143,7 @@ def test_a_picture_goes_to_stdout_alone(home: Path, painter: Painter) -> None:
         assert app.run(["run", "tiny", "a fox", "-o", "-", "--seed", "9"]) == 0
         made = streams[0].getvalue()
     assert made.endswith(b"IEND\xaeB`\x82")
-    assert colour(io.BytesIO(made))[1] == 9
+    assert color(io.BytesIO(made))[1] == 9
 
 
 def test_a_picture_is_gone_on_from(
@@ -154,7 +154,7 @@ def test_a_picture_is_gone_on_from(
     given = ("--image", str(tmp_path / "in.png"), "--mask", str(tmp_path / "mask.png"))
     line = ("run", "tiny", "a fox", "-o", str(tmp_path / "out.png"), "--strength", "0.6", *given)
     assert zoo(*line).code == 0
-    assert colour(tmp_path / "out.png")[2] == 200
+    assert color(tmp_path / "out.png")[2] == 200
     _, asked, mask = painter.asked[0]
     assert asked.strength == 0.6
     assert mask.getpixel((0, 0)) == 255

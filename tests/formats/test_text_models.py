@@ -318,10 +318,10 @@ def test_a_chat_goes_through_the_template(mini):
     turns = [
         {"role": "user", "content": "Hello!"},
         {"role": "assistant", "content": "Hello! How can I help you?"},
-        {"role": "user", "content": "What colour is the sky?"},
+        {"role": "user", "content": "What color is the sky?"},
     ]
     text = mini.tokenizer.decode(mini.tokenizer.render(turns))
-    assert "What colour is the sky?" in text
+    assert "What color is the sky?" in text
     assert mini.tokenizer.render(turns).count(1) == 1
     assert mini.chat(turns) == mini.chat(turns)
     assert mini.generate("Hello!", chat=True) == mini.chat("Hello!")

@@ -15,7 +15,7 @@ from faults.world import BODY, REPO, WEIGHTS, Client, World
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import File, Source
 from zoo.errors import IntegrityError, RecipeError
-from zoo.files.digests import sha256_anew
+from zoo.files.digests import sha256_uncached
 from zoo.testing.loopback_hub import Fault
 
 
@@ -38,7 +38,7 @@ def test_the_first_pull_pins_the_branch_and_every_later_one_keeps_to_it(
     entry = lock_of(world)
     assert entry["commit"] == world.hub.commit(REPO)
     digests = {file["path"]: file["sha256"] for file in entry["files"]}
-    assert digests == {n: sha256_anew(world.source / n) for n in (WEIGHTS, "voice.txt")}
+    assert digests == {n: sha256_uncached(world.source / n) for n in (WEIGHTS, "voice.txt")}
     before = world.content
     world.write_source(seed=2)
     world.hub.requests.clear()

@@ -221,7 +221,7 @@ def shipped_catalog() -> Path:
 
 
 def open_catalog() -> Catalog:
-    """The catalogs of this machine. One that cannot be read harms only itself."""
+    """The catalogs of this machine. One that cannot be read affects only itself."""
     layers: list[Layer] = []
     problems: dict[str, ZooError] = {}
     for name, find in _sources().items():

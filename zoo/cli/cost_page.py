@@ -34,7 +34,7 @@ details { margin-top: 2.5rem; overflow-x: auto; } summary { cursor: pointer; fon
 """
 KEY = (
     '<p class="key"><span class="weights"></span>weights on disk'
-    '<span class="flops"></span>arithmetic; each bar against the longest of its colour</p>'
+    '<span class="flops"></span>arithmetic; each bar against the longest of its color</p>'
 )
 
 Cell = Callable[[Operation], str]

@@ -146,7 +146,7 @@ class Terminal:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Nothing is drawn until the block ends."""
+        """Nothing is displayed until the block ends."""
         if self.bars is None:
             yield
             return

@@ -48,7 +48,7 @@ def close_stdout() -> None:
 
 
 def _known(error: BaseException) -> ZooError | None:
-    """What is behind an exception that no code of ours has planned for, if that can be told."""
+    """What is behind an exception that no code of ours has planned for, if that is known."""
     if isinstance(error, MemoryError):
         return NoRoom("this needs more memory than there is", "give a smaller input or model")
     from zoo.family import culprit

@@ -71,7 +71,7 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """A line on stderr, without secrets; nobody is told when stderr cannot be written."""
+    """A line on stderr, without secrets; silent when stderr cannot be written."""
     try:
         print(harmless(redacted(text)), file=sys.stderr, flush=True)
     except OSError:  # what is left in its buffer would fail again when the interpreter ends

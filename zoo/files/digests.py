@@ -48,13 +48,13 @@ def sha256(path: Path) -> str:
         known = _known.get(before)
     if known is not None:
         return known
-    found = sha256_anew(path)
+    found = sha256_uncached(path)
     if fingerprint(path) == before:
         remember(path, found)
     return found
 
 
-def sha256_anew(path: Path) -> str:
+def sha256_uncached(path: Path) -> str:
     """The SHA-256 of a file, read from beginning to end whatever is known of it."""
     return _digest(path, hashlib.sha256())
 

@@ -26,7 +26,7 @@ def same_disk(one: Path, other: Path) -> bool:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Turn what the operating system refuses into a sentence: a full disk, a failing one."""
     try:
         yield

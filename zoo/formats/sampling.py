@@ -11,7 +11,7 @@ LEAST_TEMPERATURE = 1e-6
 
 
 class Sampler:
-    """Chooses tokens as `sampling` says; the generator's state goes on from call to call.
+    """Chooses tokens as `sampling` says; the generator keeps its state from call to call.
 
     The filters look at the model's own distribution and the temperature comes after them, as in
     mlx-lm, so that the same options mean the same in every format.

@@ -21,7 +21,7 @@ EXPLANATIONS: dict[str, tuple[type[ZooError], str, str]] = {
     "GatedRepoError": (
         Gated,
         "'{repo}' is gated, and you have no access to it yet",
-        f"accept the licence at {{hub}}/{{repo}}, then {LOGIN}",
+        f"accept the license at {{hub}}/{{repo}}, then {LOGIN}",
     ),
     "RepositoryNotFoundError": (
         NotFound,

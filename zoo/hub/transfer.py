@@ -66,7 +66,7 @@ class Unreachable(Exception):
 
 @dataclass
 class Meter:
-    """Bytes of a whole pull, counted from several threads and told now and then."""
+    """Bytes of a whole pull, counted from several threads and reported now and then."""
 
     progress: Progress
     total: int

@@ -85,9 +85,9 @@ class _Bar:
         """So many more bytes came over the network; fewer, where chunks were known."""
 
     def set_postfix_str(self, text: str, refresh: bool = True) -> None:
-        """The rate is drawn by whoever listens."""
+        """The listener displays the rate."""
 
     set_transfer_postfix_str = set_postfix_str
 
     def refresh(self) -> None:
-        """Nothing is drawn here."""
+        """Nothing is displayed here."""

@@ -105,7 +105,7 @@ def recipe_of(
 
     Raises:
         NotFound, InputError, IntegrityError: there is no such folder, or it is no checkpoint.
-        UsageError: the family is not known and not told.
+        UsageError: the family is unknown and was not given.
         Gated, Offline: why the Hub cannot be asked.
     """
     facts = Facts()

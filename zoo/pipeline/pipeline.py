@@ -82,7 +82,7 @@ class Pipeline:
             install=family.install,
         )
 
-    @room.told()
+    @room.explained()
     def fetch(self) -> Artifact:
         """The source, downloaded and verified."""
         family = self._family(complete=False)
@@ -104,7 +104,7 @@ class Pipeline:
         """The folder of each adapter of the recipe, downloaded and verified."""
         return {name: self.store.view(part.fetch()) for name, part in self._adapter_parts.items()}
 
-    @room.told()
+    @room.explained()
     def make(self, check: bool = True, *, again: bool = False) -> Artifact:
         """The finished build, made from what is missing and checked before it is published.
 
@@ -128,7 +128,7 @@ class Pipeline:
         with self.store.using(self.keys.source, self.keys.converted, *self.keys.plain):
             return self._build(source, self.adapters(), check, again)
 
-    @room.told()
+    @room.explained()
     def make_checked(self, *, again: bool = False) -> Artifact:
         """The finished build; one that was made without a check is checked now.
 
@@ -201,7 +201,7 @@ class Pipeline:
                 continue
         return None
 
-    @room.told()
+    @room.explained()
     def check(self) -> Verdict:
         """Measure the finished build again and store the verdict; a failed build is quarantined."""
         verdict, _ = self._checked(self.make(check=False), forced=True)

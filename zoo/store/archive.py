@@ -124,7 +124,7 @@ def bring(
         source: the folder or the archive.
         store: where they go.
         lock: takes over what the export says of the sources of its artifacts.
-        progress: is told the bytes.
+        progress: receives the bytes.
         key: a public key; artifacts without a good signature by it are refused.
 
     Raises:
@@ -376,7 +376,7 @@ NOTES = ("README.md", "bom.cdx.json", "statement.intoto.json", SIGNATURE)
 def _take_note(
     folders: dict[str, Path], path: str, size: int, chunks: Iterable[bytes], name: str
 ) -> None:
-    """Keep a signature; the other notes are made anew from the manifest whenever asked for."""
+    """Keep a signature; the other notes are made again from the manifest when needed."""
     if size > LARGEST_NOTE:
         raise IntegrityError(f"'{path}' in {name} has {size} bytes")
     data = b"".join(chunks)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import IntegrityError
-from zoo.files.digests import git_sha1, sha256, sha256_anew
+from zoo.files.digests import git_sha1, sha256, sha256_uncached
 from zoo.files.documents import parse_json
 from zoo.files.trust import confined, require_names
 
@@ -57,8 +57,8 @@ class Stored:
         except OSError:
             return True
 
-    def fault(self, folder: Path, *, anew: bool = False) -> str | None:
-        """What is wrong with the file, found by hashing it; `anew` even if it was just hashed."""
+    def fault(self, folder: Path, *, uncached: bool = False) -> str | None:
+        """What is wrong with the file, found by hashing it; `uncached` hashes it again."""
         path = folder / self.path
         try:
             found = path.stat()
@@ -68,7 +68,7 @@ class Stored:
             return f"{self.path} is no file any more"
         if found.st_size != self.size:
             return f"{self.path} has {found.st_size} bytes, not {self.size}"
-        digest = sha256_anew(path) if anew else sha256(path)
+        digest = sha256_uncached(path) if uncached else sha256(path)
         return f"{self.path} has other bytes than recorded" if digest != self.sha256 else None
 
 

@@ -1,4 +1,4 @@
-"""Where an artifact comes from, as its manifest records it and as it is told to others."""
+"""Where an artifact comes from, as its manifest records it and as it is reported to others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an artifact comes from, told in the forms that others read.
+"""Where an artifact comes from, in the forms that others read.
 
 - a model card of the Hugging Face Hub (https://huggingface.co/docs/hub/model-cards);
 - a bill of materials of the kind ML-BOM (https://cyclonedx.org/capabilities/mlbom), CycloneDX 1.6;
@@ -23,7 +23,7 @@ SPDX_WORDS = {
     "Apache-2.0": "apache-2.0", "MIT": "mit", "BSD-3-Clause": "bsd-3-clause",
     "CC-BY-4.0": "cc-by-4.0", "CC0-1.0": "cc0-1.0",
 }  # fmt: skip
-"""Licences by the names that model cards have for them; others are called `other` there."""
+"""Licenses by the names that model cards have for them; others are called `other` there."""
 
 
 def model_card(manifest: Manifest) -> str:

@@ -19,7 +19,7 @@ from zoo.store.store import Store
 
 
 def repair(store: Store, entry: Path, progress: Progress) -> str:
-    """Mend the artifact in one folder of the store; what was done, in a few words.
+    """Repair the artifact in one folder of the store; what was done, in a few words.
 
     Files of a download are fetched again from the commit that they came from, the bad ones alone.
     A build is removed: the next run makes it again from its source.
@@ -32,13 +32,13 @@ def repair(store: Store, entry: Path, progress: Progress) -> str:
         freed = store.remove(entry)
         return f"removed ({freed} bytes); the next run makes it again"
     with store.lock(entry.name):
-        bad = [f for f in artifact.manifest.files if f.fault(artifact.path, anew=True)]
+        bad = [f for f in artifact.manifest.files if f.fault(artifact.path, uncached=True)]
         for source in artifact.manifest.origin.get("sources", ()):
             paths = {file["path"] for file in source["files"]}
             _mend(artifact, source, [f.path for f in bad if f.path in paths], progress)
         if left := store.verify(entry):
             raise IntegrityError(
-                f"{entry.name} cannot be mended: {'; '.join(left)}",
+                f"{entry.name} cannot be repaired: {'; '.join(left)}",
                 f"remove it, and pull it again: zoo rm {entry.name}",
             )
         store.update(artifact, files=artifact.restat().manifest.files)

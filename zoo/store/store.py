@@ -137,7 +137,7 @@ class Store:
             raise IntegrityError(
                 f"the stored {artifact.manifest.step} of '{artifact.manifest.ref}' is corrupt: "
                 + "; ".join(faults),
-                f"mend it: zoo verify --repair {key}",
+                f"repair it: zoo verify --repair {key}",
             )
         return self._refresh(artifact) if touched else artifact
 
@@ -249,7 +249,7 @@ class Store:
             return [error.message]
         if artifact is None:
             return [f"{entry.name} has no manifest"]
-        faults = (f.fault(artifact.path, anew=True) for f in artifact.manifest.files)
+        faults = (f.fault(artifact.path, uncached=True) for f in artifact.manifest.files)
         found = [fault for fault in faults if fault]
         if artifact.path.is_relative_to(entry.resolve()):  # elsewhere others may keep some
             found += [f"{name} was put there by somebody else" for name in _strangers(artifact)]

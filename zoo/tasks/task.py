@@ -153,7 +153,7 @@ class Task:
             model: an instance of `model`.
             given: the input.
             options: those given, by name.
-            listener: is told of progress.
+            listener: receives progress events.
         """
         return iter((str(model(given.text, **options)),))
 

@@ -38,7 +38,7 @@ MOST_AT_ONCE = 2
 """Rows that go through the U-Net together: the negative prompt and the prompt of a picture."""
 
 LARGER = 2
-"""Times the side that a model was trained for, up to which it draws."""
+"""Largest side, as a multiple of the one that a model was trained for."""
 
 FUSED, OLDEST = 18, 16
 """The version of iOS since which attention is one operation, and the first that is supported."""

@@ -28,7 +28,7 @@ from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
 from zoo_stable_diffusion.coreml.passes import MixedDrawing, read_prompts, require_measurable
 
 STEPS, SEED = 8, 0
-"""Of the pictures that are drawn once, with the weights whole: at most so many steps."""
+"""Of the calibration images, generated once with uncompressed weights: at most so many steps."""
 
 POINTS, NOISY = 4, 1.5
 """How often at least the U-Net is asked again, and the power by which the steps of that gather at
@@ -51,18 +51,18 @@ def choose_bits(
 ) -> tuple[Passes, Choice]:
     """The passes that store each weight in the bits chosen for it, and what was measured.
 
-    The prompts are drawn once. What the U-Net is asked on the way it is asked again for each weight
+    The prompts are generated once. The recorded U-Net inputs are replayed for each weight
     and number of bits, so its weights must fit this machine's memory twice over, in float32.
 
     Args:
-        recipe: beside it lies the file with the prompts; its `defaults` are how they are drawn.
+        recipe: the file with the prompts is beside it; its `defaults` are the call options.
         options: the pass.
         converted: the packages, in float16.
-        progress: is told the trials.
+        progress: receives the trials.
 
     Raises:
-        RecipeError: there are no prompts, the U-Net is no single package that draws from prompts
-            alone, or no choice fits the budget.
+        RecipeError: there are no prompts, the U-Net is not one package that generates from
+            prompts alone, or no choice fits the budget.
     """
     prompts = read_prompts(recipe, options)
     package = converted / f"{UNET}{SUFFIX}"
@@ -95,7 +95,7 @@ def loss_of(program: Program, points: Sequence[Inputs], guidance: float) -> Loss
     Args:
         program: of the U-Net, with its weights whole.
         points: what it is asked: rows of one picture, first away from the negative prompt.
-        guidance: as it draws.
+        guidance: of the generation.
     """
     import numpy as np
 
@@ -143,7 +143,7 @@ class Asked:
 def points_of(
     converted: Path, prompts: Sequence[str], options: ImageOptions, progress: zoo.Progress
 ) -> list[Inputs]:
-    """What the U-Net is asked now and then while the prompts are drawn.
+    """The inputs of the U-Net at some steps while the prompts are generated.
 
     From the first step to the last, the noisy ones closer together: those decide what a picture
     shows. Each is of the next prompt.

@@ -47,7 +47,7 @@ class CoreMLStableDiffusion(StableDiffusionModel):
         for side, pixels in sizes.items():
             if pixels and pixels % self.multiple and not pixels % self.config.factor:
                 raise zoo.InputError(
-                    f"a Core ML build draws sides that are multiples of {self.multiple} pixels, "
+                    f"a Core ML build has sides that are multiples of {self.multiple} pixels, "
                     f"and the {side} is {pixels}",
                     f"the nearest is {max(1, round(pixels / self.multiple)) * self.multiple}",
                 )
@@ -64,18 +64,18 @@ class CoreMLStableDiffusion(StableDiffusionModel):
             pooled = _joined(found, "pooled_outputs") if self.config.sized else None
         return Conditioning(np.concatenate(hidden, 2), pooled)
 
-    def noise(self, latents: Any, timestep: float, told: Conditioning, sizes: Any) -> Any:
+    def noise(self, latents: Any, timestep: float, conditioning: Conditioning, sizes: Any) -> Any:
         import numpy as np
 
         given = {
             "sample": latents,
             "timestep": np.full(len(latents), timestep, np.float32),
-            "encoder_hidden_states": told.hidden.transpose(0, 2, 1)[:, :, None],
+            "encoder_hidden_states": conditioning.hidden.transpose(0, 2, 1)[:, :, None],
         }
         if sizes is not None:
-            given |= {"time_ids": sizes, "text_embeds": told.pooled}
-        if told.guidance is not None:
-            given["timestep_cond"] = told.guidance
+            given |= {"time_ids": sizes, "text_embeds": conditioning.pooled}
+        if conditioning.guidance is not None:
+            given["timestep_cond"] = conditioning.guidance
         found = [
             self.unet.predict({name: array[start:end] for name, array in given.items()})
             for start, end in _parts(len(latents))

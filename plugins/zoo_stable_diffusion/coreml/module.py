@@ -43,7 +43,7 @@ class UNet(nn.Module):
         self.unet, self.sized = with_flexible_norms(unet), sized
 
     def forward(self, sample: Tensor, timestep: Tensor, hidden: Tensor, *more: Tensor) -> Tensor:
-        told = hidden.squeeze(2).transpose(1, 2)
+        conditioning = hidden.squeeze(2).transpose(1, 2)
         sizes = {}
         if self.sized:
             sizes = {"time_ids": more[0], "text_embeds": more[1]}
@@ -51,7 +51,7 @@ class UNet(nn.Module):
         (found,) = self.unet(
             sample,
             timestep,
-            told,
+            conditioning,
             timestep_cond=more[0] if more else None,
             added_cond_kwargs=sizes,
             return_dict=False,

@@ -65,7 +65,7 @@ def require_measurable(recipe: zoo.Recipe, config: DiffusionConfig, *, whole: bo
         )
     if config.given > config.channels:
         raise zoo.RecipeError(
-            f"'{recipe.ref}' asks for 'mixed', which draws from prompts alone, and is made for "
+            f"'{recipe.ref}' asks for 'mixed', which generates from prompts alone, and is made for "
             "inpainting",
             hint="ask for 'palettize'",
         )

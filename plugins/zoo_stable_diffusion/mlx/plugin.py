@@ -47,16 +47,16 @@ class MLXStableDiffusion(StableDiffusionModel):
         hidden = np.concatenate([_numbers(before) for _, before, _ in found], 2)
         return Conditioning(hidden, _numbers(found[-1][2]))
 
-    def noise(self, latents: Any, timestep: float, told: Conditioning, sizes: Any) -> Any:
+    def noise(self, latents: Any, timestep: float, conditioning: Conditioning, sizes: Any) -> Any:
         import mlx.core as mx
 
         given = mx.array(latents).astype(self.dtype).transpose(0, 2, 3, 1)
         more: tuple[Any, ...] = ()
         if sizes is not None:
-            more = mx.array(told.pooled).astype(self.dtype), mx.array(sizes)
-        hidden = mx.array(told.hidden).astype(self.dtype)
-        if told.guidance is not None:
-            more = *(more or (None, None)), mx.array(told.guidance).astype(self.dtype)
+            more = mx.array(conditioning.pooled).astype(self.dtype), mx.array(sizes)
+        hidden = mx.array(conditioning.hidden).astype(self.dtype)
+        if conditioning.guidance is not None:
+            more = *(more or (None, None)), mx.array(conditioning.guidance).astype(self.dtype)
         return _channels_first(self._noise(given, mx.array([timestep], mx.float32), hidden, *more))
 
     def picture(self, latents: Any) -> Any:

@@ -22,18 +22,20 @@ SPEEDS = 10000
 
 
 class Attention(nn.Module):
-    def __init__(self, width: int, told: int, heads: int) -> None:
+    def __init__(self, width: int, context: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k, self.to_v = (
-            nn.Linear(told, width, bias=False),
-            nn.Linear(told, width, bias=False),
+            nn.Linear(context, width, bias=False),
+            nn.Linear(context, width, bias=False),
         )
         self.to_out = [nn.Linear(width, width)]
 
-    def __call__(self, x: mx.array, told: mx.array) -> mx.array:
-        return self.to_out[0](attend(self.to_q(x), self.to_k(told), self.to_v(told), self.heads))
+    def __call__(self, x: mx.array, context: mx.array) -> mx.array:
+        return self.to_out[0](
+            attend(self.to_q(x), self.to_k(context), self.to_v(context), self.heads)
+        )
 
 
 class Gated(nn.Module):
@@ -58,30 +60,30 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    def __init__(self, width: int, told: int, heads: int) -> None:
+    def __init__(self, width: int, context: int, heads: int) -> None:
         super().__init__()
         self.norm1, self.attn1 = nn.LayerNorm(width), Attention(width, width, heads)
-        self.norm2, self.attn2 = nn.LayerNorm(width), Attention(width, told, heads)
+        self.norm2, self.attn2 = nn.LayerNorm(width), Attention(width, context, heads)
         self.norm3, self.ff = nn.LayerNorm(width), FeedForward(width)
 
-    def __call__(self, x: mx.array, told: mx.array) -> mx.array:
+    def __call__(self, x: mx.array, context: mx.array) -> mx.array:
         normed = self.norm1(x)
         x = x + self.attn1(normed, normed)
-        x = x + self.attn2(self.norm2(x), told)
+        x = x + self.attn2(self.norm2(x), context)
         return x + self.ff(self.norm3(x))
 
 
 class Transformer(nn.Module):
-    def __init__(self, width: int, told: int, heads: int, depth: int, groups: int) -> None:
+    def __init__(self, width: int, context: int, heads: int, depth: int, groups: int) -> None:
         super().__init__()
         self.norm = group_norm(groups, width, 1e-6)
         self.proj_in, self.proj_out = nn.Linear(width, width), nn.Linear(width, width)
-        self.transformer_blocks = [TransformerBlock(width, told, heads) for _ in range(depth)]
+        self.transformer_blocks = [TransformerBlock(width, context, heads) for _ in range(depth)]
 
-    def __call__(self, x: mx.array, told: mx.array) -> mx.array:
+    def __call__(self, x: mx.array, context: mx.array) -> mx.array:
         found = self.proj_in(self.norm(x).flatten(1, 2))
         for block in self.transformer_blocks:
-            found = block(found, told)
+            found = block(found, context)
         return x + self.proj_out(found).reshape(x.shape)
 
 
@@ -109,11 +111,11 @@ class Stage(nn.Module):
         if attentions:
             self.attentions = attentions
 
-    def pair(self, number: int, x: mx.array, time: mx.array, told: mx.array) -> mx.array:
+    def pair(self, number: int, x: mx.array, time: mx.array, context: mx.array) -> mx.array:
         """The resnet of this number and the attention after it, if there is one."""
         x = self.resnets[number](x, time)
         attentions = self.get("attentions", [])
-        return attentions[number](x, told) if number < len(attentions) else x
+        return attentions[number](x, context) if number < len(attentions) else x
 
 
 class UNet(nn.Module):
@@ -132,7 +134,7 @@ class UNet(nn.Module):
         depths = _per_stage(config.get("transformer_layers_per_block", 1), widths)
         upward = config.get("reverse_transformer_layers_per_block")
         upward = list(reversed(depths)) if upward is None else upward
-        told = _per_stage(config.get("cross_attention_dim", 1280), widths)
+        context = _per_stage(config.get("cross_attention_dim", 1280), widths)
         time = config.get("time_embedding_dim") or 4 * widths[0]
 
         def resnet(given: int, made: int) -> ResnetBlock:
@@ -140,7 +142,7 @@ class UNet(nn.Module):
 
         def attentions(stage: int, count: int, depth: Any) -> list[Transformer]:
             each = depth if isinstance(depth, list | tuple) else [depth] * count
-            shape = widths[stage], told[stage], heads[stage]
+            shape = widths[stage], context[stage], heads[stage]
             return [Transformer(*shape, each[number], groups) for number in range(count)]
 
         self.waves = Waves(config.get("flip_sin_to_cos", True), config.get("freq_shift", 0))
@@ -189,7 +191,7 @@ class UNet(nn.Module):
         self,
         latents: mx.array,
         timestep: mx.array,
-        told: mx.array,
+        context: mx.array,
         pooled: mx.array | None = None,
         sizes: mx.array | None = None,
         guidance: mx.array | None = None,
@@ -199,7 +201,7 @@ class UNet(nn.Module):
         Args:
             latents: (n, height, width, channels).
             timestep: (1,), float32.
-            told: (n, tokens, width): the prompts.
+            context: (n, tokens, width): the prompts.
             pooled: (n, width), and `sizes`: (n, 6), both for SDXL alone.
             guidance: (n, width), for a latent consistency model alone.
         """
@@ -212,16 +214,16 @@ class UNet(nn.Module):
         kept = [x]
         for block in self.down_blocks:
             for number in range(len(block.resnets)):
-                x = block.pair(number, x, time, told)
+                x = block.pair(number, x, time, context)
                 kept.append(x)
             if "downsamplers" in block:
                 x = block.downsamplers[0](x)
                 kept.append(x)
         for number in range(len(self.mid_block.resnets) if "mid_block" in self else 0):
-            x = self.mid_block.pair(number, x, time, told)
+            x = self.mid_block.pair(number, x, time, context)
         for block in self.up_blocks:
             for number in range(len(block.resnets)):
-                x = block.pair(number, mx.concatenate([x, kept.pop()], axis=-1), time, told)
+                x = block.pair(number, mx.concatenate([x, kept.pop()], axis=-1), time, context)
             if "upsamplers" in block:
                 x = block.upsamplers[0](x, kept[-1].shape[1:3])
         return self.conv_out(nn.silu(self.conv_norm_out(x)))

@@ -225,4 +225,4 @@ def test_an_unreachable_hub_and_a_gated_source_have_their_codes(sandbox):
         result = sandbox.zoo("pull", *ref, env=online)
         assert result.returncode == 4
         assert "gated" in result.stderr
-        assert "hint: accept the licence" in result.stderr
+        assert "hint: accept the license" in result.stderr

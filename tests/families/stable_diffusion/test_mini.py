@@ -42,7 +42,7 @@ def test_a_blue_square_is_drawn_from_the_command_line(built, tmp_path, format):
     done = built.zoo(*line, "-o", str(target), "--quiet", "--no-check")
     assert done.returncode == 0, done.stderr
     found = read(np.asarray(Image.open(target)))
-    assert (found.colour, found.shape) == ("blue", "square")
+    assert (found.color, found.shape) == ("blue", "square")
 
 
 def test_held_out_prompts_are_drawn_right(mini):
@@ -93,7 +93,7 @@ def test_a_damaged_model_fails(tmp_path, mini):
 
 
 def middle(picture: np.ndarray) -> np.ndarray:
-    """The mean colour in the middle of a picture."""
+    """The mean color in the middle of a picture."""
     return picture[28:36, 28:36].reshape(-1, 3).mean(0)
 
 
@@ -136,13 +136,13 @@ print(zoo.build("stable-diffusion:mini", build="coreml-fp16").path)
 
 @pytest.mark.parametrize("text", ["a fox", "a red fox", "circle"])
 def test_the_reader_refuses_prompts_that_it_cannot_judge(text):
-    with pytest.raises(InputError, match="names no shape and colour"):
+    with pytest.raises(InputError, match="names no shape and color"):
         parse(text)
 
 
 def test_the_reader_takes_prompts_apart():
     for place in PLACES:
         found = parse(f"a small orange ring {place}")
-        assert (found.colour, found.shape, found.size, found.place) == (
+        assert (found.color, found.shape, found.size, found.place) == (
             "orange", "ring", "small", place,
         )  # fmt: skip

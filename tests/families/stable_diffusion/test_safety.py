@@ -36,7 +36,7 @@ def pictures() -> list[Image.Image]:
     rng = np.random.default_rng(0)
     noise = [Image.fromarray(rng.integers(0, 256, (40, 64, 3), np.uint8)) for _ in range(2)]
     plain = ["red", "green", "blue", "white", "black", "yellow", "grey", "orange"]
-    return [*noise, *(Image.new("RGB", (64, 48), colour) for colour in plain)]
+    return [*noise, *(Image.new("RGB", (64, 48), color) for color in plain)]
 
 
 @pytest.fixture(scope="module")

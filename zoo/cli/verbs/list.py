@@ -56,7 +56,7 @@ def command(
 ) -> int:
     """Browse the catalog.
 
-    QUERY words are looked for in names, titles, summaries, tasks, licences and formats.
+    QUERY words are looked for in names, titles, summaries, tasks, licenses and formats.
     """
     catalog = api.catalog()
     found = catalog.search(*query)

@@ -32,7 +32,7 @@ COLUMNS = (
     Column("DISTRIBUTION", drop=2),
     Column("VERSION", drop=1),
     Column("STATUS"),
-    Column("HOW TO MEND", drop=3),
+    Column("FIX", drop=3),
 )
 
 
@@ -122,12 +122,12 @@ def _load(kind: str, name: str) -> None:
 
 
 def _row(plugin: dict[str, Any]) -> tuple[object, ...]:
-    mend = plugin["install"] or plugin["reason"] or ""
+    fix = plugin["install"] or plugin["reason"] or ""
     return (
         plugin["kind"],
         plugin["name"],
         plugin["distribution"],
         plugin["version"],
         plugin["status"],
-        output.one_line(mend),
+        output.one_line(fix),
     )

@@ -31,7 +31,7 @@ def command(names: tuple[str, ...], key: Path) -> int:
         if faults := ([entry.problem] if entry.problem else store.verify(entry.folder)):
             raise IntegrityError(
                 f"{entry.key} is not signed: {'; '.join(faults)}",
-                f"mend it: zoo verify --repair {entry.key}",
+                f"repair it: zoo verify --repair {entry.key}",
             )
         if entry.artifact:
             signing.sign(entry.artifact, key)

@@ -59,10 +59,10 @@ def _examine(
 ) -> dict[str, Any]:
     faults, repaired = _faults(store, entry), None
     if faults and repair:
-        from zoo.store.repair import repair as mend
+        from zoo.store.repair import repair as repair_entry
 
         try:
-            repaired = mend(store, entry.folder, progress)
+            repaired = repair_entry(store, entry.folder, progress)
             faults = []
         except ZooError as error:
             faults = [*faults, error.message]

@@ -32,7 +32,7 @@ VIEWS = {
     "cast", "expand_dims", "identity", "reshape", "shape", "slice_by_index", "slice_by_size",
     "split", "squeeze",
 }  # fmt: skip
-"""Operations whose results need not be written anew."""
+"""Operations whose results need not be written again."""
 
 TABLES = ("slice_by_index", "slice_by_size")
 """Operations that read a part of a constant: a table, and not weights."""

@@ -1,4 +1,4 @@
-"""Open an MLX checkpoint folder with mlx-lm's own classes, mended where they fall short."""
+"""Open an MLX checkpoint folder with mlx-lm's own classes, fixed where they fall short."""
 
 from __future__ import annotations
 

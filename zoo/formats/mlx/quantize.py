@@ -86,7 +86,7 @@ def write_tensors(parameters: dict[str, Any], path: Path, progress: Progress) ->
     Args:
         parameters: arrays of MLX by name, computed or not; the dictionary is emptied.
         path: the file to write.
-        progress: is told the bytes written.
+        progress: receives the bytes written.
 
     Returns: the bytes of all tensors.
     """

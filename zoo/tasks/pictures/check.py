@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WHITE = 255
 FEW = 2
-"""Prompts that are drawn when no scorer asks for all of them."""
+"""Prompts that are used when no scorer asks for all of them."""
 
 
 def measure_pictures(
@@ -37,9 +37,9 @@ def measure_pictures(
             largest value of the source's.
         picture_psnr: of all pictures together.
         worst_picture_psnr: of the one that differs most.
-        scorer, source_scorer: the share of prompts that are drawn right.
+        scorer, source_scorer: the share of prompts that are rendered correctly.
         scorer_loss: by how much the build's share is less.
-        pictures: how many were drawn.
+        pictures: how many were generated.
 
     Raises:
         RecipeError: the files have no prompt.

@@ -1,4 +1,4 @@
-"""Pictures from the command line: where they are written, and what is told meanwhile."""
+"""Images on the command line: where they are written, and what is reported meanwhile."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Output:
         return cls(tuple(path.with_stem(f"{path.stem}-{n}") for n in numbers), kind)
 
     def require_writable(self) -> None:
-        """Refuse what cannot be written to, before anything is drawn.
+        """Refuse what cannot be written to, before anything is generated.
 
         Raises:
             InputError: the folder is not there, or a file cannot be opened in it.
@@ -123,7 +123,7 @@ def generate(
         model: which generates.
         prompt: what the picture shows.
         options: those of the command line: `output`, `count`, `preview`, and the model's.
-        listener: is told of the steps, and of what the model warns of.
+        listener: receives the steps, and the warnings of the model.
 
     Yields: the paths, or the bytes of the picture for stdout.
 
@@ -155,7 +155,7 @@ def _kind(path: Path) -> str:
     """The kind of picture that the ending of a file means.
 
     Raises:
-        InputError: it means none, or one that this PIL cannot write in colour.
+        InputError: it means none, or one that this PIL cannot write in color.
     """
     from PIL import Image
 
@@ -201,6 +201,6 @@ def flags() -> tuple[click.Option, ...]:
         click.Option(["-o", "--output"], help="The file to write, such as fox.png; - for stdout."),
         click.Option(["--count"], type=count, help="So many images, of seeds in a row."),
         click.Option(["--preview"], type=every, help="Write the image every N steps."),
-        click.Option(["--image"], help="An image to go on from."),
+        click.Option(["--image"], help="Start from this image (img2img)."),
         click.Option(["--mask"], help="White where --image is generated again."),
     )

@@ -25,7 +25,7 @@ class DenoisingStep:
     Attributes:
         number: from 1.
         total: how many there will be.
-        pictures: draws the pictures as they are now, which takes a pass of the decoder.
+        pictures: decodes the images as they are now, which takes a pass of the decoder.
         seed: that of the first picture, also where none was asked for.
     """
 
@@ -47,8 +47,8 @@ class ImageModel(Model):
         Args:
             prompts: at least one.
             options: how. It has a seed.
-            image: a `PIL.Image` to go on from, or `None`.
-            mask: a `PIL.Image`, white where `image` is drawn anew, or `None`.
+            image: a `PIL.Image` to start from, or `None`.
+            mask: a `PIL.Image`, white where `image` is regenerated, or `None`.
         """
 
     @abstractmethod
@@ -70,12 +70,12 @@ class ImageModel(Model):
 
         Args:
             prompt: what it shows.
-            image: a `PIL.Image` or path to go on from (image to image); see `strength`.
-            mask: a `PIL.Image` or path of the same size, white where `image` is drawn anew.
+            image: a `PIL.Image` or path to start from (image to image); see `strength`.
+            mask: a `PIL.Image` or path of the same size, white where `image` is regenerated.
             options: those of `ImageOptions`.
 
         Raises:
-            InputError: an empty prompt, a bad option, a picture that cannot be read or drawn on.
+            InputError: an empty prompt, a bad option, an image that cannot be read or used.
         """
         return self.generate_many([prompt], image=image, mask=mask, **options)[0]
 
@@ -88,7 +88,7 @@ class ImageModel(Model):
         mask: Any = None,
         **options: Unpack[ImageArguments],
     ) -> list[Image]:
-        """The pictures of prompts, drawn together; as `generate` with seeds one after another."""
+        """The images of prompts, generated as one batch; as `generate` with consecutive seeds."""
         for step in self.stream(prompts, image=image, mask=mask, **options):
             last = step
         return last.pictures()

@@ -24,7 +24,7 @@ def measure_speech(
         token_agreement: share of the tokens of the source's transcript that the build finds
             likeliest as well, given those before (teacher forcing).
         wer: word errors of the build's transcripts over the words of the source's.
-        clips: how many were heard.
+        clips: how many were transcribed.
     """
     import numpy as np
 

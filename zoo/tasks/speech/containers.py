@@ -44,7 +44,7 @@ def open_container(
     are left out.
 
     Args:
-        opened: opens the file anew.
+        opened: opens the file again.
         name: for messages.
         rate: samples in a second wanted.
         note: called when packets were left out.

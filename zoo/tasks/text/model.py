@@ -66,7 +66,7 @@ class TextModel(Model):
         """The text that follows `prompt`; options are those of `Sampling`.
 
         Args:
-            prompt: text to go on from, or a user's turn when `chat` is true.
+            prompt: text to continue, or a user's turn when `chat` is true.
             chat: whether to use the chat template; by default what the recipe says.
 
         Raises:
@@ -128,7 +128,7 @@ class TextModel(Model):
             InputError: which token it is.
         """
         if not len(tokens):
-            raise InputError("there are no tokens to go on from")
+            raise InputError("there are no tokens to continue from")
         size = self.vocabulary
         if size is not None and not 0 <= (worst := max(tokens)) < size:
             raise InputError(
@@ -171,4 +171,4 @@ def _require_text(prompt: object) -> None:
     if not isinstance(prompt, str):
         raise InputError(f"the prompt must be text, not {type(prompt).__name__}")
     if not prompt:
-        raise InputError("the prompt is empty", "give some text to go on from")
+        raise InputError("the prompt is empty", "give some text to continue")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TextGeneration(Task):
-    """A language model goes on from a text, or answers in a chat."""
+    """A language model continues a text, or answers in a chat."""
 
     title = "Text generation"
     input = "the prompt"
@@ -67,7 +67,7 @@ class TextGeneration(Task):
         text = cast("TextModel", model)
         if text.chat_by_template and options.get("chat") is None:
             said = "the tokenizer has a chat template: the prompt is a turn of a chat"
-            listener(Event("run", "note", message=f"{said}; --raw goes on from it as it is"))
+            listener(Event("run", "note", message=f"{said}; --raw continues the prompt instead"))
         yield from text.stream(given.text, **options)
 
 

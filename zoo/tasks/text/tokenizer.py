@@ -60,7 +60,7 @@ class Tokenizer:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether it can render a chat without being told by which template."""
+        """Whether it can render a chat without a template name."""
         return self.template.is_clear
 
     def encode(self, text: str) -> list[int]:

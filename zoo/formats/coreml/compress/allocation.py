@@ -17,7 +17,7 @@ Sizes = Mapping[str, Mapping[int, int]]
 """For each weight and number of bits, the bits that the whole weight takes on disk."""
 
 MISSES = 20
-"""Exchanges in a row that gain nothing, after which no more are tried until all are rated anew."""
+"""Exchanges in a row that gain nothing, after which no more are tried until all are rated again."""
 
 ENOUGH = 0.97
 """Of the loss: a round that leaves more of it was the last."""

@@ -48,7 +48,7 @@ def choose_for_package(
         constants: of the package; the program that `loss` runs was opened with them.
         loss: runs the program and judges what comes out at the end: 0 when nothing is lost. A
             threshold on one layer at a time says little about all of them together.
-        progress: is told the trials.
+        progress: receives the trials.
         bits_per_weight: most bits of each weight on disk, on average over all of the package.
         choices: the numbers of bits to choose from.
         group_size, target: as for `Palettize`.

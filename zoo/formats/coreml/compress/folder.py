@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from zoo.errors import RecipeError
-from zoo.formats.coreml.compress.ledger import tell
+from zoo.formats.coreml.compress.ledger import report
 from zoo.formats.coreml.compress.passes import Passes
 from zoo.formats.coreml.compress.rewrite import compress_package, compress_packages
 from zoo.formats.coreml.compress.trials import Choice
@@ -32,7 +32,7 @@ def compress_folder(
         passes: what to do with each weight.
         converted: the folder with the packages, at any depth.
         workdir: where to write.
-        progress: is told the bytes, the bits per weight and what was skipped.
+        progress: receives the bytes, the bits per weight and what was skipped.
         named: the recipe, for messages.
         choice: what a family measured when it chose the passes' bits itself, with
             `choose_for_package`; the ledger keeps it.
@@ -63,7 +63,7 @@ def compress_folder(
     if choice is not None and passes.store is not None:
         ledger.figures, ledger.layers = choice.figures, passes.store.layers
     ledger.write(workdir)
-    tell(ledger, progress)
+    report(ledger, progress)
     return workdir
 
 

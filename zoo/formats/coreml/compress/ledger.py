@@ -1,4 +1,4 @@
-"""What the weights of a package take, told for each: coremltools leaves weights out in silence."""
+"""What the weights of a package take, reported for each: coremltools skips weights silently."""
 
 from __future__ import annotations
 
@@ -65,14 +65,10 @@ class Ledger:
         (folder / LEDGER_FILE).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
-NAMED_WEIGHTS = 6
-"""How many skipped weights are named, of those that the ledger names all."""
-
-
-def tell(ledger: Ledger, progress: Progress) -> None:
-    """Say the bits per weight, and which weights are not stored as the passes ask."""
+def report(ledger: Ledger, progress: Progress) -> None:
+    """Report the bits per weight, and how many weights are not stored as the passes ask."""
     if ledger.skipped:
-        reasons = [f"'{name}': {reason}" for name, reason in ledger.skipped.items()]
-        more = [f"and {len(reasons) - NAMED_WEIGHTS} more"] if len(reasons) > NAMED_WEIGHTS else []
-        progress.note("left as they were: " + "; ".join([*reasons[:NAMED_WEIGHTS], *more]))
+        name, reason = next(iter(ledger.skipped.items()))
+        count = "1 weight" if len(ledger.skipped) == 1 else f"{len(ledger.skipped)} weights"
+        progress.note(f"{count} left uncompressed, listed in {LEDGER_FILE}; '{name}': {reason}")
     progress.note(f"{ledger.bits_per_weight:.2f} bits per weight")

@@ -61,7 +61,7 @@ def compress_package(
         package: a saved `.mlpackage` for iOS 18 or later, with one function or several.
         out: the `.mlpackage` to make.
         compression: asked for each weight by its role and its name.
-        progress: is told the bytes that are through.
+        progress: receives the bytes processed.
         smallest: weights with fewer entries stay as they are.
         part: what the names of the weights begin with, before a slash: the component of a pipeline.
 
@@ -148,7 +148,7 @@ class _Rewriting:
         return self.ledger
 
     def _scheme(self, weight: Weight) -> Scheme:
-        """How a weight is stored; the ledger is told of it."""
+        """How a weight is stored; the ledger records it."""
         name, scheme, reason = _named(self.part, weight), Scheme(), weight.obstacle
         if weight.role is not None:
             scheme = self.compression.scheme(weight.role, name)

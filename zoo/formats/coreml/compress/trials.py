@@ -55,7 +55,7 @@ class Trials:
     Args:
         candidates: the weights, by name.
         loss: runs the program, and judges what it gives.
-        progress: is told how many of how many trials are done.
+        progress: receives the number of trials done.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ def choose(
         candidates: the weights, by name.
         budget: most bits that all of them may take on disk.
         loss: runs the program, and judges what it gives.
-        progress: is told how many of how many trials are done.
+        progress: receives the number of trials done.
         rounds: of exchanges, at most.
 
     Raises:

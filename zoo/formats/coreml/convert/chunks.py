@@ -1,6 +1,6 @@
 """Split a saved `.mlpackage` in two, for phones, which have no room for a large one at once.
 
-The first package computes what the second goes on from. Inputs that are only cast or turned, and
+The first package computes the inputs of the second. Inputs that are only cast or turned, and
 sizes, are computed again instead: they cost nothing, and Core ML plans for sizes that it can follow
 through a program. The names of the packages are those of
 https://github.com/apple/ml-stable-diffusion.

@@ -30,7 +30,7 @@ class Stream:
     """The constants of one program that are yet to be made.
 
     Attributes:
-        progress: is told the bytes written.
+        progress: receives the bytes written.
         bits: bits that all constants made so far, and yet to be made, take on disk.
         written: bytes that are through.
     """

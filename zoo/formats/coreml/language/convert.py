@@ -18,7 +18,7 @@ from zoo.catalogs.recipe import Build, Recipe, Source
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
-from zoo.formats.coreml.compress.ledger import LEDGER_FILE, tell
+from zoo.formats.coreml.compress.ledger import LEDGER_FILE, report
 from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
 from zoo.formats.coreml.compress.trials import Choice
 from zoo.formats.coreml.convert.streaming import Metadata
@@ -123,7 +123,7 @@ def _write(
     if choice is not None:
         ledger.figures, ledger.layers = choice.figures, choice.bits
     ledger.write(workdir)
-    tell(ledger, progress)
+    report(ledger, progress)
 
 
 def describe(recipe: Recipe, spec: DecoderSpec) -> Metadata:

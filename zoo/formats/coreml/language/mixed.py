@@ -47,7 +47,7 @@ def choose_bits(
         source: the checkpoint, with its tokenizer.
         options: the pass.
         workdir: where there is room for the float16 build.
-        progress: is told the trials.
+        progress: receives the trials.
 
     Raises:
         RecipeError: there is no calibration text, or no choice fits the budget.

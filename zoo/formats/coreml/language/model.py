@@ -100,7 +100,7 @@ class CoreMLTextModel(TextModel):
 
     def _begin(self, tokens: Sequence[int]) -> _Conversation:
         if not tokens:
-            raise InputError("there are no tokens to go on from")
+            raise InputError("there are no tokens to continue from")
         outside = [t for t in tokens if not 0 <= t < self._spec.vocabulary]
         if outside:
             raise InputError(f"token {outside[0]} is not below {self._spec.vocabulary}")

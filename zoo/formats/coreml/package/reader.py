@@ -121,7 +121,7 @@ class Package:
             ) from error
 
     def release(self) -> None:
-        """Let go of the files of constants; they are opened anew when one is asked for."""
+        """Let go of the files of constants; they are opened again when one is needed."""
         self._files.clear()
 
     def _blob(self, blob: Any, type_name: str, shape: tuple[int, ...]) -> Any:
