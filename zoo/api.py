@@ -6,21 +6,20 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
 from zoo import machine
-from zoo.catalogs import estimates
 from zoo.catalogs.catalog import Catalog, open_catalog
 from zoo.catalogs.formats import described_formats, format_of
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.reference import Reference
 from zoo.costs import Cost
-from zoo.discovery import FAMILIES, providers
 from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
 from zoo.findings import LintReport
+from zoo.pipeline.choice import choose, fit
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
@@ -40,18 +39,6 @@ M = TypeVar("M", bound=Model)
 TextName = Literal["mistral", "mistral:mini", "openelm", "openelm:mini"]
 SpeechName = Literal["whisper", "whisper:mini"]
 ImageName = Literal["stable-diffusion", "stable-diffusion:mini"]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Whether a build fits this machine: bytes of memory needed and there."""
-
-    needed: int
-    memory: int
-
-    @property
-    def fits(self) -> bool:
-        return self.needed <= self.memory
 
 
 def notes(event: Event) -> None:
@@ -333,37 +320,6 @@ def installed(
 def store() -> Store:
     """The artifacts on this disk."""
     return Store(machine.home())
-
-
-def fit(recipe: Recipe, build: str) -> Fit:
-    """Whether a build fits the memory of this machine, by estimate."""
-    return Fit(estimates.memory_bytes(recipe, recipe.build[build]), machine.memory())
-
-
-def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, str]:
-    """The build to use and why: the one asked for, or the best that is installed and fits here.
-
-    Raises:
-        NotFound: no such build or format.
-    """
-    if build is not None or format is not None:
-        return recipe.pick(build, format)[0], ""
-    ranked = sorted(recipe.formats, key=_rank)
-    usable = [f for f in ranked if _installed(recipe.family, f)] or ranked[:1]
-    names = [name for f in usable for name, b in recipe.build.items() if b.format == f]
-    name = next((name for name in names if fit(recipe, name).fits), names[0])
-    return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
-
-
-def _rank(format: str) -> int:
-    """Where a format stands on this machine; the lowest is the best."""
-    described = format_of(format)
-    return described.apple_rank if machine.apple_silicon() else described.rank
-
-
-def _installed(family: str, format: str) -> bool:
-    claims = providers(FAMILIES).get(f"{family}.{format}", ())
-    return len(claims) == 1 and not claims[0].missing()
 
 
 def _pipeline(

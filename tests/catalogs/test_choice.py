@@ -7,6 +7,7 @@ import pytest
 import zoo
 from zoo import api, machine
 from zoo.catalogs.catalog import open_catalog
+from zoo.pipeline.choice import choose
 
 
 @pytest.fixture
@@ -39,15 +40,15 @@ def on(monkeypatch):
 )
 def test_the_default_suits_the_machine(recipe, on, apple, gigabytes, formats, build):
     on(apple, gigabytes, *formats)
-    name, reason = api.choose(recipe, None, None)
+    name, reason = choose(recipe, None, None)
     assert name == build
     assert f"build '{build}'" in reason
 
 
 def test_what_is_asked_for_is_not_second_guessed(recipe, on):
     on(True, 2, "mlx")
-    assert api.choose(recipe, "torch", None) == ("torch", "")
-    assert api.choose(recipe, None, "mlx") == ("mlx-4bit", "")
+    assert choose(recipe, "torch", None) == ("torch", "")
+    assert choose(recipe, None, "mlx") == ("mlx-4bit", "")
 
 
 def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(on, tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from zoo.hub.cache import Cache
 from zoo.progress import Progress
 from zoo.store import archive
 from zoo.store.artifacts import Manifest, read_manifest
+from zoo.store.export import export
 from zoo.store.store import Store, describe_files
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -163,7 +164,7 @@ def _archive() -> bytes:
             manifest = Manifest("k-1", "m:v", "build", "b", "plain", "2026", "data", {}, files)
             made = store.publish(workdir, workdir, manifest)
         dest = Path(name) / "out.tar"
-        archive.export([made], Lock(Path(name) / "zoo.lock"), dest, Progress("export"))
+        export([made], Lock(Path(name) / "zoo.lock"), dest, Progress("export"))
         assert tarfile.is_tarfile(dest)
         return dest.read_bytes()
 

@@ -18,6 +18,7 @@ from zoo.files import tar
 from zoo.progress import Progress
 from zoo.store import archive
 from zoo.store.artifacts import Manifest
+from zoo.store.export import export as write_export
 from zoo.store.store import Store, describe_files
 
 FILES = {
@@ -47,7 +48,7 @@ def publish(store: Store, key: str, files: dict[str, bytes]) -> None:
 
 def export(store: Store, dest: Path) -> Path:
     artifacts = [store.read(entry) for entry in store.entries()]
-    archive.export(artifacts, Lock(store.home / "zoo.lock"), dest, Progress("export"))
+    write_export(artifacts, Lock(store.home / "zoo.lock"), dest, Progress("export"))
     return dest
 
 

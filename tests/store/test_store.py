@@ -11,7 +11,8 @@ import pytest
 
 from zoo.errors import IntegrityError, InUse
 from zoo.files import digests, locks
-from zoo.store.store import Manifest, Store, describe_files, disk_usage, key_of, now
+from zoo.store.folders import disk_usage
+from zoo.store.store import Manifest, Store, describe_files, key_of, now
 
 
 def publish(store: Store, key: str, text: str = "hello", failed: bool = False):

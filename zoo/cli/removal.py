@@ -9,7 +9,8 @@ import click
 
 from zoo.cli import output
 from zoo.errors import Exit, InUse
-from zoo.store.store import Store, disk_usage
+from zoo.store.folders import disk_usage
+from zoo.store.store import Store
 from zoo.words import human
 
 

@@ -22,8 +22,7 @@ import json
 import os
 import re
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from typing import Any
 from zoo.errors import IntegrityError, InUse
 from zoo.files import locks
 from zoo.files.digests import unique
-from zoo.files.safe_folder import SafeFolder, open_regular
+from zoo.files.safe_folder import SafeFolder
 from zoo.files.trust import confined
 from zoo.store.artifacts import (
     Artifact,
@@ -43,9 +42,11 @@ from zoo.store.artifacts import (
     now,
     read_manifest,
 )
+from zoo.store.folders import delete, folders, sync_folder, sync_tree
+from zoo.store.held import Held
 
 __all__ = [
-    "Artifact", "Manifest", "Store", "Stored", "describe_files", "disk_usage", "key_of", "now",
+    "Artifact", "Manifest", "Store", "Stored", "describe_files", "key_of", "now",
 ]  # fmt: skip
 
 MANIFEST = "manifest.json"
@@ -69,7 +70,7 @@ class Store:
         self.home = home
         self.artifacts, self.failed = home / "artifacts", home / "failed"
         self.work, self.locks, self.views = home / "work", home / "locks", home / "views"
-        self._holds = _Held()
+        self._holds = Held()
 
     @contextmanager
     def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
@@ -211,7 +212,7 @@ class Store:
         """
         inside = path.resolve().is_relative_to(workdir.resolve())
         if inside:
-            _sync_tree(workdir)
+            sync_tree(workdir)
         SafeFolder(self.work).replace(
             f"{workdir.parent.name}/{MANIFEST}", manifest.dump(), sync=True
         )
@@ -239,7 +240,7 @@ class Store:
 
     def entries(self) -> list[Path]:
         """The folders of all published artifacts, sound or not."""
-        return _folders(self.artifacts)
+        return folders(self.artifacts)
 
     def verify(self, entry: Path) -> list[str]:
         """The faults of an artifact, found by reading every byte."""
@@ -268,11 +269,11 @@ class Store:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            return _delete(entry)  # A full disk has no room for a lock.
+            return delete(entry)  # A full disk has no room for a lock.
 
     def rejected(self) -> list[Path]:
         """The folders of the builds that failed their check."""
-        return _folders(self.failed)
+        return folders(self.failed)
 
     def withdraw(self, artifact: Artifact) -> None:
         """Take back what was just published, while its key is held."""
@@ -282,7 +283,7 @@ class Store:
     def leftovers(self) -> list[Path]:
         """Folders that nothing needs: failed builds, and work that nobody is at."""
         found = self.rejected()
-        for folder in _folders(self.work):
+        for folder in folders(self.work):
             if locks.holder(self.locks / folder.name.partition(".")[0]) is None:
                 found.append(folder)
         return sorted(found)
@@ -315,7 +316,7 @@ class Store:
             return 0
         self._require_unused(key)
         if entry.parent == self.work:
-            return _delete(entry)
+            return delete(entry)
         self.work.mkdir(parents=True, exist_ok=True)
         trash = self.work / f"{key}.{unique()}"
         os.rename(entry, trash)
@@ -324,10 +325,10 @@ class Store:
         except InUse:
             os.rename(trash, entry)
             raise
-        _sync_folder(entry.parent)
+        sync_folder(entry.parent)
         for view in self.views.glob(f"{key}.*"):
             SafeFolder(self.views).remove(view.name)
-        return _delete(trash)
+        return delete(trash)
 
     def _require_unused(self, key: str) -> None:
         if users := self.users(key):
@@ -347,7 +348,7 @@ class Store:
             if replaced:
                 os.rename(trash, entry)
             raise
-        _sync_folder(entry.parent)
+        sync_folder(entry.parent)
         with suppress(OSError):
             SafeFolder(self.work).remove(trash.name)
 
@@ -372,25 +373,6 @@ class Store:
         return fresh
 
 
-class _Held:
-    """The keys that this thread has locked in one store."""
-
-    def __init__(self) -> None:
-        self._of_thread = threading.local()
-
-    def __contains__(self, key: str) -> bool:
-        return key in getattr(self._of_thread, "keys", ())
-
-    @contextmanager
-    def __call__(self, key: str) -> Iterator[None]:
-        before: frozenset[str] = getattr(self._of_thread, "keys", frozenset())
-        self._of_thread.keys = before | {key}
-        try:
-            yield
-        finally:
-            self._of_thread.keys = before
-
-
 def _located(entry: Path, location: str) -> Path:
     """Where the files of an artifact are: below its entry, or at an absolute path.
 
@@ -405,55 +387,13 @@ def _located(entry: Path, location: str) -> Path:
     return path
 
 
-def _folders(root: Path) -> list[Path]:
-    """What is directly below a folder of the store; links are listed, so that they can go."""
-    return sorted(p for p in root.glob("*") if p.is_dir() or p.is_symlink())
-
-
 def _strangers(artifact: Artifact) -> Iterator[str]:
     """Files in the folder of an artifact that it does not list, in no order."""
     listed = {file.path for file in artifact.manifest.files}
-    for folder, folders, names in os.walk(artifact.path):
+    for folder, inside, names in os.walk(artifact.path):
         below = os.path.relpath(folder, artifact.path)
         prefix = "" if below == "." else f"{Path(below).as_posix()}/"
-        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        links = [name for name in inside if os.path.islink(os.path.join(folder, name))]
         for name in sorted([*names, *links]):
             if prefix + name not in listed:
                 yield prefix + name
-
-
-def disk_usage(folders: Iterable[Path]) -> int:
-    """Bytes below `folders`, counting what several share once."""
-    seen: dict[tuple[int, int], int] = {}
-    for folder in folders:
-        for path in folder.rglob("*"):
-            with suppress(OSError):  # another process may be removing it
-                stat = path.lstat()
-                seen[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
-    return sum(seen.values())
-
-
-def _delete(folder: Path) -> int:
-    freed = disk_usage([folder])
-    SafeFolder(folder.parent).remove(folder.name)
-    return freed
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_symlink():
-            continue
-        if path.is_file():
-            with open_regular(path) as file:
-                os.fsync(file.fileno())
-        elif path.is_dir():
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -36,13 +36,14 @@ def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> N
     By key, by reference (mistral:mini, with its source and all its builds), or by reference and
     build. zoo import reads it on another machine.
     """
-    from zoo.store import archive
 
     store = api.store()
     chosen = entries.choose(entries.published(store), names)
     artifacts = [_readable(entry) for entry in chosen]
     with store.using(*(entry.key for entry in chosen)), drawing(quiet) as listener:
-        archive.export(artifacts, Lock(machine.lock_file()), dest, Progress("export", listener))
+        from zoo.store.export import export
+
+        export(artifacts, Lock(machine.lock_file()), dest, Progress("export", listener))
     size = sum(artifact.manifest.size for artifact in artifacts)
     if as_json:
         keys = [entry.key for entry in chosen]

@@ -28,6 +28,7 @@ from zoo.catalogs.recipe import Recipe, Source
 from zoo.catalogs.reference import Reference
 from zoo.cli import compression, facts, options, output
 from zoo.cli.output import Column
+from zoo.pipeline.choice import choose
 from zoo.store.store import Artifact
 from zoo.words import human
 
@@ -75,7 +76,7 @@ def _asked_for(name: str, recipe: Recipe) -> str | None:
 def _described(
     recipe: Recipe, asked_for: str | None, stored: dict[str, Artifact]
 ) -> dict[str, Any]:
-    default = api.choose(recipe, None, None)[0]
+    default = choose(recipe, None, None)[0]
     builds = [_build(recipe, name, default, stored.get(name)) for name in recipe.build]
     for build in builds:
         of_it = stored.get(build["name"]) if build["name"] == asked_for else None
