@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import namedtuple
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from worlds.hub_world import (
     assert_right,
     pinned_file,
     pull,
+    safetensors,
     sha256_of,
     write,
 )
@@ -241,3 +243,32 @@ def test_weights_with_a_crafted_header_are_refused(puller: Puller) -> None:
     write(puller.hub.root / "acme/crafted/main", {WEIGHTS: b"\xff" * 8 + CONTENT[WEIGHTS][8:]})
     with pytest.raises(IntegrityError, match="no sound safetensors file: its header claims"):
         puller.pull(repo="acme/crafted", branch="main")
+
+
+def test_second_copies_of_weights_are_not_fetched(hub: LoopbackHub, puller: Puller) -> None:
+    other = {
+        "consolidated.safetensors": safetensors({"x": b"1" * 64}),
+        "model.fp16.safetensors": safetensors({"w": b"2" * 64}),
+        "onnx/model.safetensors": safetensors({"w": b"3" * 64}),
+    }
+    write(hub.root / REPO / "main", {**CONTENT, **other})
+    folder = puller.pull(branch="main")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == set(PATHS)
+    shards = {
+        f"model-0000{n}-of-00002.safetensors": safetensors({f"w{n}": b"4" * 64}) for n in (1, 2)
+    }
+    stale = {"model-00001-of-00003.safetensors": safetensors({"old": b"5" * 64})}
+    index = {"weight_map": {f"w{n}": name for n, name in enumerate(shards, 1)}}
+    content = {
+        **CONTENT,
+        **shards,
+        **stale,
+        "model.safetensors.index.json": json.dumps(index).encode(),
+    }
+    del content[WEIGHTS]
+    (hub.root / REPO / "main" / WEIGHTS).unlink()
+    write(hub.root / REPO / "main", content)
+    folder = puller.pull(branch="main")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in there if name.endswith(".safetensors")} == set(shards)

@@ -13,6 +13,8 @@ from zoo.catalogs.recipe import Source
 from zoo.errors import IntegrityError, NotFound, Offline
 from zoo.files import room, trust
 from zoo.files.locks import Taken
+from zoo.files.safe_folder import read_regular
+from zoo.formats.checkpoint import LARGEST_JSON, SUFFIX, Read, checkpoint_files
 from zoo.hub import client, explain, xet
 from zoo.hub.api import HubApi
 from zoo.hub.cache import COMMIT, Cache, Remote, fault_of
@@ -96,7 +98,7 @@ class Repository:
             if path not in listing:
                 raise NotFound(f"{self} has no file '{path}'", f"see {self.endpoint}/{self.repo}")
         if not paths:
-            paths = [p for p in listing if any(fnmatch(p, safe) for safe in SAFE_PATTERNS)]
+            paths = by_default(listing, lambda name: self._small(commit, listing[name]))
         if not paths:
             raise NotFound(
                 f"{self} has none of the files that are fetched by default",
@@ -108,6 +110,15 @@ class Repository:
         remotes = [listing[path] for path in sorted(paths)]
         self._require_agreement(remotes)
         return commit, remotes
+
+    def _small(self, commit: str, remote: Remote) -> bytes:
+        """The content of a small file, from the cache where it is there."""
+        there = self.cache.snapshot(commit) / remote.path
+        if there.is_file():
+            return read_regular(there, LARGEST_JSON)
+        if remote.size > LARGEST_JSON:
+            raise IntegrityError(f"'{remote.path}' of {self} has {human(remote.size)}")
+        return self.part(commit, remote.path, 0, remote.size)
 
     def _commit(self) -> str:
         if COMMIT.fullmatch(self.revision):
@@ -286,6 +297,29 @@ def cache_folder() -> Path:
     return client.cache_folder()
 
 
+def by_default(names: Iterable[str], read: Read | None = None) -> list[str]:
+    """Of the files of a repository, those that are fetched when a recipe lists none.
+
+    All text, and each weight once: second copies in another variant or layout stay where they are.
+
+    Args:
+        names: all files of the repository.
+        read: reads a small one, such as the index of shards; without it, what is not clear is all
+            taken.
+
+    Raises:
+        IntegrityError: with `read`, it is not clear which files are the weights.
+    """
+    safe = [name for name in names if any(fnmatch(name, pattern) for pattern in SAFE_PATTERNS)]
+    try:
+        chosen = set(checkpoint_files(safe, read))
+    except IntegrityError:
+        if read is not None:
+            raise
+        return safe
+    return [name for name in safe if name in chosen or not name.endswith(SUFFIX)]
+
+
 def to_come(source: Source, size: int) -> int:
     """How many of the `size` bytes of a source are not in the cache yet; no network."""
     cache = Cache(cache_folder(), source.repo or "")
@@ -296,7 +330,7 @@ def to_come(source: Source, size: int) -> int:
         listing = cache.listing(commit)
         if listing is None:
             return 0 if cache.snapshot(commit).is_dir() else size
-        wanted = [r for r in listing.values() if any(fnmatch(r.path, s) for s in SAFE_PATTERNS)]
+        wanted = [listing[path] for path in by_default(listing)]
         there = cache.snapshot(commit)
         return sum(cache.missing_bytes(r) for r in wanted if not (there / r.path).exists())
     rest = 0
