@@ -13,7 +13,7 @@ import pytest
 from worlds.coreml_programs import ct, mb, run, save, types, uniform, write
 
 import zoo
-from zoo.formats.coreml.execute.program import ReferenceProgram
+from zoo.formats.coreml.execute.program import Functions, ReferenceProgram
 from zoo.formats.coreml.package.proto import MODEL_FILE, WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
 
@@ -201,3 +201,19 @@ def test_functions_are_chosen_by_name(tmp_path):
         np.testing.assert_array_equal(next(iter(program.predict({"x": x}).values())), factor * x)
     with pytest.raises(zoo.NotFound, match=r"no function 'once'; it has thrice, twice"):
         ReferenceProgram(both, function="once")
+
+
+def test_a_package_is_refused_for_any_of_its_functions(tmp_path):
+    parts = [write(tmp_path / f"{n}.mlpackage", times(n), (2,)) for n in (2, 3)]
+    descriptor = ct.utils.MultiFunctionDescriptor()
+    for name, part in zip(("twice", "thrice"), parts, strict=True):
+        descriptor.add_function(str(part), "main", name)
+    descriptor.default_function_name = "thrice"
+    both = tmp_path / "both.mlpackage"
+    ct.utils.save_multifunction(descriptor, str(both))
+    assert Functions(both).names == ["thrice", "twice"]
+    opened = Package(both)
+    opened.function("twice")[1].operations[-1].type = "while_loop"
+    (both / MODEL_FILE).write_bytes(opened.spec.SerializeToString())
+    with pytest.raises(zoo.IntegrityError, match=r"'while_loop' .* is not known"):
+        Functions(both)

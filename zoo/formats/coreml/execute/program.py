@@ -73,6 +73,8 @@ class Functions:
         require_package_names(package)
         self._path, self._mode, self._package = package, mode, Package(package)
         self._constants = Constants(self._package)
+        if sys.platform != "darwin":
+            _require_every_function(self._package)
         self.names = self._package.functions
         """Their names, the default one first."""
 
@@ -209,6 +211,25 @@ def type_of(array: Any) -> str:
 
     kinds = FeatureTypes_pb2.ArrayFeatureType.ArrayDataType
     return kinds.Name(array.dataType) if array.dataType in kinds.values() else "FLOAT32"
+
+
+def _require_every_function(package: Package) -> None:
+    """Check every function of a package, of which the others are opened later or never.
+
+    Raises:
+        IntegrityError: the package is damaged, or has an operation that is not known.
+        MissingExtra: PyTorch is not installed.
+    """
+    _require_torch()
+    from zoo.formats.coreml.execute.steps import require_known
+
+    for name in package.functions:
+        interface, block = package.function(name)
+        require_known(package, block)
+        states_of(package.path.name, interface)
+        made = {output.name for operation in block.operations for output in operation.outputs}
+        if lost := set(block.outputs) - made - {feature.name for feature in interface.input}:
+            raise IntegrityError(f"{package.path} gives out '{min(lost)}', which nothing computes")
 
 
 def states_of(name: str, interface: Any) -> dict[str, list[int]]:

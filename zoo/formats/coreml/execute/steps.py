@@ -114,17 +114,28 @@ def read_steps(constants: Constants, block: Any) -> list[Step]:
     from zoo.formats.coreml.execute.kernels import KERNELS
 
     package = constants.package
-    for operation in block.operations:
-        if is_constant(operation) and not operation.outputs:
-            raise IntegrityError(f"a constant of {package.path} has no name")
-        if not is_constant(operation) and operation.type not in ("read_state", "write_state"):
-            _require_known(package, operation, KERNELS)
+    require_known(package, block)
     held = constants.of(block)
     return [
         _step(package, operation, KERNELS, held)
         for operation in block.operations
         if not is_constant(operation)
     ]
+
+
+def require_known(package: Package, block: Any) -> None:
+    """Check that the executor knows the operations of a block, without reading constants.
+
+    Raises:
+        IntegrityError: an operation, or an argument of one, that it does not know.
+    """
+    from zoo.formats.coreml.execute.kernels import KERNELS
+
+    for operation in block.operations:
+        if is_constant(operation) and not operation.outputs:
+            raise IntegrityError(f"a constant of {package.path} has no name")
+        if not is_constant(operation) and operation.type not in ("read_state", "write_state"):
+            _require_known(package, operation, KERNELS)
 
 
 def title(kind: str, outputs: Any) -> str:
