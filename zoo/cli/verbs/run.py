@@ -16,9 +16,13 @@ from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
 from zoo.cli.task_options import TaskCommand, named_task
 from zoo.errors import InputError
+from zoo.words import human
 
 if TYPE_CHECKING:
     from zoo.tasks.task import Given
+
+LARGEST_INPUT = 1 << 30
+"""Bytes that are read from a pipe: three hours of audio in float32, and any prompt."""
 
 
 @click.command(name="run", cls=TaskCommand)
@@ -87,9 +91,12 @@ def command(
 
 
 def _write(piece: str | bytes) -> None:
-    """A piece to stdout, at once: text, or bytes of a file."""
+    """A piece to stdout, at once: text, or bytes of a file.
+
+    What a model writes cannot steer a terminal; a pipe gets it as it is.
+    """
     if isinstance(piece, str):
-        sys.stdout.write(piece)
+        sys.stdout.write(output.harmless(piece) if sys.stdout.isatty() else piece)
     else:
         sys.stdout.buffer.write(piece)
     sys.stdout.flush()
@@ -115,7 +122,21 @@ def _given(argument: str | None) -> Given:
     if argument is None and sys.stdin.isatty():
         raise click.UsageError("give an INPUT, or pipe one in", click.get_current_context())
     piped = argument in (None, "-")
-    given = Given(piped=sys.stdin.buffer.read()) if piped else Given(argument)
+    given = Given(piped=_piped()) if piped else Given(argument)
     if not (given.argument or given.piped.strip()):
         raise InputError("the input is empty", "give a prompt, or a pipe that says something")
     return given
+
+
+def _piped() -> bytes:
+    """What comes through the pipe.
+
+    Raises:
+        InputError: it is more than any input; nothing more is read.
+    """
+    data = sys.stdin.buffer.read(LARGEST_INPUT + 1)
+    if len(data) > LARGEST_INPUT:
+        raise InputError(
+            f"the input on stdin has over {human(LARGEST_INPUT)}", "give the path of a file instead"
+        )
+    return data
