@@ -74,6 +74,7 @@ class Parrot:
     """Stands in for a loaded model: says back what it was asked, word by word."""
 
     ref, build, format = "user/tiny:one", "torch", "torch"
+    chat_by_template = False
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
