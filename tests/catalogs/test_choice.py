@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import zoo
-from zoo import api, machine
+from zoo import machine
 from zoo.catalogs.catalog import open_catalog
+from zoo.pipeline import choice
 from zoo.pipeline.choice import choose
 
 
@@ -22,7 +23,7 @@ def on(monkeypatch):
     def pretend(apple: bool, gigabytes: int, *formats: str) -> None:
         monkeypatch.setattr(machine, "apple_silicon", lambda: apple)
         monkeypatch.setattr(machine, "memory", lambda: gigabytes * 10**9)
-        monkeypatch.setattr(api, "_installed", lambda family, format: format in formats)
+        monkeypatch.setattr(choice, "_installed", lambda family, format: format in formats)
 
     return pretend
 

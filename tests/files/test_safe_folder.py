@@ -25,7 +25,7 @@ MODULES = ("os", "shutil")
 ALLOWED = {
     # Whole folders, by one rename of a name directly below a folder of the store.
     "store/store.py": {"rename", "unlink"},  # and its own marks, each a name directly below a lock
-    "store/archive.py": {"rename"},  # the draft of an export, beside where it goes
+    "store/export.py": {"rename"},  # the draft of an export, beside where it goes
     "store/signing.py": {"write_bytes"},  # in a temporary folder of its own
 }
 """Calls that are safe without it, by file, and why."""

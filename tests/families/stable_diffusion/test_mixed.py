@@ -146,7 +146,9 @@ def test_a_unet_that_it_cannot_ask_is_refused(converted, tmp_path):
     (chunked / "unet_chunk1.mlpackage").rename(chunked / "unet.mlpackage")
     path = chunked / "unet" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"in_channels": 9}))
-    with pytest.raises(zoo.RecipeError, match="draws from prompts alone, and is made for inpaint"):
+    with pytest.raises(
+        zoo.RecipeError, match="generates from prompts alone, and is made for inpaint"
+    ):
         compress(chunked, tmp_path / "other", **MIXED, bits_per_weight=6.0)
 
 
