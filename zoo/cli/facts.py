@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo import api, machine
+from zoo import api, machine, words
 from zoo.catalogs import estimates
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.costs import Operation
@@ -11,6 +11,7 @@ from zoo.store.store import Artifact
 ENOUGH = 1000
 """Weights below which padding and tables would hide what each of them takes."""
 
+count = words.count
 WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
 
 
@@ -34,14 +35,6 @@ def smallest_memory(recipe: Recipe) -> int:
 def fits(recipe: Recipe, build: str) -> bool:
     """Whether a build fits the memory of this machine."""
     return estimates.memory_bytes(recipe, recipe.build[build]) <= machine.memory()
-
-
-def count(number: int) -> str:
-    """A number of weights for people: `7.2B`."""
-    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if number >= size:
-            return f"{number / size:.1f}{letter}"
-    return str(number)
 
 
 def bits(operation: Operation) -> str:

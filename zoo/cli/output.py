@@ -9,11 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from zoo.redaction import redacted
-
-STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
-)
-"""Characters that steer a terminal or turn the direction of its text: all but tab and line feed."""
+from zoo.words import harmless
 
 UNPRINTED = re.compile("[^\n\x20-\x7e]")
 BOLD, PLAIN = "\033[1m", "\033[0m"
@@ -78,11 +74,6 @@ def warn(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     except ValueError:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-
-
-def harmless(text: str) -> str:
-    """Text whose characters cannot steer a terminal; its line breaks and tabs stay."""
-    return text if text.isascii() and text.isprintable() else STEERING.sub(" ", text)
 
 
 def _escaped(match: re.Match[str]) -> str:

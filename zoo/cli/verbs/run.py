@@ -16,7 +16,7 @@ from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
 from zoo.cli.task_options import TaskCommand, named_task
 from zoo.errors import InputError
-from zoo.words import human
+from zoo.words import harmless, human
 
 if TYPE_CHECKING:
     from zoo.tasks.task import Given
@@ -96,7 +96,7 @@ def _write(piece: str | bytes) -> None:
     What a model writes cannot steer a terminal; a pipe gets it as it is.
     """
     if isinstance(piece, str):
-        sys.stdout.write(output.harmless(piece) if sys.stdout.isatty() else piece)
+        sys.stdout.write(harmless(piece) if sys.stdout.isatty() else piece)
     else:
         sys.stdout.buffer.write(piece)
     sys.stdout.flush()
