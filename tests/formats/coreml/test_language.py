@@ -16,7 +16,7 @@ from worlds.coreml_builds import make_build, operations, package_of
 import zoo
 import zoo_mistral.coreml
 import zoo_openelm.coreml
-from zoo.formats.coreml.language.model import CoreMLTextModel, causal_mask
+from zoo.formats.coreml.language.model import MASKED, CoreMLTextModel, causal_mask
 from zoo.formats.coreml.language.spec import read_spec
 from zoo.formats.coreml.package.reader import Package
 from zoo_mistral.torch import MistralTextModel
@@ -244,3 +244,10 @@ def test_the_mask_shows_what_came_before(window):
         }[window]
     )
     assert np.isfinite(mask).all()
+
+
+def test_a_masked_score_stays_finite_in_float16_and_gets_no_weight():
+    masked = causal_mask(1, 1) + np.float16(MASKED)
+    for score in np.array([-20_000, 0, 20_000], np.float16):
+        assert np.isfinite(masked + score).all()
+    assert np.exp(np.float16(MASKED)) == 0

@@ -17,6 +17,14 @@ from zoo.tasks.text.tokenizer import Tokenizer
 CHUNK = 256
 """Tokens of a prompt that go through the model at once."""
 
+MASKED = -4e4
+"""What is added to a score of attention where a token must not see another.
+
+Its exponential is 0 beside any other score, and float16 holds the sum for scores down to -25,504;
+the lowest number of float16 overflows for scores below -16, and hardware turns minus infinity into
+not-a-number.
+"""
+
 
 class CoreMLTextModel(TextModel):
     """A build of `zoo.formats.coreml.language.convert`: package, tokenizer, `config.json`, spec.
@@ -146,8 +154,7 @@ def causal_mask(given: int, end: int, window: int | None = None) -> Any:
         end: number of tokens up to the last of them.
         window: how many tokens each sees, itself among them; `None` for all.
 
-    Returns: float16 of shape (1, 1, given, end), 0 where a token sees another. Elsewhere it is the
-    lowest number rather than minus infinity, which some hardware turns into not-a-number.
+    Returns: float16 of shape (1, 1, given, end), 0 where a token sees another, elsewhere `MASKED`.
     """
     import numpy as np
 
@@ -155,7 +162,7 @@ def causal_mask(given: int, end: int, window: int | None = None) -> Any:
     seen = back >= 0
     if window:
         seen &= back < window
-    return np.where(seen, 0, np.finfo(np.float16).min).astype(np.float16)[None, None]
+    return np.where(seen, 0, MASKED).astype(np.float16)[None, None]
 
 
 def _chunks(tokens: Sequence[int], size: int) -> Iterator[Sequence[int]]:
