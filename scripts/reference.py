@@ -38,7 +38,7 @@ Apple devices. The lint reads the program alone: no Mac, no device, and none of 
 from a public report. Trust 1 is a published reproduction or a statement by Apple, 2 a measurement by a
 shipping project, 3 a single report. None of the rules was confirmed on a device by this project.
 
-`--for` selects the device and unit (`iphone-neural-engine`, `iphone`, `mac-gpu`, `mac`, `any`), `--os` the
+`--for` selects the device and unit (`iphone-neural-engine`, `iphone`, `gpu`, `mac-gpu`, `mac`, `any`), `--os` the
 system. Systems are counted as iOS does: macOS 13, 14 and 15 are 16, 17 and 18. `--fail-on` sets the effect
 from which on the exit code is 1. `--json`, `--sarif` and `--html` write the report for programs, code hosts
 and people. The lint also predicts where each operation runs and how often execution switches between units.

@@ -164,7 +164,7 @@ def lint(
     Args:
         ref: a model, whose build is made first if it is not there, or the path of a package such
             as `./model.mlpackage`, of anybody.
-        target: `iphone-neural-engine`, `iphone`, `mac-gpu`, `mac` or `any`.
+        target: `iphone-neural-engine`, `iphone`, `gpu`, `mac-gpu`, `mac` or `any`.
         system: such as `ios18` or `macos15`; `None` for any.
 
     Raises:

@@ -148,6 +148,31 @@ class LintReport:
         bad = EFFECTS[: EFFECTS.index(effect) + 1]
         return [f for f in self.findings if f.effect in bad and f.id not in self.accepted]
 
+    def summary(self) -> dict[str, Any]:
+        """What the manifest of a build keeps of the report.
+
+        Returns: {target, system, findings: [{id, title, effect, count}], accepted: {id: reason},
+        failed: [id]}; `failed` has the silent findings that nobody accepted.
+        """
+        by_id: dict[str, list[Finding]] = {}
+        for finding in self.findings:
+            by_id.setdefault(finding.id, []).append(finding)
+        return {
+            "target": self.target,
+            "system": self.system,
+            "findings": [
+                {
+                    "id": id,
+                    "title": found[0].title,
+                    "effect": found[0].effect,
+                    "count": sum(len(finding.places) for finding in found),
+                }
+                for id, found in by_id.items()
+            ],
+            "accepted": {id: why for id, why in self.accepted.items() if id in by_id},
+            "failed": list(dict.fromkeys(finding.id for finding in self.at_least("silent"))),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON."""
         return {

@@ -103,6 +103,7 @@ def test_each_fault_is_named(tmp_path, old, new, words):
 
 CHECK = '[check]\ninputs = ["check.txt"]\n'
 MLX = '[build.m]\nformat = "mlx"\noptimize = [{ kind = "quantize", %s }]\n'
+LINT = '[build.c]\nformat = "coreml"\nlint = { %s }\n'
 COREML = '[build.c]\nformat = "coreml"\noptimize = [%s]\n'
 
 
@@ -126,6 +127,13 @@ COREML = '[build.c]\nformat = "coreml"\noptimize = [%s]\n'
         (CHECK.replace('"check.txt"', '"none.txt"'), "check.inputs[0]: there is no file 'none.txt'"),
         (CHECK.replace('"check.txt"', '"empty.txt"'), "check.inputs[0]: 'empty.txt' is empty"),
         (CHECK.replace('"check.txt"', ""), "check.inputs: must name a file to measure on"),
+        ('lint = { target = "mac" }\n', "build.torch.lint: builds in the format 'torch' are not linted"),
+        (LINT % 'target = "iphon"', "build.c.lint.target: must be one of"),
+        (LINT % 'target = "iphon"', "not 'iphon', did you mean 'iphone'?"),
+        (LINT % 'accept = { N99 = "why" }', "build.c.lint.accept.N99: there is no such rule"),
+        (LINT % 'accept = { N4 = " " }', "build.c.lint.accept.N4: must give the reason"),
+        (LINT % "accept = { N4 = 3 }", "build.c.lint.accept.N4: must be a string"),
+        (LINT % 'aksept = { N4 = "why" }', "build.c.lint.aksept: unknown key, did you mean 'accept'?"),
         ('[adapter.a]\nfolder = "none"\n', "adapter.a.folder: there is no folder 'none'"),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ loaded spoils its own builds only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ class Format:
             them when it runs has one build for any set of adapters.
         reports_cost: whether `zoo cost` chooses this format when none is asked for.
         packages: endings of the files or folders that its `lint` hook reads, such as `.mlpackage`.
+        lint_targets: what its `lint` hook can judge a build for; none without such a hook.
         ledger: the JSON file in a build that says how each weight is stored, as
             {bits_per_weight, entries: {weight: {shape, scheme, bits}}, skipped: {weight: reason},
             figures: {name: number}, layers: {weight: bits}}; `None` when builds have none.
@@ -60,6 +61,7 @@ class Format:
     writes_adapters: bool = True
     reports_cost: bool = False
     packages: tuple[str, ...] = ()
+    lint_targets: tuple[str, ...] = ()
     ledger: str | None = None
     reserved_names: tuple[str, ...] = ()
 
@@ -70,6 +72,17 @@ class Format:
             The key path inside the build, such as `optimize[0].bits`, and what is wrong there.
         """
         yield from ()
+
+    def lint_target(self, recipe: Recipe, build: Build) -> str | None:
+        """What a build is linted for before it is published, unless its recipe says.
+
+        Returns: one of `lint_targets`, or `None` where builds are not linted.
+        """
+        return None
+
+    def lint_rules(self) -> Collection[str]:
+        """The ids of the rules of its lint, which a recipe may accept findings of."""
+        return ()
 
     def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
         """Whether `convert` makes the same with passes to follow as without.

@@ -108,6 +108,25 @@ class Optimization:
 
 
 @dataclass(frozen=True)
+class LintChoice:
+    """What a build is linted for before it is published, and which findings it may have."""
+
+    target: str | None = field(
+        default=None,
+        metadata={"doc": "device and unit, as for zoo lint --for; the format has a default"},
+    )
+    accept: dict[str, str] = field(
+        default_factory=dict,
+        metadata={"doc": "findings that may stay: the rule's id to the reason"},
+    )
+
+    def validate(self) -> Iterator[tuple[str, str]]:
+        for rule, reason in self.accept.items():
+            if not reason.strip():
+                yield f"accept.{rule}", "must give the reason why the finding may stay"
+
+
+@dataclass(frozen=True)
 class Build:
     """A format plus optimizations."""
 
@@ -127,6 +146,10 @@ class Build:
     )
     minimum_os: str | None = field(
         default=None, metadata={"doc": "oldest system that runs it, such as 'iOS18'"}
+    )
+    lint: LintChoice = field(
+        default_factory=LintChoice,
+        metadata={"doc": "what the build is linted for, and which findings it may have"},
     )
 
 

@@ -10,9 +10,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from zoo.catalogs.formats import described
+from zoo.catalogs.formats import described, format_of
 from zoo.errors import MissingPlugin, PluginError
 from zoo.tasks import registry
+from zoo.words import suggest
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe, Source
@@ -33,6 +34,7 @@ def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
 def _build_faults(recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
     yield from _of_format(recipe, build)
     yield from _not_finite(build.limits, "limits")
+    yield from _lint_faults(build)
     if build.bits is not None and not 0 < build.bits <= 64:
         yield "bits", f"must be above 0 and at most 64, not {build.bits:g}"
 
@@ -48,6 +50,25 @@ def _of_format(recipe: Recipe, build: Build) -> Iterable[tuple[str, str]]:
     except Exception as error:  # a stranger's description fails for the recipes that name it alone
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return [("format", f"the description of '{build.format}' failed: {text}")]
+
+
+def _lint_faults(build: Build) -> Iterator[tuple[str, str]]:
+    """What is wrong with the lint of a build, by the targets and rules of its format."""
+    chosen = build.lint
+    if chosen.target is None and not chosen.accept:
+        return
+    format = format_of(build.format)
+    if not format.lint_targets:
+        yield "lint", f"builds in the format '{build.format}' are not linted"
+        return
+    if chosen.target is not None and chosen.target not in format.lint_targets:
+        close = suggest(chosen.target, format.lint_targets)
+        known = ", ".join(format.lint_targets)
+        yield "lint.target", f"must be one of {known}, not '{chosen.target}'{close}"
+    rules = format.lint_rules() if chosen.accept else ()
+    for rule in chosen.accept:
+        if rule not in rules:
+            yield f"lint.accept.{rule}", f"there is no such rule{suggest(rule, rules)}"
 
 
 def _check_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:

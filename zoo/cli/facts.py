@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from zoo import api, machine, words
 from zoo.catalogs import estimates
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.costs import Operation
+from zoo.findings import EFFECTS
 from zoo.store.store import Artifact
 
 ENOUGH = 1000
@@ -53,6 +56,20 @@ def optimizations(build: Build) -> str:
         ]
         said.append(f"{step.kind} ({', '.join(options)})" if options else step.kind)
     return ", ".join(said)
+
+
+def lint(check: dict[str, Any] | None) -> str:
+    """What the lint of a finished build found, by effect: `1 refused, 4 slow`."""
+    found = (check or {}).get("lint")
+    if not found:
+        return "-"
+    effects = [
+        finding["effect"]
+        for finding in found.get("findings", ())
+        if finding["id"] not in found.get("accepted", {})
+    ]
+    counts = [f"{effects.count(effect)} {effect}" for effect in EFFECTS if effect in effects]
+    return ", ".join(counts) or "clean"
 
 
 def limits(figures: dict[str, float], task: str) -> str:

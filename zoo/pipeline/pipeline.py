@@ -19,6 +19,7 @@ from zoo.files import room
 from zoo.pipeline.checking import NO_LIMITS, cannot_check, reference_format
 from zoo.pipeline.checks import limits_of, measure
 from zoo.pipeline.keys import Keys, format_provider, of_adapter
+from zoo.pipeline.linting import lint_build, with_lint
 from zoo.pipeline.plan import Plan, PlannedStep
 from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
@@ -238,7 +239,8 @@ class Pipeline:
     def lint(self, target: str, system: str | None) -> LintReport:
         """What is known to go wrong with the finished build on a device."""
         family = self._family()
-        return family.lint(self.pinned, self.build, self.make().path, target, system)
+        report = family.lint(self.pinned, self.build, self.make().path, target, system)
+        return replace(report, accepted=self.build.lint.accept)
 
     @property
     def keys(self) -> Keys:
@@ -281,7 +283,11 @@ class Pipeline:
         return lambda path: self._judge(source, path)
 
     def _judge(self, source: Artifact, path: Path, *, forced: bool = False) -> Verdict:
-        """Compare the build in `path` with its source, if that can be done here."""
+        """Compare the build in `path` with its source, if that can be done here, and lint it."""
+        verdict = self._compared(source, path, forced)
+        return with_lint(verdict, lint_build(self._family(), self.pinned, self.build, path))
+
+    def _compared(self, source: Artifact, path: Path, forced: bool) -> Verdict:
         if (verdict := cannot_check(self.recipe, self.build, forced=forced)) is not None:
             return verdict
         named = reference_format(self.recipe, self.build)

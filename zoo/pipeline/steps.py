@@ -85,6 +85,14 @@ class Workshop:
 
     def failure(self, verdict: Verdict, artifact: Artifact) -> CheckFailed:
         """The error about a build whose check failed; it offers builds that stay nearer."""
+        kept = f"it is kept with its report in {artifact.entry}"
+        if refused := verdict.lint.get("failed"):
+            example = f'lint = {{ accept = {{ {refused[0]} = "why it may stay" }} }}'
+            return CheckFailed(
+                f"'{self.recipe.ref}/{self.build}' failed its check: {verdict.reason}",
+                f"{kept}; see 'zoo lint', fix it, or accept it in the recipe's build: {example}; "
+                "--no-check builds without it",
+            )
         builds = self.recipe.build
         mine = estimates.bits_per_weight(builds[self.build])
         nearer = [n for n, b in builds.items() if estimates.bits_per_weight(b) > mine]
@@ -92,7 +100,7 @@ class Workshop:
         offer = f"; a build with more bits is nearer: {', '.join((same or nearer)[:3])}"
         return CheckFailed(
             f"'{self.recipe.ref}/{self.build}' failed its check: {verdict.reason}",
-            f"it is kept with its report in {artifact.entry}" + (offer if nearer else ""),
+            kept + (offer if nearer else ""),
         )
 
     def _make(self, step: Step) -> tuple[Artifact, Verdict | None]:

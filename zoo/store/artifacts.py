@@ -184,6 +184,26 @@ def _wrong_check(check: Any) -> Iterator[str]:
         isinstance(figure, int | float | None) for figure in figures
     ):
         yield "the figures of its check are no numbers"
+    if not _is_lint(check.get("lint", {})):
+        yield "the lint in its check is not of the form that it is recorded in"
+
+
+def _is_lint(lint: Any) -> bool:
+    if not isinstance(lint, dict):
+        return False
+    findings, accepted = lint.get("findings", []), lint.get("accepted", {})
+    return (
+        isinstance(lint.get("target", ""), str)
+        and isinstance(findings, list)
+        and all(
+            isinstance(finding, dict)
+            and all(isinstance(finding.get(key), str) for key in ("id", "title", "effect"))
+            and type(finding.get("count")) is int
+            for finding in findings
+        )
+        and isinstance(accepted, dict)
+        and all(isinstance(reason, str) for reason in accepted.values())
+    )
 
 
 def _wrong_origin(origin: Any) -> Iterator[str]:

@@ -48,7 +48,8 @@ def model_card(manifest: Manifest) -> str:
         where = source.get("repo") or source.get("folder")
         lines.append(f"- {where} at {source.get('commit') or 'no commit'}")
         lines += [f"  - `{f['path']}` sha256 `{f['sha256']}`" for f in source["files"]]
-    lines += ["", "## Check", "", *_check_lines(manifest), "", "## Made with", ""]
+    lines += ["", "## Check", "", *_check_lines(manifest), *_lint_lines(manifest)]
+    lines += ["", "## Made with", ""]
     lines += [f"- {name} {version or '?'}" for name, version in sorted(_tools(manifest).items())]
     lines += ["", "## Files", ""]
     lines += [f"- `{f.path}` {f.size} bytes, sha256 `{f.sha256}`" for f in manifest.files]
@@ -78,6 +79,8 @@ def bill_of_materials(manifest: Manifest) -> dict[str, Any]:
         },
         "components": [_file(f.path, f.sha256, f"{manifest.key}/{f.path}") for f in manifest.files],
     }
+    if properties := _lint_properties(manifest):
+        model["properties"] = properties
     sources = [_source_component(manifest, n, s) for n, s in enumerate(_sources(manifest))]
     return {
         "bomFormat": "CycloneDX",
@@ -164,6 +167,38 @@ def _check_lines(manifest: Manifest) -> list[str]:
         return ["Not run."]
     verdict = f"{manifest.check.get('status')}: {manifest.check.get('reason') or 'as measured'}"
     return [verdict, "", *(f"- {name}: {value}" for name, value in _figures(manifest).items())]
+
+
+def _lint_lines(manifest: Manifest) -> list[str]:
+    """What the lint of a build found, for a model card; nothing where there was none."""
+    lint = _lint(manifest)
+    if not lint:
+        return []
+    lines = ["", f"## Lint for {lint.get('target')}", ""]
+    for found in lint.get("findings", ()):
+        reason = lint.get("accepted", {}).get(found["id"])
+        accepted = f"; accepted: {reason}" if reason else ""
+        line = f"- {found['id']} ({found['effect']}): {found['title']}, {found['count']} places"
+        lines.append(line + accepted)
+    return lines if lint.get("findings") else [*lines, "No known fault."]
+
+
+def _lint(manifest: Manifest) -> dict[str, Any]:
+    lint: dict[str, Any] = (manifest.check or {}).get("lint") or {}
+    return lint
+
+
+def _lint_properties(manifest: Manifest) -> list[dict[str, str]]:
+    """The same as properties of a bill of materials."""
+    lint = _lint(manifest)
+    if not lint:
+        return []
+    made = [{"name": "zoo:lint:target", "value": str(lint.get("target"))}]
+    for found in lint.get("findings", ()):
+        made.append({"name": f"zoo:lint:{found['effect']}", "value": found["id"]})
+    for rule, reason in lint.get("accepted", {}).items():
+        made.append({"name": f"zoo:lint:accepted:{rule}", "value": reason})
+    return made
 
 
 def _figures(manifest: Manifest) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from zoo.tasks.task import Task
@@ -20,6 +20,7 @@ class Verdict:
         tools: the versions of what was compared.
         why: why no check was run: it was not asked for (`skipped`), the build is the source
             itself (`source`), or it cannot be done here (`unable`).
+        lint: what the lint found, as `LintReport.summary`; empty where the format has none.
     """
 
     status: Literal["passed", "failed", "measured", "not run"]
@@ -28,6 +29,7 @@ class Verdict:
     limits: dict[str, float] = field(default_factory=dict)
     tools: dict[str, str | None] = field(default_factory=dict)
     why: Literal["", "skipped", "source", "unable"] = ""
+    lint: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         figures = ", ".join(f"{k} {v:.4g}" for k, v in self.metrics.items())

@@ -1,8 +1,8 @@
 """`zoo check`: measure a build against its source.
 
-JSON: {status, reason, metrics, limits, tools, why}. `status` is passed, failed, measured (no limits
-apply) or not run; `why` says why it was not run: skipped, source (it is the source itself) or
-unable.
+JSON: {status, reason, metrics, limits, tools, why, lint}. `status` is passed, failed, measured (no
+limits apply) or not run; `why` says why it was not run: skipped, source (it is the source) or
+unable. `lint` is as for `zoo show`, or empty.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict
 import click
 
 from zoo import api
-from zoo.cli import options, output
+from zoo.cli import facts, options, output
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
 from zoo.errors import Exit
@@ -38,7 +38,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Measure a build against its source.
+    """Measure a build against its source, and lint it for its target.
 
     The build is made first if it is not there. Exit code 1: it strays too far, or nobody can say.
     """
@@ -59,6 +59,10 @@ def _print(verdict: Verdict, task: Task) -> None:
     if verdict.metrics:
         output.tell()
         output.table(COLUMNS, (_row(verdict, task, name) for name in verdict.metrics))
+    if verdict.lint:
+        output.tell()
+        found = facts.lint({"lint": verdict.lint})
+        output.tell(f"lint for {output.clean(verdict.lint['target'])}: {found}")
 
 
 def _row(verdict: Verdict, task: Task, name: str) -> tuple[object, ...]:

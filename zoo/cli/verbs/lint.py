@@ -37,7 +37,7 @@ COLUMNS = (
     "target",
     default="any",
     show_default=True,
-    help="iphone-neural-engine, iphone, mac-gpu, mac or any.",
+    help="iphone-neural-engine, iphone, gpu, mac-gpu, mac or any.",
 )
 @click.option("--os", "system", help="Only what holds for this system, such as ios18 or macos15.")
 @click.option(

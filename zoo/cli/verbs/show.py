@@ -6,12 +6,14 @@ source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha
 tokenizer: the same without bytes, or null when the source brings it,
 adapters: {name: the same without bytes},
 builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
-memory_bytes, fits, default, installed, check, words, compression}],
+memory_bytes, fits, default, installed, check, lint, words, compression}],
 check: {inputs, limits, recorded} or null, run}.
 `dtypes` is null but for a folder or repository of one's own: {type: elements}, from its headers.
 `bytes` of a source is an estimate while a file's size is null. `compression` is null but for the
 build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries: {weight:
-{shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}.
+{shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}. `lint` is null
+but for an installed build of a format with a lint: {target, system, findings: [{id, title, effect,
+count}], accepted: {id: reason}, failed: [id]}.
 """
 
 from __future__ import annotations
@@ -43,7 +45,17 @@ BUILDS = (
     Column("FITS"),
     Column("INSTALLED"),
     Column("CHECK", drop=3),
+    Column("LINT", drop=6),
     Column("NOTES", drop=5),
+)
+
+
+LINT = (
+    Column("RULE"),
+    Column("EFFECT"),
+    Column("PLACES", right=True),
+    Column("LINT FOUND"),
+    Column("ACCEPTED BECAUSE", drop=1),
 )
 
 
@@ -55,11 +67,12 @@ def command(name: str, family: str | None, as_json: bool) -> None:
     """Everything known about a model before it is downloaded."""
     recipe = api.show(name, family=family)
     stored = api.installed(name, facts.stored_builds().get(recipe.ref, {}), family)
-    data = _described(recipe, _asked_for(name, recipe), stored)
+    asked_for = _asked_for(name, recipe)
+    data = _described(recipe, asked_for, stored)
     if as_json:
         output.document(data)
     else:
-        _print(data)
+        _print(data, asked_for)
 
 
 def _asked_for(name: str, recipe: Recipe) -> str | None:
@@ -127,11 +140,12 @@ def _build(recipe: Recipe, name: str, default: str, stored: Artifact | None) -> 
         "default": name == default,
         "installed": stored is not None,
         "check": stored.manifest.check if stored else None,
+        "lint": ((stored.manifest.check or {}).get("lint") or None) if stored else None,
         "words": facts.optimizations(build),
     }
 
 
-def _print(data: dict[str, Any]) -> None:
+def _print(data: dict[str, Any], asked_for: str | None) -> None:
     source, check = data["source"], data["check"]
     output.tell(f"{output.clean(data['title'])} ({data['ref']})")
     output.tell(output.clean(data["summary"]))
@@ -157,6 +171,8 @@ def _print(data: dict[str, Any]) -> None:
     for build in data["builds"]:
         if build["compression"]:
             compression.show(build["compression"])
+        if build["lint"] and build["name"] == asked_for:
+            _print_lint(build["lint"])
     if check:
         output.tell()
         output.facts(
@@ -168,6 +184,21 @@ def _print(data: dict[str, Any]) -> None:
         )
     output.tell()
     output.tell(f"run it: {data['run']}")
+
+
+def _print_lint(lint: dict[str, Any]) -> None:
+    """What the lint of one build found, with the reasons for what was accepted."""
+    output.tell()
+    accepted = lint.get("accepted", {})
+    if lint.get("findings"):
+        rows = [
+            (f["id"], f["effect"], f["count"], f["title"], accepted.get(f["id"], "-"))
+            for f in lint["findings"]
+        ]
+        output.table(LINT, rows)
+    else:
+        output.tell("no known fault")
+    output.tell(f"linted for {output.clean(str(lint.get('target')))}")
 
 
 def _types(dtypes: dict[str, int] | None) -> str:
@@ -210,5 +241,6 @@ def _build_row(build: dict[str, Any]) -> tuple[object, ...]:
         build["fits"],
         build["installed"],
         (build["check"] or {}).get("status", "-"),
+        facts.lint(build["check"]),
         ", ".join(notes),
     )

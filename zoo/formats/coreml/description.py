@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from zoo.catalogs.formats import STORED_BITS, Format, Weights
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 from zoo.formats.coreml.compress.passes import PER_BLOCK, pass_faults
+from zoo.formats.coreml.lint.targets import TARGETS
 
 FLOAT16_SCALE = 16
 
@@ -20,10 +21,23 @@ class CoreML(Format):
     reports_cost = True
     packages = (".mlpackage", ".mlmodelc", ".mlmodel")
     ledger = LEDGER_FILE
+    lint_targets = tuple(TARGETS)
     reserved_names = ("main",)
 
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         yield from pass_faults(recipe, build)
+
+    def lint_target(self, recipe: Recipe, build: Build) -> str:
+        """A language model with flexible shapes and a state is for GPU and CPU."""
+        said = [build.options.get("target"), *(s.options.get("target") for s in build.optimize)]
+        if "neural-engine" in said:
+            return "iphone-neural-engine"
+        return "gpu" if recipe.task == "text-generation" else "any"
+
+    def lint_rules(self) -> Collection[str]:
+        from zoo.formats.coreml.lint.rules import BY_ID
+
+        return BY_ID
 
     def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
         """Of all but language models, which are compressed while they are written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from zoo.catalogs.recipe import Build, Recipe
@@ -15,7 +16,7 @@ from zoo.formats.coreml.description import CoreML
 from zoo.formats.coreml.language.convert import compress_decoder
 from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
 from zoo.formats.coreml.lint.report import lint_folder, lint_package
-from zoo.formats.coreml.lint.targets import read_target
+from zoo.formats.coreml.lint.targets import oldest_of, read_target
 from zoo.formats.coreml.package.reader import Package
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
@@ -44,9 +45,11 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
 
 
 @hookimpl
-def lint(artifact: Path, target: str, system: str | None) -> LintReport:
-    """Of every package in a build, or of one package."""
+def lint(build: Build | None, artifact: Path, target: str, system: str | None) -> LintReport:
+    """Of every package in a build, for its oldest system and later, or of one package."""
     wanted = read_target(target, system)
+    if build is not None and system is None:
+        wanted = replace(wanted, oldest=oldest_of(build.minimum_os))
     if artifact.suffix in CoreML.packages:
         return lint_package(artifact, wanted)
     return lint_folder(artifact, wanted)

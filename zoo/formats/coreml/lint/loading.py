@@ -93,7 +93,8 @@ def _generation(function: Function) -> int:
 
 def newer_than_its_system(function: Function, graph: Graph, target: Target) -> Found:
     opset = _generation(function)
-    if target.generation is not None and opset > target.generation:
+    oldest = target.generation or target.oldest
+    if oldest is not None and opset > oldest:
         yield Match(function.name, "function", f"{function.opset} needs iOS {opset}")
     for generation, names in NEW.items():
         if opset and generation > opset:

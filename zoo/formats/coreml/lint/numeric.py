@@ -238,6 +238,8 @@ def half_power_spectrum(function: Function, graph: Graph, target: Target) -> Fou
 
 def odd_strides(function: Function, graph: Graph, target: Target) -> Found:
     for op in function.of("conv"):
+        if not op.out.half:
+            continue
         for stride in op.integers("strides"):
             rest = stride
             for factor in (2, 3):

@@ -45,9 +45,7 @@ def lint_package(path: Path, target: Target, *, rules: Iterable[Rule] = RULES) -
     return LintReport(target.name, target.system, tuple(findings), tuple(placed))
 
 
-def lint_folder(
-    folder: Path, target: Target, *, accepted: dict[str, str] | None = None
-) -> LintReport:
+def lint_folder(folder: Path, target: Target) -> LintReport:
     """Lint every package in a build's folder.
 
     Raises:
@@ -62,7 +60,6 @@ def lint_folder(
         target.system,
         tuple(_sorted(f for report in reports for f in report.findings)),
         tuple(p for report in reports for p in report.placements),
-        accepted or {},
     )
 
 

@@ -28,6 +28,7 @@ class Target:
         units: compute units that may run it.
         devices: kinds of device.
         generation: version of the system counted as iOS does (macOS 15 is 18); `None` for any.
+        oldest: the oldest version that is to run it, where `generation` is any.
         system: as given to `--os`.
     """
 
@@ -35,6 +36,7 @@ class Target:
     units: frozenset[Unit]
     devices: frozenset[Device]
     generation: int | None = None
+    oldest: int | None = None
     system: str | None = None
 
 
@@ -75,11 +77,12 @@ class Rule:
 
     def holds_for(self, target: Target) -> bool:
         """Whether a target may meet the fault."""
+        oldest = target.generation or target.oldest
         return (
             bool(target.units & set(self.units))
             and bool(target.devices & set(self.devices))
             and (target.generation is None or target.generation >= (self.since or 0))
-            and (target.generation is None or target.generation <= (self.until or 10_000))
+            and (oldest is None or oldest <= (self.until or 10_000))
         )
 
 

@@ -262,7 +262,7 @@ NUMERIC = (
     Rule(
         id="N26",
         title="Convolution stride with other factors than 2 and 3",
-        pattern="`conv` with a stride such as 5 or 7",
+        pattern="float16 `conv` with a stride such as 5 or 7",
         effect="silent",
         outcome="Wrong output without an error on iPad.",
         remedy="Use strides that are products of 2 and 3.",

@@ -14,6 +14,7 @@ TARGETS = {
     for target in (
         Target("iphone-neural-engine", frozenset({"ane"}), frozenset({"iphone"})),
         Target("iphone", frozenset({"ane", "gpu", "cpu"}), frozenset({"iphone"})),
+        Target("gpu", frozenset({"gpu", "cpu"}), frozenset({"iphone", "mac"})),
         Target("mac-gpu", frozenset({"gpu"}), frozenset({"mac"})),
         Target("mac", frozenset({"ane", "gpu", "cpu"}), frozenset({"mac"})),
         Target("any", frozenset({"ane", "gpu", "cpu"}), frozenset({"iphone", "mac"})),
@@ -22,6 +23,14 @@ TARGETS = {
 
 MACOS = {12: 15, 13: 16, 14: 17, 15: 18, 26: 26, 27: 27}
 IOS = (15, 16, 17, 18, 26, 27)
+
+
+def oldest_of(minimum_os: str | None) -> int | None:
+    """The oldest generation among systems such as `iOS18, macOS15`, where they name one."""
+    found = []
+    for family, number in re.findall(r"(ios|macos)(\d+)", (minimum_os or "").lower()):
+        found.append(int(number) if family == "ios" else MACOS.get(int(number), int(number)))
+    return min(found, default=None)
 
 
 def read_target(name: str, system: str | None = None) -> Target:
