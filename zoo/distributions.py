@@ -41,12 +41,12 @@ class Distribution:
     """An installed distribution.
 
     Args:
-        stem: what its folder is called, up to the version.
-        read: the text of one of its files, `None` for one that is not there.
+        label: what its folder is called, with the version.
+        data: reads one of its files; returns `None` for one that is not there.
     """
 
-    def __init__(self, stem: str, read: Callable[[str], bytes | None]) -> None:
-        self.stem, self._read = stem, read
+    def __init__(self, label: str, data: Callable[[str], bytes | None]) -> None:
+        self.label, self.data = label, data
 
     def read_text(self, name: str) -> str | None:
         """The text of one of its files, `None` when it is not there.
@@ -54,7 +54,7 @@ class Distribution:
         Raises:
             UnicodeDecodeError: it is no text.
         """
-        data = self._read(name)
+        data = self.data(name)
         return None if data is None else data.decode()
 
     @cached_property
@@ -97,7 +97,7 @@ class Distribution:
         Raises:
             ValueError: the file is no text, or a line in it is neither a group nor `name = value`.
         """
-        data = self._read("entry_points.txt")
+        data = self.data("entry_points.txt")
         if data is None or OURS not in data:
             return
         group = ""
@@ -120,6 +120,12 @@ def installed() -> dict[str, Distribution]:
     return _scanned(tuple((path, _changed(path)) for path in sys.path))
 
 
+def version(name: str) -> str | None:
+    """The version of an installed distribution, `None` when there is none of that name."""
+    found = installed().get(normalized(name))
+    return found.version if found else None
+
+
 def normalized(name: str) -> str:
     """A name as distributions are compared by (PEP 503), with `_` as their folders have it."""
     return re.sub(r"[-_.]+", "_", name).lower()
@@ -140,7 +146,7 @@ def _scanned(paths: tuple[tuple[str, int], ...]) -> dict[str, Distribution]:
             elif not (name.lower() == "egg-info" and path.endswith(".egg")):
                 continue
             folder = os.path.join(path, name)
-            found.setdefault(normalized(stem), Distribution(stem, _reader(folder)))
+            found.setdefault(normalized(stem), Distribution(name, _reader(folder)))
     return found
 
 
@@ -170,13 +176,13 @@ def _asked() -> dict[str, Distribution]:
     found: dict[str, Distribution] = {}
     for each in metadata.distributions():
         try:
-            name = each.name
+            name, label = each.name or "?", f"{each.name}-{each.version}"
         except Exception:  # its metadata is no text, or lacks it
-            name = "?"
+            name = label = "?"
 
         def read(file: str, each: metadata.Distribution = each) -> bytes | None:
             text = each.read_text(file)
             return None if text is None else text.encode()
 
-        found.setdefault(normalized(name), Distribution(name, read))
+        found.setdefault(normalized(name), Distribution(label, read))
     return found

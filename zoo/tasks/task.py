@@ -84,6 +84,8 @@ class Task:
 
     Attributes:
         title: what it is called in help, such as "Text generation".
+        label: one short word for tables, such as "text"; the task's name where there is none.
+        synonyms: other words that people search its models by.
         input: what INPUT is in the help of `zoo run`.
         metrics: the figures that `measure` returns, by name. `*` in a name stands for any text, as
             in `*_psnr`.
@@ -94,6 +96,8 @@ class Task:
     """
 
     title: str = ""
+    label: str = ""
+    synonyms: tuple[str, ...] = ()
     input: str = "the input"
     metrics: ClassVar[Mapping[str, Metric]] = MappingProxyType({})
     faithful: ClassVar[Mapping[str, float]] = MappingProxyType({})

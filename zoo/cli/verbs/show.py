@@ -25,7 +25,7 @@ import click
 
 from zoo import api
 from zoo.catalogs import estimates
-from zoo.catalogs.catalog import REFERENCE
+from zoo.catalogs.names import REFERENCE
 from zoo.catalogs.recipe import Recipe, Source
 from zoo.catalogs.reference import Reference
 from zoo.cli import compression, facts, options, output

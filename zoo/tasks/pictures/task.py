@@ -21,6 +21,8 @@ class TextToImage(Task):
     """An image of a prompt is generated, from noise or from a given image."""
 
     title = "Text to image"
+    label = "image"
+    synonyms = ("picture", "pictures", "images", "diffusion", "txt2img", "image-generation", "art")
     input = "the prompt"
     metrics: ClassVar[Mapping[str, Metric]] = {
         "picture_psnr": Metric("of all images together, in decibels", HIGHER),

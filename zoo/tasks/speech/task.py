@@ -23,6 +23,17 @@ class SpeechRecognition(Task):
     """Audio is transcribed, or translated into English."""
 
     title = "Speech recognition"
+    label = "speech"
+    synonyms = (
+        "transcription",
+        "transcribe",
+        "asr",
+        "stt",
+        "speech-to-text",
+        "dictation",
+        "subtitles",
+        "audio",
+    )
     input = "the path of an audio or video file"
     metrics: ClassVar[Mapping[str, Metric]] = {
         "encoder_psnr": Metric("of the encoder's output, in decibels", HIGHER),

@@ -22,6 +22,8 @@ class TextGeneration(Task):
     """A language model continues a text, or answers in a chat."""
 
     title = "Text generation"
+    label = "text"
+    synonyms = ("llm", "language-model", "chat", "completion", "gpt")
     input = "the prompt"
     metrics: ClassVar[Mapping[str, Metric]] = {
         "top1": Metric("share of positions where both find the same token likeliest", HIGHER),
