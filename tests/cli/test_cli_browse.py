@@ -145,7 +145,7 @@ def test_show_json(zoo: Callable[..., Said]) -> None:
         "dtypes", "context", "source", "tokenizer", "adapters", "builds", "check", "run",
     }  # fmt: skip
     assert set(data["builds"][0]) == {
-        "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",
+        "name", "format", "optimize", "minimum_os", "target", "bits_per_weight", "bytes", "memory_bytes", "lint",
         "fits", "default", "installed", "check", "words", "compression",
     }  # fmt: skip
     assert data["source"]["files"] == [{"path": "w.bin", "size": 4, "sha256": "0" * 64}]
