@@ -332,9 +332,9 @@ def _pipeline(
 ) -> tuple[Pipeline, str | None]:
     """The pipeline of the build that is meant, and the name of the adapter in it."""
     recipe, named = _resolve(ref, family, listener)
-    if named and build and named != build:
+    if named and build is not None and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
-    name, reason = choose(recipe, build or named, format)
+    name, reason = choose(recipe, named if build is None else build, format)
     recipe, using = _with_adapter(recipe, name, adapter)
     if reason:
         listener(Event("choose", "note", message=reason))

@@ -114,7 +114,7 @@ def recipe_of(
     elif measured:
         facts = hub_facts(lock.pin(reference.source), listener)
     families = dict.fromkeys(listing.recipe.family for listing in catalog if listing.recipe)
-    family = family or facts.family(families)
+    family = facts.family(families) if family is None else family
     if family is None:
         raise UsageError(
             f"'{reference}' does not tell its family",

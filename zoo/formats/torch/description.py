@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from zoo.catalogs.formats import RUNTIME_BYTES, Format, Weights
-from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.recipe import Build
 
 COMPUTED_BYTES = 4
 
@@ -17,10 +15,6 @@ class Torch(Format):
     runs_source = True
     links_source = True
     writes_adapters = False
-
-    def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
-        if build.optimize:
-            yield "optimize", "the format 'torch' is the source itself and has no passes"
 
     def memory_bytes(self, weights: Weights, build: Build) -> int:
         """Bytes of memory: float32 for each weight, however it is stored, and the runtime."""
