@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any
 
-from zoo.distributions import Distribution, EntryPoint, installed, normalized
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.words import suggest
 
@@ -36,7 +36,7 @@ class Provider:
     name: str
     value: str
     extras: tuple[str, ...]
-    dist: Distribution | None = field(repr=False, compare=False)
+    dist: metadata.Distribution | None = field(repr=False, compare=False)
 
     @property
     def distribution(self) -> str:
@@ -104,7 +104,7 @@ def _needed(provider: Provider) -> tuple[str, ...]:
     from packaging.requirements import InvalidRequirement, Requirement
 
     found = []
-    for line in provider.dist.requires:
+    for line in provider.dist.requires or ():
         if not any(extra in line for extra in provider.extras):
             continue
         try:
@@ -119,14 +119,17 @@ def _needed(provider: Provider) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _distribution(name: str) -> Distribution | None:
-    return installed().get(normalized(name))
+def _distribution(name: str) -> metadata.Distribution | None:
+    try:
+        return metadata.distribution(name)
+    except (metadata.PackageNotFoundError, ValueError, OSError):
+        return None
 
 
 @cache
 def _version(name: str) -> str | None:
     found = _distribution(name)
-    return _version_of(found) if found else None
+    return found.version if found else None
 
 
 @cache
@@ -150,49 +153,56 @@ def unreadable() -> list[str]:
         for entry in _entry_points(group)
         if isinstance(made := _provider(group, entry), str)
     ]
-    return [*said_of, *_all_entry_points()[1]]
+    return [*said_of, *_broken_distributions()]
 
 
-def _provider(group: str, entry: EntryPoint) -> Provider | str:
+def _provider(group: str, entry: metadata.EntryPoint) -> Provider | str:
     """The provider that an entry point declares, or what is wrong with it."""
-    if (extras := entry.extras) is None:
-        who = _name(entry.dist)
+    try:
+        extras, dist = tuple(entry.extras), entry.dist
+    except Exception:  # the value is none that can be parsed
+        who = _name(entry.dist) if entry.dist else "an unknown distribution"
         return f"the {KINDS[group]} '{entry.name}' of {who} is declared as {entry.value!r}"
-    return Provider(group, entry.name, entry.value.split("[")[0].strip(), extras, entry.dist)
+    return Provider(group, entry.name, entry.value.split("[")[0].strip(), extras, dist)
 
 
-def _entry_points(group: str) -> list[EntryPoint]:
+def _entry_points(group: str) -> list[metadata.EntryPoint]:
     """The entry points of a group; a distribution that cannot be read keeps back only its own."""
-    return [entry for entry in _all_entry_points()[0] if entry.group == group]
+    try:
+        return list(metadata.entry_points(group=group))
+    except Exception:  # some distribution: find out which, one after another
+        found: dict[str, list[metadata.EntryPoint]] = {}
+        for dist in metadata.distributions():
+            with suppress(Exception):
+                entries = [entry for entry in dist.entry_points if entry.group == group]
+                found.setdefault(_name(dist), entries)  # the first on the path hides others
+        return [entry for entries in found.values() for entry in entries]
 
 
-@cache
-def _all_entry_points() -> tuple[list[EntryPoint], list[str]]:
-    """The entry points of all groups, and what is wrong with distributions that have none."""
-    found: list[EntryPoint] = []
-    broken = []
-    for dist in installed().values():
+def _broken_distributions() -> list[str]:
+    found = []
+    for dist in metadata.distributions():
         try:
-            found += list(dist.entry_points())
+            list(dist.entry_points)
         except Exception as error:
-            broken.append(f"the metadata of {_name(dist)} cannot be read: {said(error)}")
-    return found, broken
+            found.append(f"the metadata of {_name(dist)} cannot be read: {said(error)}")
+    return found
 
 
 @cache
-def _version_of(dist: Distribution) -> str:
-    """The version of a distribution."""
+def _version_of(dist: metadata.Distribution) -> str:
+    """The version of a distribution; its metadata is parsed once."""
     try:
         return dist.version or "?"
-    except Exception:  # its metadata is no text
+    except Exception:  # its metadata is no text, or lacks it
         return "?"
 
 
 @cache
-def _name(dist: Distribution) -> str:
+def _name(dist: metadata.Distribution) -> str:
     try:
         return dist.name or "a distribution without a name"
-    except Exception:  # its metadata is no text
+    except Exception:  # its metadata is no text, or lacks it
         return "a distribution that cannot be read"
 
 

@@ -49,10 +49,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
         "list", "list --json", "show large", "show mistral", "plan large", "plan mistral",
         "plan large:one/plain-loud --json", "verify", "ls", "ls --json", "du", "plugins", "doctor",
         "prune --dry-run", "prune --old --downloads --dry-run", "provenance large:one/plain",
-        "rm large --dry-run", "rm large -y",
+        "rm large --dry-run", "site SITE", "browse --print", "rm large -y",
     ],
 )  # fmt: skip
 def test_a_verb_that_looks_touches_nothing(filled: Sandbox, line: str, tmp_path: Path) -> None:
+    line = line.replace("SITE", str(tmp_path / "site"))
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     done = filled.python(f"import runpy, sys; sys.argv = ['x', {json.dumps(line.split())!r}]; "

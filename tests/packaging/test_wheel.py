@@ -64,6 +64,8 @@ def test_the_wheel_brings_code_catalog_recipes_and_plugins(environment):
         "zoo/recipes/mistral/mini/model.safetensors",
         "zoo_mistral/mlx.py",
         "zoo/py.typed",
+        "zoo/site/assets/site.css",
+        "zoo/site/templates/index.html",
     ):
         assert name in names
     assert not [n for n in names if "training" in n or n.startswith(("tests", "docs"))]

@@ -19,6 +19,8 @@ SECTIONS = {
         "list": "Browse the catalog.",
         "show": "Everything known about a model before it is downloaded.",
         "plan": "What making a build would do: steps, bytes, memory.",
+        "browse": "Open the catalog in a web browser.",
+        "site": "Write the catalog as a static web site.",
     },
     "Make": {
         "pull": "Download and verify the source of a model.",

@@ -7,9 +7,13 @@ verdict holds them against the recipe's limits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.catalogs.recipe import Build, Recipe
+from zoo.store.reports import CHECK, Reports
+from zoo.tasks.examples import Example, collecting
 from zoo.tasks.registry import task_of
 
 if TYPE_CHECKING:
@@ -27,23 +31,74 @@ def measure(
     source: Callable[[], Model],
     build: Callable[[], Model],
     scorer: Scorer | None = None,
+    examples: dict[str, list[Example]] | None = None,
 ) -> dict[str, float]:
     """The figures of a build, by the measure of the recipe's task.
 
     Those of the build with an adapter begin with its name: `pirate:top1`. The scorer expects what
     the model makes without one, and figures that say so of themselves are left out.
+
+    Args:
+        recipe: with a check.
+        source, build: load the models.
+        scorer: the one that the check names, if any.
+        examples: receives a few outputs by adapter, those without one under the empty name.
     """
     assert recipe.check is not None
     task = task_of(recipe.task)
     inputs = [recipe.home / path for path in recipe.check.inputs]
-    figures = task.measure(inputs, source, build, scorer)
+    figures = _collected("", examples, lambda: task.measure(inputs, source, build, scorer))
     for name in recipe.adapter:
-        found = task.measure(inputs, _using(name, source), _using(name, build))
+        pair = _using(name, source), _using(name, build)
+        found = _collected(name, examples, partial(task.measure, inputs, *pair))
         for figure, value in found.items():
             metric = task.metric(figure)
             if metric is None or metric.adapters:
                 figures[f"{name}:{figure}"] = value
     return figures
+
+
+def _collected(
+    adapter: str,
+    examples: dict[str, list[Example]] | None,
+    measured: Callable[[], dict[str, float]],
+) -> dict[str, float]:
+    if examples is None:
+        return measured()
+    with collecting() as examples[adapter]:
+        return measured()
+
+
+def write_examples(
+    reports: Reports, key: str, recipe: Recipe, examples: dict[str, list[Example]]
+) -> None:
+    """Write examples beside a build.
+
+    Args:
+        reports: those of the store.
+        key: the key of the build.
+        recipe: input files are named as it names them.
+        examples: outputs by adapter.
+    """
+    listed: list[dict[str, str]] = []
+    files: dict[str, bytes] = {}
+    for adapter, found in examples.items():
+        for example in found:
+            entry = {"adapter": adapter, "input": _relative(example.input, recipe.home)}
+            entry |= {"output": example.output, "expected": example.expected}
+            for name in ("image", "expected_image"):
+                if data := getattr(example, name):
+                    entry[name] = f"{name.replace('_', '-')}-{len(listed)}.png"
+                    files[entry[name]] = data
+            listed.append(entry)
+    if listed:
+        reports.write(key, CHECK, {"examples": listed}, files)
+
+
+def _relative(input: str, home: Path) -> str:
+    """An input as the recipe names it, if it is a file beside it."""
+    path = Path(input)
+    return path.relative_to(home).as_posix() if path.is_relative_to(home) else input
 
 
 def _using(adapter: str, load: Callable[[], Model]) -> Callable[[], Model]:

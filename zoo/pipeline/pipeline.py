@@ -17,13 +17,14 @@ from zoo.discovery import FAMILIES, provider
 from zoo.errors import IntegrityError, ZooError
 from zoo.files import room
 from zoo.pipeline.checking import NO_LIMITS, cannot_check, reference_format
-from zoo.pipeline.checks import limits_of, measure
+from zoo.pipeline.checks import limits_of, measure, write_examples
 from zoo.pipeline.keys import Keys, format_provider, of_adapter
 from zoo.pipeline.linting import lint_build, with_lint
 from zoo.pipeline.plan import Plan, PlannedStep
 from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
 from zoo.store import origin
+from zoo.store.reports import COST, Reports
 from zoo.store.store import Artifact, Store
 from zoo.tasks.registry import task_of
 from zoo.tasks.task import Scorer
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from zoo.costs import Cost
     from zoo.family import Family
     from zoo.findings import LintReport
+    from zoo.tasks.examples import Example
     from zoo.tasks.model import Model
     from zoo.tasks.task import Scorer
 
@@ -232,9 +234,14 @@ class Pipeline:
         return self._family().run(self.pinned, self.build, folder, self.adapters())
 
     def cost(self, tokens: int | None) -> Cost:
-        """What the finished build takes to run."""
+        """What the finished build takes to run; what one token takes is written beside it."""
         family = self._family()
-        return family.cost(self.pinned, self.build, self.store.view(self.make()), tokens)
+        found = family.cost(self.pinned, self.build, self.store.view(self.make()), tokens)
+        if tokens is None:
+            layers = [asdict(layer) for layer in found.by_layer()]
+            report = {"case": found.case, "layers": layers}
+            Reports(self.store.home).write(self.keys.finished, COST, report)
+        return found
 
     def lint(self, target: str, system: str | None) -> LintReport:
         """What is known to go wrong with the finished build on a device."""
@@ -297,12 +304,15 @@ class Pipeline:
         plain, folder = self._reference(named, source)
         path = self.store.view(source) if path == source.path else path
         family, reference, adapters = self._family(), self._family(named), self.adapters()
+        examples: dict[str, list[Example]] = {}
         metrics = measure(
             self.recipe,
             lambda: reference.run(self.pinned, plain, folder, adapters),
             lambda: family.run(self.pinned, self.build, path, adapters),
             self._scorer(),
+            examples,
         )
+        write_examples(Reports(self.store.home), self.keys.finished, self.recipe, examples)
         tools = {**self._tools(named), **self._tools()}
         verdict = judge(task_of(self.recipe.task), metrics, limits, tools)
         if not limits and verdict.status == "passed":

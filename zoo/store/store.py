@@ -5,6 +5,7 @@
     ZOO_HOME/work/<key>.<random>/                    being written, or being removed
     ZOO_HOME/locks/<key>/                            who is at this key, see `zoo.files.locks`
     ZOO_HOME/views/<key>.<digest>/                   links to the files of an artifact, no others
+    ZOO_HOME/reports/<key>/                          outputs of checks and costs, for people
 
 An artifact may live elsewhere (the Hub's cache, a user's folder): its manifest then says where,
 and still records every file. A key is made from everything that went into the artifact.
@@ -44,6 +45,7 @@ from zoo.store.artifacts import (
 )
 from zoo.store.folders import delete, folders, sync_folder, sync_tree
 from zoo.store.held import Held
+from zoo.store.reports import Reports
 
 __all__ = [
     "Artifact", "Manifest", "Store", "Stored", "describe_files", "key_of", "now",
@@ -328,6 +330,7 @@ class Store:
         sync_folder(entry.parent)
         for view in self.views.glob(f"{key}.*"):
             SafeFolder(self.views).remove(view.name)
+        Reports(self.home).remove(key)
         return delete(trash)
 
     def _require_unused(self, key: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo.errors import RecipeError
+from zoo.tasks.examples import MOST, Example, collected, keep
 from zoo.tasks.metrics import psnr
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ def measure_pictures(
         prompts = prompts[:FEW]
     wanted, right = _drawn(source, prompts)
     found, drawn = _drawn(build, prompts)
+    if collected():
+        for prompt, image, wished in list(zip(prompts, drawn, right, strict=True))[:MOST]:
+            keep(Example(prompt, image=_png(image), expected_image=_png(wished)))
     figures = {f"{name}_psnr": psnr(found[name], wanted[name]) for name in wanted}
     figures["picture_psnr"] = psnr(np.stack(drawn), np.stack(right), WHITE)
     figures["worst_picture_psnr"] = min(
@@ -78,3 +82,14 @@ def _drawn(load: Callable[[], Model], prompts: list[str]) -> tuple[dict[str, Any
             np.asarray(model.generate(prompt, seed=seed, safety=False))
             for seed, prompt in enumerate(prompts)
         ]
+
+
+def _png(pixels: Any) -> bytes:
+    """An image as a PNG file."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

@@ -21,9 +21,9 @@ class TextToImage(Task):
     """An image of a prompt is generated, from noise or from a given image."""
 
     title = "Text to image"
-    label = "image"
-    synonyms = ("picture", "pictures", "images", "diffusion", "txt2img", "image-generation", "art")
     input = "the prompt"
+    example = '"a red fox in the snow" -o fox.png'
+    python_example = 'model.generate("a red fox in the snow", seed=7).save("fox.png")'
     metrics: ClassVar[Mapping[str, Metric]] = {
         "picture_psnr": Metric("of all images together, in decibels", HIGHER),
         "worst_picture_psnr": Metric("of the image that differs most, in decibels", HIGHER),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from zoo.tasks.examples import MOST, Example, keep
 from zoo.tasks.metrics import psnr, word_errors
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def measure_speech(
         heard = [model.encoded(window) for window in windows]
         found = [model.logits(*pair).argmax(-1) for pair in zip(windows, tokens, strict=True)]
         texts = [model.transcribe(path).text for path in inputs]
+    for path, text, expected in list(zip(inputs, texts, said, strict=True))[:MOST]:
+        keep(Example(str(path), text, expected))
     errors = sum(word_errors(a.split(), b.split()) for a, b in zip(texts, said, strict=True))
     agree = np.concatenate([a == b for a, b in zip(found, wanted, strict=True)])
     return {

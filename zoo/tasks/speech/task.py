@@ -23,18 +23,9 @@ class SpeechRecognition(Task):
     """Audio is transcribed, or translated into English."""
 
     title = "Speech recognition"
-    label = "speech"
-    synonyms = (
-        "transcription",
-        "transcribe",
-        "asr",
-        "stt",
-        "speech-to-text",
-        "dictation",
-        "subtitles",
-        "audio",
-    )
     input = "the path of an audio or video file"
+    example = "talk.wav"
+    python_example = 'print(model.transcribe("talk.wav").text)'
     metrics: ClassVar[Mapping[str, Metric]] = {
         "encoder_psnr": Metric("of the encoder's output, in decibels", HIGHER),
         "token_agreement": Metric("share of the transcript's tokens found likeliest", HIGHER),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from zoo.errors import ZooError
+from zoo.tasks.examples import Example, collected, keep
 
 if TYPE_CHECKING:
     from zoo.tasks.model import Model
     from zoo.tasks.text.model import TextModel
 
 LONG, SHORT, POSITIONS = 768, 64, 1024
+OPENING, TOKENS = 12, 48
+"""Words of the text that an example continues, and tokens that it adds."""
 
 
 def measure_text(
@@ -43,6 +49,7 @@ def measure_text(
             following = np.arange(len(window) - 1), np.asarray(window[1:])
             surprise.append(-found[following])
             source_surprise.append(-wanted[following])
+        _keep_example(model, text)
     perplexity = float(np.exp(np.concatenate(surprise).mean()))
     source_perplexity = float(np.exp(np.concatenate(source_surprise).mean()))
     return {
@@ -53,6 +60,15 @@ def measure_text(
         "source_perplexity": source_perplexity,
         "positions": float(sum(map(len, windows))),
     }
+
+
+def _keep_example(model: TextModel, text: str) -> None:
+    """Keep what the build writes after the opening of the text, where somebody wants it."""
+    opening = " ".join(text.split()[:OPENING])
+    if collected() and opening:
+        with suppress(ZooError):  # such as a context that is too short for it
+            written = model.generate(opening, chat=False, max_tokens=TOKENS, temperature=0)
+            keep(Example(opening, written))
 
 
 def _windows(tokens: list[int], context: int | None) -> Iterator[list[int]]:

@@ -22,9 +22,9 @@ class TextGeneration(Task):
     """A language model continues a text, or answers in a chat."""
 
     title = "Text generation"
-    label = "text"
-    synonyms = ("llm", "language-model", "chat", "completion", "gpt")
     input = "the prompt"
+    example = '"Once upon a time"'
+    python_example = 'print(model.generate("Once upon a time"))'
     metrics: ClassVar[Mapping[str, Metric]] = {
         "top1": Metric("share of positions where both find the same token likeliest", HIGHER),
         "kl": Metric("mean Kullback-Leibler divergence from the source, in nats", LOWER),
