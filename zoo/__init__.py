@@ -210,7 +210,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from zoo.distributions import version
 
         return version("zoo-ml")
     if name not in _HOME:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
+from zoo.distributions import Distribution, EntryPoint, installed, normalized
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.words import suggest
 
@@ -36,7 +36,7 @@ class Provider:
     name: str
     value: str
     extras: tuple[str, ...]
-    dist: metadata.Distribution | None = field(repr=False, compare=False)
+    dist: Distribution | None = field(repr=False, compare=False)
 
     @property
     def distribution(self) -> str:
@@ -104,7 +104,7 @@ def _needed(provider: Provider) -> tuple[str, ...]:
     from packaging.requirements import InvalidRequirement, Requirement
 
     found = []
-    for line in provider.dist.requires or ():
+    for line in provider.dist.requires:
         if not any(extra in line for extra in provider.extras):
             continue
         try:
@@ -119,17 +119,14 @@ def _needed(provider: Provider) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _distribution(name: str) -> metadata.Distribution | None:
-    try:
-        return metadata.distribution(name)
-    except (metadata.PackageNotFoundError, ValueError, OSError):
-        return None
+def _distribution(name: str) -> Distribution | None:
+    return installed().get(normalized(name))
 
 
 @cache
 def _version(name: str) -> str | None:
     found = _distribution(name)
-    return found.version if found else None
+    return _version_of(found) if found else None
 
 
 @cache
@@ -153,56 +150,49 @@ def unreadable() -> list[str]:
         for entry in _entry_points(group)
         if isinstance(made := _provider(group, entry), str)
     ]
-    return [*said_of, *_broken_distributions()]
+    return [*said_of, *_all_entry_points()[1]]
 
 
-def _provider(group: str, entry: metadata.EntryPoint) -> Provider | str:
+def _provider(group: str, entry: EntryPoint) -> Provider | str:
     """The provider that an entry point declares, or what is wrong with it."""
-    try:
-        extras, dist = tuple(entry.extras), entry.dist
-    except Exception:  # the value is none that can be parsed
-        who = _name(entry.dist) if entry.dist else "an unknown distribution"
+    if (extras := entry.extras) is None:
+        who = _name(entry.dist)
         return f"the {KINDS[group]} '{entry.name}' of {who} is declared as {entry.value!r}"
-    return Provider(group, entry.name, entry.value.split("[")[0].strip(), extras, dist)
+    return Provider(group, entry.name, entry.value.split("[")[0].strip(), extras, entry.dist)
 
 
-def _entry_points(group: str) -> list[metadata.EntryPoint]:
+def _entry_points(group: str) -> list[EntryPoint]:
     """The entry points of a group; a distribution that cannot be read keeps back only its own."""
-    try:
-        return list(metadata.entry_points(group=group))
-    except Exception:  # some distribution: find out which, one after another
-        found: dict[str, list[metadata.EntryPoint]] = {}
-        for dist in metadata.distributions():
-            with suppress(Exception):
-                entries = [entry for entry in dist.entry_points if entry.group == group]
-                found.setdefault(_name(dist), entries)  # the first on the path hides others
-        return [entry for entries in found.values() for entry in entries]
-
-
-def _broken_distributions() -> list[str]:
-    found = []
-    for dist in metadata.distributions():
-        try:
-            list(dist.entry_points)
-        except Exception as error:
-            found.append(f"the metadata of {_name(dist)} cannot be read: {said(error)}")
-    return found
+    return [entry for entry in _all_entry_points()[0] if entry.group == group]
 
 
 @cache
-def _version_of(dist: metadata.Distribution) -> str:
-    """The version of a distribution; its metadata is parsed once."""
+def _all_entry_points() -> tuple[list[EntryPoint], list[str]]:
+    """The entry points of all groups, and what is wrong with distributions that have none."""
+    found: list[EntryPoint] = []
+    broken = []
+    for dist in installed().values():
+        try:
+            found += list(dist.entry_points())
+        except Exception as error:
+            broken.append(f"the metadata of {_name(dist)} cannot be read: {said(error)}")
+    return found, broken
+
+
+@cache
+def _version_of(dist: Distribution) -> str:
+    """The version of a distribution."""
     try:
         return dist.version or "?"
-    except Exception:  # its metadata is no text, or lacks it
+    except Exception:  # its metadata is no text
         return "?"
 
 
 @cache
-def _name(dist: metadata.Distribution) -> str:
+def _name(dist: Distribution) -> str:
     try:
         return dist.name or "a distribution without a name"
-    except Exception:  # its metadata is no text, or lacks it
+    except Exception:  # its metadata is no text
         return "a distribution that cannot be read"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -14,8 +13,15 @@ STEERING = re.compile(
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'x'?` for the nearest known word, or the empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = nearest(word, known)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+def nearest(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known words that are close to `word`, the closest first."""
+    import difflib
+
+    return difflib.get_close_matches(word, list(known), n=most)
 
 
 def human(count: float | None) -> str:
@@ -35,6 +41,27 @@ def count(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f}{letter}"
     return str(number)
+
+
+UNITS = {
+    "": 1, "B": 1, "K": 10**3, "KB": 10**3, "M": 10**6, "MB": 10**6, "G": 10**9, "GB": 10**9,
+    "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30,
+}  # fmt: skip
+
+
+def read_bytes(text: str) -> int:
+    """Bytes as people write them, such as `500MB`, `2.5 GB` or `4GiB`.
+
+    Raises:
+        ValueError: it is no number of bytes above zero.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
+    if match is None or match[2].upper() not in UNITS:
+        raise ValueError(f"'{text}' is no size; write it as 500MB or 2.5GB")
+    size = int(float(match[1]) * UNITS[match[2].upper()])
+    if size <= 0:
+        raise ValueError("a size must be above zero")
+    return size
 
 
 def harmless(text: str) -> str:

@@ -7,13 +7,12 @@ window, by the encoder's package, and given to each call.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import zoo
 from zoo.formats import copy_text_files
-from zoo.formats.coreml import Input, Metadata, causal_mask, open_program, write_traced
+from zoo.formats.coreml import Input, Metadata, about, causal_mask, open_program, write_traced
 from zoo_whisper.config import WhisperConfig, read_whisper_config
 from zoo_whisper.model import WhisperModel, feature_extractor
 from zoo_whisper.weights import HEAD, Weights
@@ -120,13 +119,6 @@ def convert(
     config = read_whisper_config(source)
     encoder, decoder = Encoder(config), Decoder(config)
     _load(source, config, encoder, decoder)
-    about = Metadata(
-        description=recipe.title,
-        author=recipe.source.repo or "zoo",
-        license=recipe.license,
-        version=recipe.source.revision or "",
-        details={"zoo": version("zoo-ml")},
-    )
     extractor = feature_extractor(config)
     write_traced(
         Spectrogram(torch.from_numpy(extractor.mel_filters)),
@@ -134,7 +126,7 @@ def convert(
         [torch.zeros(1, config.window)],
         ["mel"],
         workdir / f"{SPECTROGRAM}.mlpackage",
-        metadata=about,
+        metadata=about(recipe, units="cpuOnly"),
         keep_float32=lambda operation: True,
     )
     progress.update(1, 3, "packages")
@@ -145,16 +137,17 @@ def convert(
         [torch.zeros(mel)],
         ["hidden", "keys", "values"],
         workdir / f"{ENCODER}.mlpackage",
-        metadata=about,
+        metadata=about(recipe),
     )
     progress.update(2, 3, "packages")
-    _write_decoder(config, decoder, about, workdir / f"{DECODER}.mlpackage")
+    described = about(recipe, units="cpuAndGPU")
+    _write_decoder(config, decoder, described, workdir / f"{DECODER}.mlpackage")
     progress.update(3, 3, "packages")
     copy_text_files(source, workdir, left_out=())
     return workdir
 
 
-def _write_decoder(config: WhisperConfig, decoder: Any, about: Metadata, package: Path) -> None:
+def _write_decoder(config: WhisperConfig, decoder: Any, described: Metadata, package: Path) -> None:
     import torch
 
     heads = config.decoder_heads
@@ -174,7 +167,7 @@ def _write_decoder(config: WhisperConfig, decoder: Any, about: Metadata, package
         ],
         ["logits", "looks"] if config.heads else ["logits"],
         package,
-        metadata=about,
+        metadata=described,
         states=["keyCache", "valueCache"],
     )
 

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from zoo.catalogs.catalog import open_catalog
+from zoo.catalogs.layers import Layer
+from zoo.errors import NotFound, RecipeError
 from zoo.testing.plugins import install_plugin
 
 CATALOG = 'schema = 1\n[models.{name}]\ndefault = "{variant}"\n[models.{name}.variants]\n{variant} = "{variant}.toml"\n'
@@ -116,3 +119,63 @@ def test_catalog_faults_are_all_named(sandbox):
     stderr = sandbox.zoo("list").stderr
     for words in ("'x' is not among the variants", "must stay beside the catalog"):
         assert words in stderr
+
+
+@pytest.mark.parametrize(
+    ("ref", "meant"),
+    [
+        ("Mistral", "mistral:7b-instruct"),
+        ("mistralai/Mistral-7B-Instruct-v0.3", "mistral:7b-instruct"),
+        ("openai/whisper-tiny", "whisper:tiny"),
+        ("OpenAI/Whisper-Tiny", "whisper:tiny"),
+        ("SDXL", "stable-diffusion:xl-base"),
+        ("sd", "stable-diffusion:1.5"),
+        ("whisper-turbo", "whisper:large-v3-turbo"),
+        ("whisper:turbo", "whisper:large-v3-turbo"),
+        ("mistral:7b", "mistral:7b-instruct"),
+        ("mistral:7b/coreml-int4", "mistral:7b-instruct"),
+        ("mistral/coreml-int4", "mistral:7b-instruct"),
+    ],
+)
+def test_a_name_as_people_write_it_is_understood(ref, meant):
+    recipe, build = open_catalog().resolve(ref)
+    assert recipe.ref == meant
+    assert build == ("coreml-int4" if "int4" in ref else None)
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("whisper/tiny", "did you mean 'whisper:tiny'?"),
+        (
+            "mistral/coreml-int5",
+            "'mistral' has no build 'coreml-int5', did you mean 'coreml-int4'?",
+        ),
+        ("nemo", "did you mean 'mistral:nemo-instruct'?"),
+        ("Qwen/Qwen3-8B", "write hf:Qwen/Qwen3-8B"),
+        ("qwen/qwen3-8b", "write hf:qwen/qwen3-8b"),
+        ("llama", "a repository of the Hub is hf:owner/llama"),
+    ],
+)
+def test_a_name_that_was_meant_otherwise_is_explained(ref, words):
+    with pytest.raises(NotFound) as caught:
+        open_catalog().resolve(ref)
+    assert words in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("aliases", "words"),
+    [
+        ('x = "mine:worst"', "there is no 'mine:worst' in this catalog"),
+        ('x = "mine"', "must be 'model:variant'"),
+        ('mine = "mine:best"', "'mine' already names 'mine'"),
+        ('"mine:best" = "mine:best"', "'mine:best' is a variant already"),
+        ('"X" = "mine:best"', "must be 'name' or 'name:variant'"),
+    ],
+)
+def test_an_alias_that_cannot_be_is_refused(tmp_path, aliases, words):
+    catalog = CATALOG.format(name="mine", variant="best")
+    (tmp_path / "catalog.toml").write_text(f"{catalog}[aliases]\n{aliases}\n")
+    with pytest.raises(RecipeError) as caught:
+        Layer.read("user", tmp_path / "catalog.toml")
+    assert words in caught.value.message

@@ -15,14 +15,17 @@ def test_list(zoo: Callable[..., Said], home: Path) -> None:
     said = zoo("list", "user/tiny")
     assert said.code == 0
     header, one, huge = said.out.splitlines()
-    for word in ("NAME", "TASK", "PARAMS", "SIZE", "MEMORY", "LICENSE", "FORMATS", "FITS"):
-        assert word in header
+    assert header.split() == [
+        "NAME", "TASK", "PARAMS", "SIZE", "MEMORY", "FITS", "LICENSE", "FORMATS", "INSTALLED",
+        "NOTES", "SUMMARY",
+    ]  # fmt: skip
     assert one.split() == [
-        "user/tiny:one", "text-generation", "1.0M", "4", "B", "400.6", "MB", "MIT", "torch,mlx",
-        "mlx-4bit", "yes", "=", "user/tiny",
+        "user/tiny:one", "text", "1.0M", "4", "B", "~404.4", "MB", "yes", "MIT", "torch,mlx",
+        "mlx-4bit", "=", "user/tiny", "says", "little",
     ]  # fmt: skip
     assert "no" in huge.split()
     assert "gated, unpinned" in huge
+    assert "~1800000.0 GB" in huge
 
 
 def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:
@@ -43,11 +46,59 @@ def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:
     assert limited["total"] > 1
     model = zoo("list", "user/tiny", "--json").json["models"][0]
     assert set(model) == {
-        "ref", "name", "title", "summary", "task", "family", "license", "gated", "pinned",
-        "parameters", "download_bytes", "memory_bytes", "formats", "fits",
-        "installed",
+        "ref", "name", "aliases", "title", "summary", "task", "family", "license", "license_name",
+        "commercial", "gated", "pinned", "parameters", "context", "languages", "tags",
+        "download_bytes", "download_exact", "default_build", "disk_bytes", "memory_bytes", "fits",
+        "formats", "installed", "checked",
     }  # fmt: skip
     assert model["installed"] == ["torch"]
+    assert model["checked"] == []
+    put(home, current("mlx-4bit"), build="mlx-4bit", format="mlx", check={"status": "passed"})
+    assert refs("--checked") == ["user/tiny:one"]
+    assert zoo("list", "user/tiny", "-q").out.split() == ["user/tiny:one", "user/tiny:huge"]
+
+
+def test_list_finds_what_people_call_it(zoo: Callable[..., Said]) -> None:
+    def refs(*line: str) -> set[str]:
+        return {m["ref"] for m in zoo("list", *line, "--json").json["models"]}
+
+    assert "whisper:tiny" in refs("transcription")
+    assert refs("--task", "transcription") == refs("--task", "speech") == refs("asr")
+    assert {"whisper:small", "whisper:kotoba-v2.0", "mistral:nemo-instruct"} <= refs("japanese")
+    assert "whisper:tiny.en" not in refs("japanese")
+    assert refs("sdxl", "turbo") == {"stable-diffusion:xl-turbo"}
+    assert "mistral:mini" in refs("4bit", "text")
+    assert refs("iphone", "neural engine", "stories")
+    assert refs("whisper", "--license", "permissive", "--max-size", "160MB", "japanese") == {
+        "whisper:tiny"
+    }
+    assert "mistral:codestral-22b" not in refs("--license", "commercial")
+    assert refs("--license", "mit", "zephyr") == {"mistral:zephyr-7b-beta"}
+    sizes = [m["download_bytes"] for m in zoo("list", "--sort", "size", "--json").json["models"]]
+    assert sizes == sorted(sizes)
+    small = zoo("list", "--max-memory", "600 MB", "--json").json["models"]
+    assert small
+    assert max(m["memory_bytes"] for m in small) <= 600e6
+
+
+def test_list_says_what_was_meant(zoo: Callable[..., Said]) -> None:
+    assert "did you mean 'whisper' for 'whispr'?" in zoo("list", "whispr").err
+    assert "no model has all of these words" in zoo("list", "whisper", "sdxl").err
+    said = zoo("list", "--task", "transcribtion")
+    assert said.code == 2
+    assert "did you mean 'transcription'?" in said.err
+    said = zoo("list", "--license", "mitt")
+    assert said.code == 2
+    assert "did you mean 'MIT'?" in said.err
+    assert zoo("list", "--max-size", "large").code == 2
+
+
+def test_the_size_is_never_less_than_the_files(zoo: Callable[..., Said]) -> None:
+    """Where some files are of unknown size, those that are known are still counted whole."""
+    for model in zoo("list", "--json").json["models"]:
+        files = zoo("show", model["ref"], "--json").json["source"]["files"]
+        assert model["download_bytes"] >= sum(file["size"] or 0 for file in files), model["ref"]
+        assert model["download_exact"] or any(f["size"] is None for f in files) or not files
 
 
 def test_list_warns_of_what_is_broken(zoo: Callable[..., Said], home: Path) -> None:
@@ -94,7 +145,7 @@ def test_show_json(zoo: Callable[..., Said]) -> None:
         "dtypes", "context", "source", "tokenizer", "adapters", "builds", "check", "run",
     }  # fmt: skip
     assert set(data["builds"][0]) == {
-        "name", "format", "optimize", "minimum_os", "bits_per_weight", "bytes", "memory_bytes",
+        "name", "format", "optimize", "minimum_os", "target", "bits_per_weight", "bytes", "memory_bytes", "lint",
         "fits", "default", "installed", "check", "words", "compression",
     }  # fmt: skip
     assert data["source"]["files"] == [{"path": "w.bin", "size": 4, "sha256": "0" * 64}]

@@ -87,7 +87,7 @@ def test_unexpected_errors_are_one_sentence(
     def explode() -> None:
         raise ValueError("two\nlines")
 
-    monkeypatch.setattr(api, "catalog", explode)
+    monkeypatch.setattr("zoo.cli.verbs.list.open_catalog", explode)
     said = zoo("list")
     assert said.code == 1
     assert said.err.splitlines()[0] == "error: unexpected ValueError: two lines"
@@ -99,7 +99,7 @@ def test_interrupt(zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) ->
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "catalog", interrupt)
+    monkeypatch.setattr("zoo.cli.verbs.list.open_catalog", interrupt)
     said = zoo("list")
     assert said.code == 130
     assert "interrupted; nothing half-made was left" in said.err

@@ -67,7 +67,7 @@ def test_check(
         assert "at least 0.9" in said.out
     said = zoo("check", "tiny", "--json")
     assert said.code == code
-    assert set(said.json) == {"status", "reason", "metrics", "limits", "tools", "why"}
+    assert set(said.json) == {"status", "reason", "metrics", "limits", "tools", "why", "lint"}
 
 
 class Parrot:

@@ -128,7 +128,7 @@ def test_a_traceback_shows_no_secret(
     def fail() -> None:
         raise OSError("http://user:pw-SECRET@host: " + EVIL)
 
-    monkeypatch.setattr("zoo.api.catalog", fail)
+    monkeypatch.setattr("zoo.cli.verbs.list.open_catalog", fail)
     app.run(["--debug", "list"])
     shown = capsys.readouterr().err
     assert "Traceback" in shown

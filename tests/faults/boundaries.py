@@ -17,7 +17,7 @@ import numpy as np
 from hypothesis import strategies as st
 from worlds.hub_world import safetensors
 
-from zoo.catalogs.catalog import _read_layer
+from zoo.catalogs.layers import Layer
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import read_recipe
 from zoo.errors import InputError, IntegrityError, RecipeError, ZooError
@@ -269,7 +269,7 @@ BOUNDARIES = [
     Boundary(
         "catalog",
         lambda: CATALOG,
-        _written("catalog.toml", lambda path: _read_layer("user", path)),
+        _written("catalog.toml", lambda path: Layer.read("user", path)),
         (RecipeError,),
     ),
     Boundary(

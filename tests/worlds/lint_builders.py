@@ -290,7 +290,7 @@ def many(count: int) -> Any:
 
 
 def recommended(spec: Any) -> None:
-    spec.description.metadata.userDefined["zoo.compute_units"] = "CPU_AND_GPU"
+    spec.description.metadata.userDefined["zoo.compute_units"] = "cpuAndGPU"
 
 
 def by_another_version(spec: Any) -> None:

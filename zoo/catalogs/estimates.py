@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from zoo.catalogs.formats import STORED_BITS, Format, Weights, format_of
-from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.recipe import Build, Recipe, Source
 
 Number = TypeVar("Number", int, float)
 
@@ -23,8 +23,20 @@ def bits_per_weight(build: Build) -> float:
 
 
 def download_bytes(recipe: Recipe) -> int:
-    """Bytes to fetch: the files' own when all are known, else from the number of weights."""
-    return recipe.source.size or _weights(recipe).bytes
+    """Bytes to fetch: source, tokenizer and adapters.
+
+    A source whose files are not all of known size is estimated, at the least from the number of
+    weights.
+    """
+    others = [*recipe.sources[1:], *recipe.adapter.values()]
+    return _source_bytes(recipe) + sum(map(_known_bytes, others))
+
+
+def download_is_exact(recipe: Recipe) -> bool:
+    """Whether `download_bytes` is the sum of sizes that are all known, and no estimate."""
+    return recipe.weight_bytes is not None or all(
+        source.size is not None for source in (*recipe.sources, *recipe.adapter.values())
+    )
 
 
 def build_bytes(recipe: Recipe, build: Build) -> int:
@@ -44,8 +56,18 @@ def memory_bytes(recipe: Recipe, build: Build) -> int:
 
 
 def _weights(recipe: Recipe) -> Weights:
-    stored = recipe.weight_bytes or recipe.source.size or recipe.parameters * STORED_BITS // 8
-    return Weights(recipe.parameters, stored)
+    return Weights(recipe.parameters, recipe.weight_bytes or _source_bytes(recipe))
+
+
+def _source_bytes(recipe: Recipe) -> int:
+    if recipe.source.size is not None:
+        return recipe.source.size
+    stored = recipe.weight_bytes or recipe.parameters * STORED_BITS // 8
+    return max(stored, _known_bytes(recipe.source))
+
+
+def _known_bytes(source: Source) -> int:
+    return sum(file.size or 0 for file in source.files)
 
 
 def _asked(build: Build, question: Callable[[Format], Number]) -> Number:

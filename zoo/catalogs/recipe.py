@@ -13,16 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from zoo import schema
+from zoo.catalogs.names import NAME, REPO
 from zoo.errors import IntegrityError, NotFound, RecipeError
 from zoo.files.documents import parse_toml
 from zoo.files.safe_folder import read_regular
 from zoo.files.trust import confined, plain_branch
 from zoo.words import suggest
-
-NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
-_PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
-REPO = rf"(?![A-Za-z0-9_./-]*(?:--|\.\.)){_PART}/{_PART}"
-"""As the Hub has them; with `--` in it, two of them would share a folder of its cache."""
 
 A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
 
@@ -208,6 +204,17 @@ class Recipe:
         default_factory=dict, metadata={"doc": "options of a call, when the caller gives none"}
     )
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
+    languages: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "doc": "ISO 639 codes of the languages that it takes or speaks",
+            "pattern": "[a-z]{2,3}",
+            "expected": "an ISO 639 code such as 'en'",
+        },
+    )
+    tags: tuple[str, ...] = field(
+        default=(), metadata={"doc": "words that a search finds it by", **A_NAME}
+    )
     weight_bytes: int | None = field(default=None, metadata={"internal": True}, compare=False)
     dtypes: dict[str, int] = field(default_factory=dict, metadata={"internal": True}, compare=False)
     ref: str = field(default="", metadata={"internal": True})

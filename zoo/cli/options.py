@@ -7,8 +7,26 @@ from typing import Any, TypeVar
 
 import click
 
+from zoo.words import read_bytes
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """A number of bytes, such as `500MB` or `2.5GB`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return read_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SIZE = Size()
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress, only notes.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -8,42 +8,73 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from zoo.cli.terminal import Styled, is_terminal, styled, width, wrapped
 from zoo.redaction import redacted
 from zoo.words import harmless
 
 UNPRINTED = re.compile("[^\n\x20-\x7e]")
-BOLD, PLAIN = "\033[1m", "\033[0m"
 GAP = 2
+LEAST = 16
+"""Letters that a column is narrowed to before others are left out."""
 
 
 class Column(NamedTuple):
-    """A column of a table; a terminal that is too narrow loses those with the highest `drop`."""
+    """A column of a table.
+
+    A terminal that is too narrow breaks the text of columns that `wrap` into lines, and then loses
+    the columns with the highest `drop`.
+    """
 
     title: str
     right: bool = False
     drop: int = 0
+    wrap: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
-    """Aligned columns to stdout, as many as the terminal has room for."""
-    texts = [[clean(cell) for cell in row] for row in rows]
+    """Aligned columns to stdout, as many as the terminal has room for.
+
+    A cell may be `Styled`; colors and links are for terminals.
+    """
+    cells = [[cell if isinstance(cell, Styled) else Styled(cell) for cell in row] for row in rows]
+    texts = [[clean(cell.text) for cell in row] for row in cells]
     widths = [
         max(len(column.title), *(len(row[i]) for row in texts), 0)
         for i, column in enumerate(columns)
     ]
     shown = _fitting(columns, texts, widths)
-    header = _line([column.title for column in columns], columns, widths, shown)
-    tell(f"{BOLD}{header}{PLAIN}" if sys.stdout.isatty() else header)
-    for row in texts:
-        tell(_line(row, columns, widths, shown))
+    titles = [Styled(column.title, "bold") for column in columns]
+    _print_row(titles, [column.title for column in columns], columns, widths, shown)
+    for row, plain in zip(cells, texts, strict=True):
+        _print_row(row, plain, columns, widths, shown)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
     """Lines of a name and its value; empty values are left out."""
-    shown = [(name, clean(value)) for name, value in pairs if value not in (None, "", ())]
-    width = max((len(name) for name, _ in shown), default=0)
+    shown = [(name, value) for name, value in pairs if value not in (None, "", ())]
+    margin = max((len(clean(name)) for name, _ in shown), default=0) + GAP
     for name, value in shown:
-        tell(f"{name:<{width}}  {value}")
+        cell = value if isinstance(value, Styled) else Styled(value)
+        label = styled(clean(name).ljust(margin), "dim")
+        for number, line in enumerate(_lines(clean(cell.text), margin)):
+            said = styled(line, cell.style, cell.url)
+            print((label if number == 0 else " " * margin) + said, file=sys.stdout)
+
+
+def paragraph(text: str, style: str = "", indent: int = 0) -> None:
+    """A text to stdout, broken between words where a terminal is too narrow."""
+    for line in _lines(clean(text), indent):
+        print(" " * indent + styled(line, style), file=sys.stdout)
+
+
+def heading(text: str) -> None:
+    """A blank line and a title."""
+    print(file=sys.stdout)
+    print(styled(clean(text), "bold"), file=sys.stdout)
+
+
+def _lines(text: str, margin: int) -> list[str]:
+    return list(wrapped(text, width() - margin)) if is_terminal() else [text]
 
 
 def document(data: dict[str, Any]) -> None:
@@ -104,12 +135,15 @@ def one_line(text: str) -> str:
 def _fitting(columns: Sequence[Column], texts: list[list[str]], widths: list[int]) -> list[int]:
     """The columns to show: those with something in them that the terminal has room for."""
     shown = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
-    if not sys.stdout.isatty():
+    if not is_terminal():
         return shown
-    import shutil
-
-    room = shutil.get_terminal_size().columns
-    while sum(widths[i] + GAP for i in shown) - GAP > room:
+    room = width()
+    while (over := sum(widths[i] + GAP for i in shown) - GAP - room) > 0:
+        broken = max((i for i in shown if columns[i].wrap), key=widths.__getitem__, default=None)
+        least = 0 if broken is None else max(len(columns[broken].title), LEAST)
+        if broken is not None and widths[broken] - over >= least:
+            widths[broken] -= over
+            break
         last = max(shown, key=lambda i: columns[i].drop)
         if not columns[last].drop:
             break
@@ -117,10 +151,25 @@ def _fitting(columns: Sequence[Column], texts: list[list[str]], widths: list[int
     return shown
 
 
-def _line(
-    cells: Sequence[str], columns: Sequence[Column], widths: list[int], shown: list[int]
-) -> str:
-    padded = (
-        cells[i].rjust(widths[i]) if columns[i].right else cells[i].ljust(widths[i]) for i in shown
-    )
-    return (" " * GAP).join(padded).rstrip()
+def _print_row(
+    cells: Sequence[Styled],
+    texts: Sequence[str],
+    columns: Sequence[Column],
+    widths: list[int],
+    shown: list[int],
+) -> None:
+    broken = {
+        i: list(wrapped(texts[i], widths[i]))
+        if columns[i].wrap and len(texts[i]) > widths[i]
+        else [texts[i]]
+        for i in shown
+    }
+    for number in range(max((len(lines) for lines in broken.values()), default=0)):
+        parts = []
+        for i in shown:
+            text = broken[i][number] if number < len(broken[i]) else ""
+            blanks = " " * (widths[i] - len(text))
+            last = i == shown[-1]
+            said = styled(text, cells[i].style, cells[i].url)
+            parts.append(f"{blanks}{said}" if columns[i].right else said + blanks * (not last))
+        print((" " * GAP).join(parts).rstrip(), file=sys.stdout)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from zoo import machine
 from zoo.catalogs import estimates
-from zoo.catalogs.formats import format_of
+from zoo.catalogs.chooser import best_build, rank, usable
 from zoo.catalogs.recipe import Recipe
-from zoo.discovery import FAMILIES, providers
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,6 @@ def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, 
     """
     if build is not None or format is not None:
         return recipe.pick(build, format)[0], ""
-    ranked = sorted(recipe.formats, key=_rank)
-    usable = [f for f in ranked if _installed(recipe.family, f)] or ranked[:1]
-    names = [name for f in usable for name, b in recipe.build.items() if b.format == f]
-    name = next((name for name in names if fit(recipe, name).fits), names[0])
+    builds = [(name, b.format, fit(recipe, name).needed) for name, b in recipe.build.items()]
+    name = best_build(builds, rank, lambda f: usable(recipe.family, f), machine.memory())
     return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
-
-
-def _rank(format: str) -> int:
-    """Where a format stands on this machine; the lowest is the best."""
-    described = format_of(format)
-    return described.apple_rank if machine.apple_silicon() else described.rank
-
-
-def _installed(family: str, format: str) -> bool:
-    claims = providers(FAMILIES).get(f"{family}.{format}", ())
-    return len(claims) == 1 and not claims[0].missing()

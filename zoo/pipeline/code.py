@@ -10,11 +10,11 @@ import hashlib
 import importlib.util
 import json
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from zoo.discovery import Provider
+from zoo.distributions import Distribution, installed, normalized
 
 DISTRIBUTION, PACKAGE = "zoo-ml", "zoo"
 CODE = {".py", ".so", ".pyd", ".dylib", ".metal"}
@@ -23,7 +23,7 @@ CODE = {".py", ".so", ".pyd", ".dylib", ".metal"}
 @cache
 def of_zoo() -> dict[str, Any]:
     """The version of zoo itself, and the digest of its code where it is installed editable."""
-    dist = metadata.distribution(DISTRIBUTION)
+    dist = installed()[normalized(DISTRIBUTION)]
     return {"version": dist.version, "code": _digest(PACKAGE) if _may_change(dist) else None}
 
 
@@ -41,7 +41,7 @@ def of_plugin(plugin: Provider | None) -> dict[str, Any] | None:
 
 
 @cache
-def _may_change(dist: metadata.Distribution) -> bool:
+def _may_change(dist: Distribution) -> bool:
     """Whether the code of a distribution may change without its version."""
     try:
         installed = json.loads(dist.read_text("direct_url.json") or "{}")

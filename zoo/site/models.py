@@ -8,8 +8,8 @@ from typing import Any
 
 from zoo import api
 from zoo.catalogs import estimates
-from zoo.catalogs.catalog import SHIPPED, Listing
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.layers import SHIPPED, Listing
 from zoo.catalogs.licenses import License, license_of
 from zoo.catalogs.recipe import Build, Recipe, Source
 from zoo.errors import PluginError

@@ -84,6 +84,8 @@ class Task:
 
     Attributes:
         title: what it is called in help, such as "Text generation".
+        label: one short word for tables, such as "text"; the task's name where there is none.
+        synonyms: other words that people search its models by.
         input: what INPUT is in the help of `zoo run`.
         example: what follows `zoo run NAME` where its use is shown, as typed in a shell.
         python_example: the same in Python, where the loaded model is called `model`.
@@ -96,6 +98,8 @@ class Task:
     """
 
     title: str = ""
+    label: str = ""
+    synonyms: tuple[str, ...] = ()
     input: str = "the input"
     example: str = '"INPUT"'
     python_example: str = 'print(model("INPUT"))'

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +20,7 @@ from zoo.formats import (
     read_json,
     read_options,
 )
-from zoo.formats.coreml import Axis, Input, Metadata, add_branches, split_package, write_traced
+from zoo.formats.coreml import Axis, Input, about, add_branches, split_package, write_traced
 from zoo_stable_diffusion.config import DiffusionConfig, weights_of
 from zoo_stable_diffusion.loading import load_module, load_tokenizer
 from zoo_stable_diffusion.model import BESIDE
@@ -161,12 +160,11 @@ class Conversion:
     ) -> None:
         self.config, self.source, self.workdir, self.target = config, source, workdir, target
         self.styles = styles
-        self.about = Metadata(
-            description=f"{recipe.title}: {recipe.summary}",
-            author=recipe.source.repo or "zoo",
-            license=recipe.license,
-            version=recipe.source.revision or "",
-            details={"zoo": version("zoo-ml"), "attention": "split" if target.split else "fused"},
+        self.about = about(
+            recipe,
+            system=target.system,
+            units="all" if target.split else "cpuAndGPU",
+            details={"attention": "split-einsum" if target.split else "fused"},
         )
         self.unet = read_json(source / UNET / "config.json")
 

@@ -134,9 +134,12 @@ def test_coremltools_opens_the_package_and_reads_its_metadata(builds):
     model = ct.models.MLModel(str(package_of(builds["openelm"])), skip_model_load=True)
     assert model.license == "MIT"
     details = model.user_defined_metadata
-    assert details["tool.coremltools"] == ct.__version__
-    assert details["context"] == "256"
-    assert details["source"] == "openelm"
+    assert details["zoo.tool.coremltools"] == ct.__version__
+    assert details["zoo.context"] == "256"
+    assert details["zoo.source"] == "openelm"
+    assert details["zoo.minimum_os"] == "iOS18, macOS15"
+    assert details["zoo.compute_units"] == "cpuAndGPU"
+    assert model.short_description.endswith("For GPU and CPU.")
     shapes = {
         feature.name: feature.type.multiArrayType for feature in model.get_spec().description.input
     }

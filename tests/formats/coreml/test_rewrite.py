@@ -97,7 +97,7 @@ def test_what_is_written_is_what_coremltools_reads(package, tmp_path, name):
     assert ledger.bits_per_weight < most_bits
     found = (out / WEIGHT_FILE).stat().st_size
     assert ledger.bits / 8 <= found <= ledger.bits / 8 + 40 * 64 + 32  # headers, indices
-    noted = Package(out).spec.description.metadata.userDefined["compression"]
+    noted = Package(out).spec.description.metadata.userDefined["zoo.compression"]
     assert noted == f"{ledger.bits_per_weight:.2f} bits per weight"
 
 

@@ -1,8 +1,11 @@
 """`zoo list`: the catalog, as data; no plugin or model library is imported.
 
-JSON: {models: [{ref, name, title, summary, task, family, license, gated, pinned, parameters,
-download_bytes, memory_bytes, formats, fits, installed}], total,
+JSON: {models: [{ref, name, aliases, title, summary, task, family, license, license_name,
+commercial, gated, pinned, parameters, context, languages, tags, download_bytes, download_exact,
+default_build, disk_bytes, memory_bytes, fits, formats, installed, checked}], total,
 problems: [{name, message}]}. `name` is the short name of a default variant, else null.
+`default_build` is what `zoo run` chooses on this machine; `disk_bytes`, `memory_bytes` and `fits`
+are its own. `installed` and `checked` name builds in the store, and those whose check passed.
 """
 
 from __future__ import annotations
@@ -11,117 +14,107 @@ from typing import Any
 
 import click
 
-from zoo import api, machine
-from zoo.catalogs import estimates
-from zoo.catalogs.catalog import Listing
-from zoo.cli import facts, options, output
-from zoo.cli.output import Column
+from zoo import machine
+from zoo.catalogs.catalog import open_catalog
+from zoo.cli import catalog_table, options, output
+from zoo.cli.catalog_filters import Wanted, describe, license_holds, task_holds
 from zoo.errors import Exit
-from zoo.words import human
 
-COLUMNS = (
-    Column("NAME"),
-    Column("TASK", drop=2),
-    Column("PARAMS", right=True, drop=3),
-    Column("SIZE", right=True),
-    Column("MEMORY", right=True, drop=1),
-    Column("LICENSE", drop=5),
-    Column("FORMATS", drop=4),
-    Column("INSTALLED", drop=1),
-    Column("FITS"),
-    Column("NOTES", drop=6),
-)
+SORTS = ("catalog", "name", "size", "memory", "parameters")
 
 
 @click.command(name="list")
 @click.argument("query", nargs=-1)
-@click.option("--task", metavar="T", help="Only models of this task, such as text-generation.")
+@click.option("--task", metavar="T", help="Only models of this task, such as speech.")
 @click.option("--family", metavar="F", help="Only models of this family.")
 @click.option("--format", metavar="F", help="Only models with a build in this format.")
+@click.option(
+    "--license", metavar="L",
+    help="Only this license: permissive, commercial (may be sold, also on terms), or its name.",
+)  # fmt: skip
+@click.option("--max-size", metavar="SIZE", type=options.SIZE, help="Download at most, as 2GB.")
+@click.option(
+    "--max-memory", metavar="SIZE", type=options.SIZE,
+    help="The default build needs at most, as 8GB.",
+)  # fmt: skip
 @click.option("--fits", is_flag=True, help="Only models whose default build fits this machine.")
 @click.option("--installed", is_flag=True, help="Only models with a build in the store.")
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="At most N models.")
+@click.option("--checked", is_flag=True, help="Only models with a build that passed its check.")
+@click.option("--sort", type=click.Choice(SORTS), default="catalog", help="The order.")
+@click.option("--limit", "-n", metavar="N", type=click.IntRange(1), help="At most N models.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the names alone.")
 @options.as_json
-@click.pass_context
 def command(
-    ctx: click.Context,
     query: tuple[str, ...],
     task: str | None,
     family: str | None,
     format: str | None,
+    license: str | None,
+    max_size: int | None,
+    max_memory: int | None,
     fits: bool,
     installed: bool,
+    checked: bool,
+    sort: str,
     limit: int | None,
+    quiet: bool,
     as_json: bool,
 ) -> int:
     """Browse the catalog.
 
-    QUERY words are looked for in names, titles, summaries, tasks, licenses and formats.
+    Each word of QUERY must be in a model's name, title, summary, family, task, license, tags,
+    languages, builds or target systems; 4bit, sdxl, transcription and the like are understood.
     """
-    catalog = api.catalog()
-    found = catalog.search(*query)
+    catalog = open_catalog()
+    listings = list(catalog)
     problems = {name: error.message for name, error in catalog.problems.items()}
-    problems |= {x.ref: x.problem for x in found if x.recipe is None}
-    stored = facts.stored_builds()
-    models = [
+    wanted = Wanted(query, license_holds(license, listings))
+    problems |= {x.ref: x.problem for x in listings if x.facts is None and wanted.named(x)}
+    task_is = task_holds(task, listings)
+    found = [
         model
-        for model in (_described(x, stored) for x in found if x.recipe)
-        if (not task or task.lower() in model["task"])
+        for model in describe([x for x in listings if x.facts and wanted.holds(x)])
+        if task_is(model)
         and family in (None, model["family"])
         and (not format or format in model["formats"])
+        and (max_size is None or model["download_bytes"] <= max_size)
+        and (max_memory is None or model["memory_bytes"] <= max_memory)
         and (model["fits"] or not fits)
         and (model["installed"] or not installed)
+        and (model["checked"] or not checked)
     ]
+    _sort(found, sort)
+    _show(found, limit, problems, quiet=quiet, as_json=as_json)
+    if not found and not problems and not as_json:
+        output.note("no model matches" + wanted.near(listings))
+        output.warn("hint: zoo list shows all models, zoo list --help the filters")
+    return Exit.OK if found or problems else Exit.NEGATIVE
+
+
+def _show(
+    found: list[dict[str, Any]],
+    limit: int | None,
+    problems: dict[str, str],
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     for name, message in problems.items():
         output.warn(f"warning: {name}: {output.one_line(message)}")
+    models = found[:limit]
     if as_json:
         listed = [{"name": name, "message": message} for name, message in problems.items()]
-        output.document({"models": models[:limit], "total": len(models), "problems": listed})
+        shown = [{k: v for k, v in model.items() if k != "label"} for model in models]
+        output.document({"models": shown, "total": len(found), "problems": listed})
+    elif quiet:
+        for model in models:
+            output.tell(model["ref"])
     elif models:
-        output.table(COLUMNS, map(_row, models[:limit]))
-        if limit and len(models) > limit:
-            output.note(f"{len(models) - limit} more, without --limit")
-    if not models and not problems:
-        output.note("no model matches")
-        output.warn("hint: zoo list shows all models, zoo list --help the filters")
-    return Exit.OK if models or problems else Exit.NEGATIVE
+        catalog_table.show(models)
+        catalog_table.footer(models, len(found), machine.memory())
 
 
-def _described(listing: Listing, stored: dict[str, Any]) -> dict[str, Any]:
-    recipe = listing.recipe
-    assert recipe is not None
-    memory = facts.smallest_memory(recipe)
-    return {
-        "ref": listing.ref,
-        "name": listing.ref.partition(":")[0] if listing.default else None,
-        "title": recipe.title,
-        "summary": recipe.summary,
-        "task": recipe.task,
-        "family": recipe.family,
-        "license": recipe.license,
-        "gated": recipe.gated,
-        "pinned": recipe.source.pinned,
-        "parameters": recipe.parameters,
-        "download_bytes": estimates.download_bytes(recipe),
-        "memory_bytes": memory,
-        "formats": list(recipe.formats),
-        "fits": memory <= machine.memory(),
-        "installed": sorted(api.installed(recipe, stored.get(listing.ref, {}))),
-    }
-
-
-def _row(model: dict[str, Any]) -> tuple[object, ...]:
-    notes = [f"= {model['name']}"] if model["name"] else []
-    notes += ["gated"] * model["gated"] + ["unpinned"] * (not model["pinned"])
-    return (
-        model["ref"],
-        model["task"],
-        facts.count(model["parameters"]),
-        human(model["download_bytes"]),
-        human(model["memory_bytes"]),
-        model["license"],
-        ",".join(model["formats"]),
-        ",".join(model["installed"]) or "-",
-        model["fits"],
-        ", ".join(notes),
-    )
+def _sort(models: list[dict[str, Any]], by: str) -> None:
+    keys = {"name": "ref", "size": "download_bytes", "memory": "memory_bytes"}
+    if by != "catalog":
+        models.sort(key=lambda model: model[keys.get(by, by)])

@@ -5,15 +5,15 @@ context,
 source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha256}]},
 tokenizer: the same without bytes, or null when the source brings it,
 adapters: {name: the same without bytes},
-builds: [{name, format, optimize: [{kind, options}], minimum_os, bits_per_weight, bytes,
+builds: [{name, format, optimize: [{kind, options}], minimum_os, target, bits_per_weight, bytes,
 memory_bytes, fits, default, installed, check, lint, words, compression}],
 check: {inputs, limits, recorded} or null, run}.
 `dtypes` is null but for a folder or repository of one's own: {type: elements}, from its headers.
 `bytes` of a source is an estimate while a file's size is null. `compression` is null but for the
 build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries: {weight:
-{shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}. `lint` is null
-but for an installed build of a format with a lint: {target, system, findings: [{id, title, effect,
-count}], accepted: {id: reason}, failed: [id]}.
+{shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}. `target` is
+what the build is linted for, or null. `lint` is null but for an installed build with a lint:
+{target, system, findings: [{id, title, effect, count}], accepted: {id: reason}, failed: [id]}.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ import click
 
 from zoo import api
 from zoo.catalogs import estimates
-from zoo.catalogs.catalog import REFERENCE
+from zoo.catalogs.names import REFERENCE
 from zoo.catalogs.recipe import Recipe, Source
 from zoo.catalogs.reference import Reference
 from zoo.cli import compression, facts, options, output
 from zoo.cli.output import Column
 from zoo.pipeline.choice import choose
+from zoo.pipeline.linting import target_of
 from zoo.store.store import Artifact
 from zoo.words import human
 
@@ -49,6 +50,13 @@ BUILDS = (
     Column("NOTES", drop=5),
 )
 
+
+FOR = {
+    "gpu": "for GPU and CPU",
+    "mac-gpu": "for a Mac's GPU",
+    "iphone-neural-engine": "for the Neural Engine",
+}
+"""What a build is for, by the target of its lint."""
 
 LINT = (
     Column("RULE"),
@@ -133,6 +141,7 @@ def _build(recipe: Recipe, name: str, default: str, stored: Artifact | None) -> 
         "format": build.format,
         "optimize": [asdict(step) for step in build.optimize],
         "minimum_os": build.minimum_os,
+        "target": target_of(recipe, build),
         "bits_per_weight": estimates.bits_per_weight(build),
         "bytes": estimates.build_bytes(recipe, build),
         "memory_bytes": estimates.memory_bytes(recipe, build),
@@ -230,6 +239,7 @@ def _file_row(file: dict[str, Any]) -> tuple[object, ...]:
 
 def _build_row(build: dict[str, Any]) -> tuple[object, ...]:
     notes = ["default here"] if build["default"] else []
+    notes += [FOR[build["target"]]] if build["target"] in FOR else []
     notes += [f"{build['minimum_os']} or later"] if build["minimum_os"] else []
     return (
         build["name"],

@@ -2,6 +2,7 @@
 
 - Language models, straight from their safetensors: `convert_decoder` with a `DecoderSpec`, and
   `CoreMLTextModel` to run what it wrote.
+- What a package says of itself, such as the compute units to ask for: `about`.
 - Other models, by tracing a PyTorch module: `write_traced` with an `Input` for each argument;
   `add_branches` for LoRA adapters, `split_package` for phones.
 - Running: `open_program` and `open_functions`, by Core ML on a Mac, by PyTorch elsewhere.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from zoo.formats.coreml.compress.rewrite import compress_package as compress_package
     from zoo.formats.coreml.compress.trials import Choice as Choice
     from zoo.formats.coreml.compress.trials import Loss as Loss
+    from zoo.formats.coreml.convert.about import about as about
     from zoo.formats.coreml.convert.branches import add_branches as add_branches
     from zoo.formats.coreml.convert.branches import is_branch as is_branch
     from zoo.formats.coreml.convert.chunks import split_package as split_package
@@ -83,6 +85,7 @@ else:
             "Scheme": "zoo.formats.coreml.compress.encoding",
             "TensorNames": "zoo.formats.coreml.language.spec",
             "Weight": "zoo.formats.coreml.package.weights",
+            "about": "zoo.formats.coreml.convert.about",
             "add_branches": "zoo.formats.coreml.convert.branches",
             "causal_mask": "zoo.formats.coreml.language.model",
             "choose_for_package": "zoo.formats.coreml.compress.choice",
@@ -126,6 +129,7 @@ __all__ = [
     "Scheme",
     "TensorNames",
     "Weight",
+    "about",
     "add_branches",
     "causal_mask",
     "choose_for_package",

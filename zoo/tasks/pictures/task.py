@@ -21,6 +21,8 @@ class TextToImage(Task):
     """An image of a prompt is generated, from noise or from a given image."""
 
     title = "Text to image"
+    label = "image"
+    synonyms = ("picture", "pictures", "images", "diffusion", "txt2img", "image-generation", "art")
     input = "the prompt"
     example = '"a red fox in the snow" -o fox.png'
     python_example = 'model.generate("a red fox in the snow", seed=7).save("fox.png")'

@@ -23,6 +23,17 @@ class SpeechRecognition(Task):
     """Audio is transcribed, or translated into English."""
 
     title = "Speech recognition"
+    label = "speech"
+    synonyms = (
+        "transcription",
+        "transcribe",
+        "asr",
+        "stt",
+        "speech-to-text",
+        "dictation",
+        "subtitles",
+        "audio",
+    )
     input = "the path of an audio or video file"
     example = "talk.wav"
     python_example = 'print(model.transcribe("talk.wav").text)'

@@ -22,6 +22,8 @@ class TextGeneration(Task):
     """A language model continues a text, or answers in a chat."""
 
     title = "Text generation"
+    label = "text"
+    synonyms = ("llm", "language-model", "chat", "completion", "gpt")
     input = "the prompt"
     example = '"Once upon a time"'
     python_example = 'print(model.generate("Once upon a time"))'

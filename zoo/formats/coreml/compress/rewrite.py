@@ -143,7 +143,7 @@ class _Rewriting:
                 self.ledger.skipped[name] = "it is compressed already"
             self._block(block, schemes)
         stored = f"{self.ledger.bits_per_weight:.2f} bits per weight"
-        self.package.spec.description.metadata.userDefined["compression"] = stored
+        self.package.spec.description.metadata.userDefined["zoo.compression"] = stored
         (self.out / model).write_bytes(self.package.spec.SerializeToString())
         return self.ledger
 

@@ -53,9 +53,27 @@ def open_program(package: Path, *, function: str | None = None, mode: Mode = "fp
     """
     require_package_names(package)
     if sys.platform == "darwin":
-        model: Program = load_coremltools().models.MLModel(str(package), function_name=function)
+        model: Program = load_coremltools().models.MLModel(
+            str(package), function_name=function, compute_units=_units(package)
+        )
         return model
     return ReferenceProgram(package, function=function, mode=mode)
+
+
+UNITS = {
+    "all": "ALL",
+    "cpuAndGPU": "CPU_AND_GPU",
+    "cpuAndNeuralEngine": "CPU_AND_NE",
+    "cpuOnly": "CPU_ONLY",
+}
+"""The names that coremltools has for the cases of `MLComputeUnits`."""
+
+
+def _units(package: Path) -> Any:
+    """The compute units that a package recommends in its metadata, all if it does not."""
+    said = Package(package).spec.description.metadata.userDefined
+    recommended = said.get("zoo.compute_units", "all")
+    return load_coremltools().ComputeUnit[UNITS.get(recommended, "ALL")]
 
 
 class Functions:

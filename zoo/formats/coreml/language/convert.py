@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE, report
 from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
 from zoo.formats.coreml.compress.trials import Choice
+from zoo.formats.coreml.convert.about import ComputeUnits, about
 from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.language.decoder import write_decoder
 from zoo.formats.coreml.language.spec import (
@@ -126,24 +126,7 @@ def _write(
     report(ledger, progress)
 
 
-def describe(recipe: Recipe, spec: DecoderSpec) -> Metadata:
-    """What the package says about itself: whose model it is, where from, and how it was made."""
-    source = recipe.source
-    tools = {f"tool.{name}": version(name) for name in ("zoo-ml", "coremltools", "numpy")}
-    revision = source.revision or source.branch or ""
-    details = {
-        **tools,
-        "source": _pin(source),
-        "tokenizer": _pin(recipe.tokenizer or source),
-        "recipe": recipe.ref,
-        "context": str(spec.context),
-        "sliding_window": str(spec.window or ""),
-    }
-    author = source.repo.partition("/")[0] if source.repo else ""
-    return Metadata(f"{recipe.title}: {recipe.summary}", author, recipe.license, revision, details)
-
-
-def _pin(source: Source) -> str:
-    origin = source.repo or source.folder or ""
-    revision = source.revision or source.branch
-    return f"{origin}@{revision}" if revision else origin
+def describe(recipe: Recipe, spec: DecoderSpec, units: ComputeUnits = "cpuAndGPU") -> Metadata:
+    """What the package says about itself; flexible shapes with a state are for GPU and CPU."""
+    details = {"context": spec.context, "sliding_window": spec.window}
+    return about(recipe, units=units, details=details)

@@ -1,0 +1,78 @@
+"""Which build of a model suits this machine, from facts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from zoo import machine
+from zoo.discovery import FAMILIES, providers
+
+if TYPE_CHECKING:
+    from zoo.catalogs.facts import Facts
+    from zoo.catalogs.index import Index
+
+
+def best_build(
+    builds: Sequence[tuple[str, str, int]],
+    rank: Callable[[str], int],
+    usable: Callable[[str], bool],
+    memory: int,
+) -> str:
+    """The build for a machine: the first in the best usable format that fits its memory.
+
+    Args:
+        builds: names, formats and bytes of memory, in the order of the recipe.
+        rank: where a format stands on the machine; the lowest is the best.
+        usable: whether what a format needs is installed.
+        memory: of the machine, in bytes.
+    """
+    ranked = sorted(dict.fromkeys(format for _, format, _ in builds), key=rank)
+    formats = [format for format in ranked if usable(format)] or ranked[:1]
+    ordered = [build for format in formats for build in builds if build[1] == format]
+    return next((name for name, _, need in ordered if need <= memory), ordered[0][0])
+
+
+def rank(format: str) -> int:
+    """Where a format stands on this machine; the lowest is the best."""
+    from zoo.catalogs.formats import format_of
+
+    described = format_of(format)
+    return described.apple_rank if machine.apple_silicon() else described.rank
+
+
+def usable(family: str, format: str) -> bool:
+    """Whether one plugin runs the family in the format, and all that it needs is installed."""
+    claims = providers(FAMILIES).get(f"{family}.{format}", ())
+    return len(claims) == 1 and not claims[0].missing()
+
+
+class Chooser:
+    """Chooses builds for many models; what it asks of plugins is kept in the index."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.memory = machine.memory()
+        self._ranks: dict[str, int] = {}
+        self._usable: dict[tuple[str, str], bool] = {}
+
+    def learn(self, facts: Facts) -> None:
+        """Find out what `best` asks about the formats of a model."""
+        for build in facts.builds:
+            format, pair = build.format, (facts.family, build.format)
+            if format not in self._ranks:
+                kept = self.index.remember(f"rank {format}", partial(rank, format))
+                self._ranks[format] = kept
+            if pair not in self._usable:
+                kept = self.index.remember(f"usable {'.'.join(pair)}", partial(usable, *pair))
+                self._usable[pair] = bool(kept)
+
+    def best(self, facts: Facts) -> str:
+        """The build of a model that suits this machine."""
+        self.learn(facts)
+        builds = [(build.name, build.format, build.memory_bytes) for build in facts.builds]
+        of = facts.family
+        return best_build(
+            builds, self._ranks.__getitem__, lambda f: self._usable[of, f], self.memory
+        )

@@ -1,0 +1,129 @@
+"""What browsing says of a recipe, without the recipe: small enough to keep thousands of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Build, Recipe
+
+
+class BuildFacts(NamedTuple):
+    """A build, by estimate.
+
+    Attributes:
+        name, format: what it is called, and what it is stored as and run by.
+        bits: bits of each weight on disk, with scales and tables.
+        bytes: bytes on disk.
+        memory_bytes: bytes of memory to run it.
+        minimum_os: the oldest system that runs it, such as `iOS18`; empty when any does.
+        passes: the kinds of its passes, and what its options name, such as `neural-engine`.
+    """
+
+    name: str
+    format: str
+    bits: float
+    bytes: int
+    memory_bytes: int
+    minimum_os: str
+    passes: str
+
+
+class Facts(NamedTuple):
+    """A model, before anything is fetched.
+
+    Attributes:
+        label, synonyms: what the task is called in a table, and other words for it.
+        gated: whether the source wants consent first.
+        pinned: whether the recipe alone decides every byte of the source.
+        parameters: number of weights.
+        context: longest input in tokens; 0 when the recipe does not say.
+        languages: ISO 639 codes of the languages that it takes or speaks.
+        tags: words that a search finds it by.
+        repo: the repository of the source, empty when it is a folder.
+        download_bytes: bytes to fetch.
+        download_exact: whether every file's size is known; else `download_bytes` is an estimate.
+        builds: in the order of the recipe.
+    """
+
+    title: str
+    summary: str
+    task: str
+    label: str
+    synonyms: tuple[str, ...]
+    family: str
+    license: str
+    gated: bool
+    pinned: bool
+    parameters: int
+    context: int
+    languages: tuple[str, ...]
+    tags: tuple[str, ...]
+    repo: str
+    adapters: tuple[str, ...]
+    download_bytes: int
+    download_exact: bool
+    builds: tuple[BuildFacts, ...]
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that the builds are in, each once, in order."""
+        return tuple(dict.fromkeys(build.format for build in self.builds))
+
+    def build(self, name: str) -> BuildFacts:
+        """The build of that name."""
+        return next(build for build in self.builds if build.name == name)
+
+
+def facts_of(recipe: Recipe) -> Facts:
+    """The facts of a recipe, with the estimates of its formats."""
+    from zoo.catalogs import estimates
+
+    return Facts(
+        recipe.title,
+        recipe.summary,
+        recipe.task,
+        *_task_words(recipe.task),
+        recipe.family,
+        recipe.license,
+        recipe.gated,
+        recipe.source.pinned,
+        recipe.parameters,
+        recipe.context or 0,
+        recipe.languages,
+        recipe.tags,
+        recipe.source.repo or "",
+        tuple(recipe.adapter),
+        estimates.download_bytes(recipe),
+        estimates.download_is_exact(recipe),
+        tuple(
+            BuildFacts(
+                name,
+                build.format,
+                float(estimates.bits_per_weight(build)),
+                int(estimates.build_bytes(recipe, build)),
+                int(estimates.memory_bytes(recipe, build)),
+                build.minimum_os or "",
+                _passes(build),
+            )
+            for name, build in recipe.build.items()
+        ),
+    )
+
+
+def _task_words(name: str) -> tuple[str, tuple[str, ...]]:
+    """What a task is called, as far as the plugin that describes it can be used."""
+    from zoo.tasks.registry import task_of
+
+    try:
+        task = task_of(name)
+        label, synonyms = str(task.label or name), tuple(map(str, task.synonyms))
+    except Exception:  # a stranger's description fails where its models are used
+        return name, ()
+    return label, synonyms
+
+
+def _passes(build: Build) -> str:
+    options = [build.options, *(step.options for step in build.optimize)]
+    named = [v for each in options for v in each.values() if isinstance(v, str)]
+    return " ".join(dict.fromkeys([*(step.kind for step in build.optimize), *named]))

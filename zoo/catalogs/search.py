@@ -1,0 +1,96 @@
+"""Finding models by words, as people say them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from zoo.catalogs.facts import Facts
+from zoo.catalogs.languages import LANGUAGES
+from zoo.catalogs.layers import Listing
+from zoo.catalogs.licenses import license_of
+
+SHORT = 3
+"""Words up to this length must begin a word of the model's; longer ones may be inside of one."""
+
+SYNONYMS = {
+    "sd": ("stable-diffusion",),
+    "sdxl": ("sdxl", "xl-"),
+    "fast": ("turbo", "lightning", "lcm", "distil"),
+    "quick": ("turbo", "lightning", "lcm", "distil"),
+    "small": ("small", "tiny", "mini", "smallest"),
+    "code": ("code", "coding"),
+    "coding": ("code", "coding"),
+    "math": ("math", "mathematical"),
+    "style": ("style", "ink", "outline"),
+    "lora": ("lora", "style", "adapter"),
+    "inpaint": ("inpaint", "masked"),
+    "ane": ("neural-engine", "ane", "split-einsum"),
+    "neural": ("neural-engine", "split-einsum"),
+    "engine": ("neural-engine", "split-einsum"),
+    "iphone": ("ios",),
+    "ipad": ("ios",),
+    "phone": ("ios",),
+    "mac": ("macos", "mlx"),
+    "gpt": ("text-generation",),
+    "free": ("commercial-yes",),
+    "multilingual": ("multilingual",),
+}
+"""What a word also stands for; one of these must be there."""
+
+BITS = re.compile(r"(\d)-?bits?")
+
+
+def matches(listing: Listing, terms: Sequence[str]) -> bool:
+    """Whether a line of the catalog has every one of some words."""
+    if not terms:
+        return True
+    text = text_of(listing)
+    return all(has(text, term) for term in terms)
+
+
+def has(text: str, term: str) -> bool:
+    """Whether a text, in lower case, has a word or a synonym of it."""
+    return any(_inside(text, each) for each in alternatives(term))
+
+
+def alternatives(term: str) -> Iterable[str]:
+    """A word and what it stands for, in lower case."""
+    plain = term.lower().strip()
+    if bits := BITS.fullmatch(plain):
+        return (f"{bits[1]}bit", f"int{bits[1]}")
+    return SYNONYMS.get(plain, (plain,))
+
+
+def text_of(listing: Listing) -> str:
+    """Everything that a model is found by, in lower case; words of it begin after a blank."""
+    words = [listing.ref, listing.name, *listing.aliases]
+    if listing.facts:
+        words += _words(listing.facts)
+    return " " + " ".join(words).lower()
+
+
+def vocabulary(listings: Iterable[Listing]) -> set[str]:
+    """The words that some model has, to find the nearest to one that none has."""
+    found = set(SYNONYMS)
+    for listing in listings:
+        found.update(word for word in re.split(r"[^\w.+-]+", text_of(listing)) if len(word) > SHORT)
+    return found
+
+
+def _words(facts: Facts) -> list[str]:
+    license = license_of(facts.license)
+    names = [LANGUAGES.get(code, code) for code in facts.languages]
+    builds = [f"{b.name} {b.format} {b.passes} {b.minimum_os}" for b in facts.builds]
+    return [
+        facts.title, facts.summary, facts.task, facts.label, *facts.synonyms, facts.family,
+        facts.license, license.name, f"commercial-{license.commercial}",
+        *facts.languages, *names, "multilingual" * (len(facts.languages) > 1),
+        *facts.tags, facts.repo, *facts.adapters, *builds, "gated" * facts.gated,
+    ]  # fmt: skip
+
+
+def _inside(text: str, word: str) -> bool:
+    if len(word) > SHORT:
+        return word in text
+    return re.search(rf"(?<![a-z0-9]){re.escape(word)}", text) is not None

@@ -1,0 +1,82 @@
+"""What a package says about itself, the same way for every family.
+
+The entries are in the package's user-defined metadata, where an app reads them as
+`MLModel.modelDescription.metadata[.creatorDefinedKey]`:
+
+- `zoo.recipe`, `zoo.source`, `zoo.tokenizer`: the recipe, and repository or folder with the commit;
+- `zoo.minimum_os`: the oldest systems, such as `iOS18, macOS15`;
+- `zoo.compute_units`: the recommended case of `MLComputeUnits`, such as `cpuAndGPU`;
+- `zoo.tool.NAME`: the version of each tool;
+- what the family adds, such as `zoo.context`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from zoo.catalogs.recipe import Recipe, Source
+from zoo.formats.coreml.convert.streaming import Metadata
+
+ComputeUnits = Literal["all", "cpuAndGPU", "cpuAndNeuralEngine", "cpuOnly"]
+"""The cases of `MLComputeUnits`."""
+
+MACOS = {16: 13, 17: 14, 18: 15}
+"""The macOS that came with an iOS; from 26 on both count the same."""
+
+FOR = {
+    "cpuAndGPU": "For GPU and CPU.",
+    "cpuAndNeuralEngine": "For the Neural Engine and CPU.",
+    "cpuOnly": "For the CPU.",
+}
+
+
+def about(
+    recipe: Recipe,
+    *,
+    system: str = "iOS18",
+    units: ComputeUnits = "all",
+    details: Mapping[str, object] | None = None,
+) -> Metadata:
+    """What a package of a recipe says about itself.
+
+    Args:
+        recipe: the recipe.
+        system: the oldest iOS that runs it, by coremltools' name, such as `iOS18`.
+        units: the compute units that an app should ask for.
+        details: further entries by their names without `zoo.`; those with `None` are left out.
+    """
+    source = recipe.source
+    number = int(system.removeprefix("iOS"))
+    entries = {
+        "recipe": recipe.ref,
+        "source": _pin(source),
+        "tokenizer": _pin(recipe.tokenizer) if recipe.tokenizer else None,
+        "minimum_os": f"{system}, macOS{MACOS.get(number, number)}",
+        "compute_units": units,
+        **{f"tool.{name}": _version(name) for name in ("zoo-ml", "coremltools", "numpy", "torch")},
+        **(details or {}),
+    }
+    return Metadata(
+        description=" ".join(
+            part for part in (f"{recipe.title}: {recipe.summary}.", FOR.get(units)) if part
+        ),
+        author=source.repo.partition("/")[0] if source.repo else "",
+        license=recipe.license,
+        version=source.revision or source.branch or "",
+        details={f"zoo.{key}": str(value) for key, value in entries.items() if value is not None},
+    )
+
+
+def _pin(source: Source) -> str:
+    origin = source.repo or source.folder or ""
+    revision = source.revision or source.branch
+    return f"{origin}@{revision}" if revision else origin
+
+
+def _version(tool: str) -> str | None:
+    try:
+        return version(tool)
+    except PackageNotFoundError:
+        return None
