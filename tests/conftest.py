@@ -26,7 +26,8 @@ hypothesis.settings.register_profile("zoo", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("zoo")
 
 ZOO = str(Path(sys.executable).parent / "zoo")
-ECHO = Path(__file__).parent / "plugins" / "zoo_echo" / "zoo_echo"
+PLUGINS = Path(__file__).parent / "plugins"
+ECHO = PLUGINS / "zoo_echo" / "zoo_echo"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,6 +92,15 @@ class Sandbox:
         modules = {} if plain is None else {"zoo_echo/plain.py": plain}
         install_plugin(self.site, "zoo-echo", modules, groups, version="0.3", **options)
 
+    def install(self, *sites: Path) -> None:
+        """Have what pip installed into these folders."""
+        for site in sites:
+            shutil.copytree(site, self.site, dirs_exist_ok=True)
+
+    def builds(self, text: str) -> None:
+        """Write the user's own builds."""
+        (self.config / "builds.toml").write_text(text)
+
     def artifacts(self) -> list[Path]:
         return sorted((self.home / "artifacts").glob("*"))
 
@@ -105,6 +115,19 @@ class Sandbox:
         return subprocess.run(
             command, env=env, text=True, capture_output=True, timeout=300, check=False, **options
         )
+
+
+@pytest.fixture(scope="session")
+def npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pip installed `zoo-npz`, a format that a stranger wrote."""
+    return pip_install(tmp_path_factory.mktemp("npz"), PLUGINS / "zoo_npz")
+
+
+def pip_install(site: Path, project: Path) -> Path:
+    """Install a project into `site`, with what is in this environment to build it."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--no-index", "--target", str(site), str(project)], check=True)
+    return site
 
 
 @pytest.fixture

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from zoo.distributions import Distribution, EntryPoint, installed, normalized
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
+from zoo.files.trust import confined
 from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
-TASKS, SCORERS = "zoo.tasks", "zoo.scorers"
+TASKS, SCORERS, BUILDS = "zoo.tasks", "zoo.scorers", "zoo.builds"
 DESCRIPTIONS = "zoo.format_descriptions"
 KINDS = {
     CATALOGS: "catalog",
@@ -21,6 +23,7 @@ KINDS = {
     DESCRIPTIONS: "format description",
     TASKS: "task",
     SCORERS: "scorer",
+    BUILDS: "builds",
 }
 
 
@@ -73,6 +76,23 @@ class Provider:
                 f"{type(error).__name__}: {said(error)}",
                 f"report it to its maker, or remove it: pip uninstall {self.distribution}",
             ) from error
+
+    def file(self) -> Path:
+        """The file that an entry point such as `zoo_acme:catalog.toml` names; nothing is imported.
+
+        Raises:
+            BrokenPlugin: it names no file of an installed package.
+        """
+        import importlib.util
+
+        package, _, file = self.value.partition(":")
+        spec = importlib.util.find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations or not confined(file):
+            raise BrokenPlugin(
+                f"the {KINDS[self.group]} '{self.name}' of {self} is declared as '{self.value}', "
+                "which is not 'package:file.toml'"
+            )
+        return Path(spec.submodule_search_locations[0]) / file
 
     def requirements(self) -> dict[str, str | None]:
         """The packages that the extras bring, each with its installed version or `None`."""

@@ -12,13 +12,13 @@ import pluggy
 
 from zoo import defaults, hookspecs
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.pairs import formats_for, listed, runner
 from zoo.costs import Cost
 from zoo.discovery import (
     FAMILIES,
     FORMATS,
     SCORERS,
     Provider,
-    family_formats,
     provider,
     providers,
 )
@@ -59,6 +59,9 @@ class Family:
             if complete:
                 origin.require()
             self._add(load_plugin(origin), str(origin))
+        self._listed = listed(family, format)
+        if not self._listed and "run" not in self._answers:
+            raise self._unknown()
 
     def download(self, recipe: Recipe, dest: Path, progress: Progress) -> Path:
         return self._path("download", recipe, dest=dest, progress=progress)
@@ -164,8 +167,22 @@ class Family:
         except BaseException as error:  # whatever a plugin does, the program goes on
             raise self._unplanned(hook, recipe, error) from error
         if result is None:
+            if not self._listed and hook == "run":
+                raise self._unknown()
             raise self._failure(hook, recipe, "returned nothing")
         return result
+
+    def _unknown(self) -> MissingPlugin:
+        """The error about a family that the format's plugin does not know."""
+        who = self._answers.get("run")
+        others = [name for name in formats_for(self.family) if name != self.format]
+        return MissingPlugin(
+            f"{who} does not run the family '{self.family}' in the format '{self.format}'"
+            if who
+            else f"no installed plugin runs the family '{self.family}' in the format "
+            f"'{self.format}'",
+            f"other formats of {self.family}: {', '.join(others)}" if others else None,
+        )
 
     def _unplanned(self, hook: str, recipe: Recipe, error: BaseException) -> ZooError:
         """What to tell of an exception that a hook should not have raised."""
@@ -223,19 +240,10 @@ def lint_package(format: str, path: Path, target: str, system: str | None) -> Li
 
 def _providers(family: str, format: str) -> list[Provider]:
     """The format's plugin, if it has one, then the family's: later ones go first."""
-    try:
-        mine = provider(FAMILIES, f"{family}.{format}")
-    except MissingPlugin as missing:
-        if others := family_formats(family):
-            raise MissingPlugin(
-                f"no installed plugin runs the family '{family}' in the format '{format}'",
-                f"installed formats of {family}: {', '.join(others)}",
-            ) from None
-        raise missing from None
-    try:
-        return [provider(FORMATS, format), mine]
-    except MissingPlugin:
+    mine = runner(family, format)
+    if format not in providers(FORMATS) or mine.group == FORMATS:
         return [mine]
+    return [provider(FORMATS, format), mine]
 
 
 def load_scorer(name: str) -> Callable[[Any, str], bool]:

@@ -46,7 +46,7 @@ def test_without_torch_a_build_is_compared_with_one_without_passes(home, without
 def test_a_build_that_nothing_can_be_compared_with_says_what_to_install(
     home, without_torch, monkeypatch
 ):
-    monkeypatch.setattr("zoo.pipeline.checking._runs", lambda family, format: format == "mlx")
+    monkeypatch.setattr("zoo.pipeline.checking.usable", lambda family, format: format == "mlx")
     verdict = zoo.check("mistral:mini", build="mlx", listener=quiet)
     assert (verdict.status, verdict.why) == ("not run", "unable")
     assert "needs torch" in verdict.reason

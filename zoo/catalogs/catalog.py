@@ -7,41 +7,64 @@ taken over; a name that only others have is accepted while it is unique.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import machine
+from zoo.catalogs.build_files import build_files
 from zoo.catalogs.layers import SHIPPED, Layer, Listing
 from zoo.catalogs.listings import Listings
 from zoo.catalogs.names import REFERENCE
 from zoo.discovery import CATALOGS, Provider, providers
 from zoo.errors import (
     AmbiguousName,
-    BrokenPlugin,
     NotFound,
     PluginConflict,
     UsageError,
     ZooError,
 )
-from zoo.files.trust import confined
 from zoo.words import suggest
 
 if TYPE_CHECKING:
+    from zoo.catalogs.builds import Offers
     from zoo.catalogs.recipe import Recipe
 
 USER = "user"
 
 
 class Catalog:
-    """All layers, and the way from a reference to a recipe."""
+    """All layers, and the way from a reference to a recipe, with the builds that others add.
+
+    Attributes:
+        layers: the catalogs that can be read.
+        problems: the others, by name.
+    """
 
     def __init__(self, layers: list[Layer], problems: dict[str, ZooError]) -> None:
         self.layers = layers
         self.problems = problems
+        for layer in layers:
+            layer.complete = self._completed
+
+    @cached_property
+    def offers(self) -> Offers:
+        """The builds that plugins and the user add to recipes."""
+        from zoo.catalogs.builds import read_offers
+
+        return read_offers(self._full_name)
+
+    @property
+    def all_problems(self) -> dict[str, ZooError]:
+        """The catalogs and files of builds that cannot be read, by name."""
+        offered = self.offers.problems if any(True for _ in build_files()) else {}
+        return {**self.problems, **offered}
+
+    def _completed(self, recipe: Recipe) -> Recipe:
+        return self.offers.added_to(recipe)
 
     def __iter__(self) -> Iterator[Listing]:
         return iter(Listings(self.layers))
@@ -88,16 +111,29 @@ class Catalog:
         return {layer.name for layer in self.layers} | set(self.problems)
 
     def first_of_family(self, family: str) -> Recipe:
-        """A recipe of `family` whose builds serve a checkpoint that has no recipe of its own."""
+        """A recipe of `family` whose builds serve a checkpoint that has no recipe of its own.
+
+        What is offered for this recipe is not among them: see `Catalog.offers`.
+        """
         listings = [listing for listing in self if listing.facts]
         for listing in listings:
             if listing.default and listing.family == family:
-                return listing.read()
+                recipe = listing.read()
+                own = {name: b for name, b in recipe.build.items() if not b.offered_by}
+                return replace(recipe, build=own)
         families = dict.fromkeys(listing.family for listing in listings)
         close = suggest(family, families)
         raise NotFound(
             f"no recipe has the family '{family}'{close}", f"families: {', '.join(families)}"
         )
+
+    def _full_name(self, name: str) -> str:
+        """The full reference of a model that a person names, whose recipe is not read."""
+        match = REFERENCE.fullmatch(name)
+        if match is None or match["build"]:
+            raise UsageError(f"'{name}' is not the name of a model", "write name[:variant]")
+        layer, model, variant = self._find(match["catalog"], match["name"], match["variant"])
+        return layer.ref(model, variant)
 
     def _find(self, catalog: str | None, name: str, variant: str | None) -> tuple[Layer, str, str]:
         if catalog in self.problems:
@@ -151,15 +187,7 @@ def _sources() -> dict[str, Callable[[], Path]]:
 
 def _locate(claims: tuple[Provider, ...]) -> Path:
     """The file of a plugin's catalog, found without importing its package."""
-    first = claims[0]
     if len(claims) > 1:
         who = " and ".join(map(str, claims))
-        raise PluginConflict(f"the catalog '{first.name}' is provided by {who}")
-    package, _, file = first.value.partition(":")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations or not confined(file):
-        raise BrokenPlugin(
-            f"the catalog '{first.name}' of {first} is declared as '{first.value}', "
-            "which is not 'package:file.toml'"
-        )
-    return Path(spec.submodule_search_locations[0]) / file
+        raise PluginConflict(f"the catalog '{claims[0].name}' is provided by {who}")
+    return claims[0].file()

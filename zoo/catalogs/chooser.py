@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zoo import machine
-from zoo.discovery import FAMILIES, providers
+from zoo.catalogs.pairs import usable
 
 if TYPE_CHECKING:
     from zoo.catalogs.facts import Facts
@@ -42,12 +42,6 @@ def rank(format: str) -> int:
     return described.apple_rank if machine.apple_silicon() else described.rank
 
 
-def usable(family: str, format: str) -> bool:
-    """Whether one plugin runs the family in the format, and all that it needs is installed."""
-    claims = providers(FAMILIES).get(f"{family}.{format}", ())
-    return len(claims) == 1 and not claims[0].missing()
-
-
 class Chooser:
     """Chooses builds for many models; what it asks of plugins is kept in the index."""
 
@@ -69,9 +63,10 @@ class Chooser:
                 self._usable[pair] = bool(kept)
 
     def best(self, facts: Facts) -> str:
-        """The build of a model that suits this machine."""
+        """The build of a model that suits this machine: one of the recipe's own, if it has any."""
         self.learn(facts)
-        builds = [(build.name, build.format, build.memory_bytes) for build in facts.builds]
+        own = [build for build in facts.builds if not build.offered_by] or facts.builds
+        builds = [(build.name, build.format, build.memory_bytes) for build in own]
         of = facts.family
         return best_build(
             builds, self._ranks.__getitem__, lambda f: self._usable[of, f], self.memory

@@ -18,6 +18,7 @@ class BuildFacts(NamedTuple):
         memory_bytes: bytes of memory to run it.
         minimum_os: the oldest system that runs it, such as `iOS18`; empty when any does.
         passes: the kinds of its passes, and what its options name, such as `neural-engine`.
+        offered_by: who adds it to the recipe; empty for the recipe's own.
     """
 
     name: str
@@ -27,6 +28,7 @@ class BuildFacts(NamedTuple):
     memory_bytes: int
     minimum_os: str
     passes: str
+    offered_by: str
 
 
 class Facts(NamedTuple):
@@ -105,6 +107,7 @@ def facts_of(recipe: Recipe) -> Facts:
                 int(estimates.memory_bytes(recipe, build)),
                 build.minimum_os or "",
                 _passes(build),
+                build.offered_by,
             )
             for name, build in recipe.build.items()
         ),

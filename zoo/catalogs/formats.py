@@ -65,6 +65,14 @@ class Format:
     ledger: str | None = None
     reserved_names: tuple[str, ...] = ()
 
+    def serves(self, family: str) -> bool:
+        """Whether the format's own `run` may run a family that no entry point pairs with it.
+
+        Where it may, builds in this format can be offered to the family, and the hook decides: it
+        returns `None` for a family that it does not know.
+        """
+        return True
+
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         """What is wrong with the passes of a build, found when its recipe is read.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,17 @@ SHIPPED = "zoo"
 
 
 class Layer:
-    """One catalog file, with the name that qualifies its models."""
+    """One catalog file, with the name that qualifies its models.
+
+    Attributes:
+        complete: adds to a recipe of the layer what others bring for it.
+    """
 
     def __init__(self, name: str, path: Path, file: CatalogFile) -> None:
         self.name, self.path = name, path
         self.models: dict[str, Entry] = file.models
         self.aliases: dict[str, str] = file.aliases
+        self.complete: Callable[[Recipe], Recipe] = lambda recipe: recipe
 
     @classmethod
     def read(cls, name: str, path: Path, index: Index | None = None) -> Layer:
@@ -99,7 +105,8 @@ class Layer:
                 f"'{model}' has no variant '{variant}'{close}",
                 f"variants of {model}: {', '.join(variants)}",
             )
-        return read_recipe(self.file(model, variant), self.ref(model, variant))
+        recipe = read_recipe(self.file(model, variant), self.ref(model, variant))
+        return self.complete(recipe)
 
 
 class Listing:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo import machine
+from zoo.catalogs.build_files import build_stamps
 from zoo.catalogs.chooser import Chooser
 from zoo.catalogs.facts import BuildFacts, Facts, facts_of
 from zoo.catalogs.index import Index, Stamp, code_here, index_path, installed_here, stamp_of
@@ -40,7 +41,7 @@ class Listings:
 
     def __iter__(self) -> Iterator[Listing]:
         path = index_path(machine.home(), "recipes", machine.config_folder())
-        index = Index(path, f"{installed_here()} {code_here(_modules)}")
+        index = Index(path, f"{installed_here()} {code_here(_modules)} {build_stamps()}")
         self._chooser = Chooser(index)
         for layer in self.layers:
             for model, entry in layer.models.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from zoo import schema
 from zoo.catalogs.names import NAME, REPO
-from zoo.errors import IntegrityError, NotFound, RecipeError
+from zoo.errors import IntegrityError, NotFound, PluginError, RecipeError, ZooError
 from zoo.files.documents import parse_toml
 from zoo.files.safe_folder import read_regular
 from zoo.files.trust import confined, plain_branch
@@ -147,6 +147,8 @@ class Build:
         default_factory=LintChoice,
         metadata={"doc": "what the build is linted for, and which findings it may have"},
     )
+    offered_by: str = field(default="", metadata={"internal": True})
+    """Who added it to the recipe; empty for the recipe's own."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,12 @@ class Recipe:
     )
     weight_bytes: int | None = field(default=None, metadata={"internal": True}, compare=False)
     dtypes: dict[str, int] = field(default_factory=dict, metadata={"internal": True}, compare=False)
+    refused: dict[str, ZooError] = field(
+        default_factory=dict, metadata={"internal": True}, compare=False
+    )
+    """Builds that others offer and that cannot be used, each with why."""
+    unread: tuple[str, ...] = field(default=(), metadata={"internal": True}, compare=False)
+    """Why files that might offer more builds cannot be read."""
     ref: str = field(default="", metadata={"internal": True})
     home: Path = field(default=Path(), metadata={"internal": True}, compare=False)
 
@@ -248,7 +256,10 @@ class Recipe:
             NotFound: no such build, with the nearest name and all there are.
         """
         known = f"builds of {self.ref}: {', '.join(self.build)}"
+        known += "".join(f"; not read: {problem}" for problem in self.unread)
         if build is not None:
+            if build in self.refused:
+                raise self.refused[build]
             if build not in self.build:
                 close = suggest(build, self.build)
                 raise NotFound(f"'{self.ref}' has no build '{build}'{close}", known)
@@ -262,8 +273,24 @@ class Recipe:
         for name, candidate in self.build.items():
             if format in (None, candidate.format):
                 return name, candidate
-        close = suggest(format or "", self.formats)
-        raise NotFound(f"'{self.ref}' has no build in the format '{format}'{close}", known)
+        raise NotFound(
+            f"'{self.ref}' has no build in the format '{format}'"
+            + (self._who_runs(format or "") or suggest(format or "", self.formats)),
+            known,
+        )
+
+    def _who_runs(self, format: str) -> str:
+        """For a format without a build: that a plugin runs it, which offers none."""
+        from zoo.catalogs.pairs import runner
+
+        try:
+            origin = runner(self.family, format)
+        except PluginError:
+            return ""
+        return (
+            f": '{origin.name}' of {origin} is installed and would run one, but nobody offers one; "
+            "add it to builds.toml in your configuration folder"
+        )
 
     @property
     def formats(self) -> tuple[str, ...]:

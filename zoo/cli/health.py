@@ -17,6 +17,7 @@ from zoo.discovery import FAMILIES, KINDS, Provider, providers, unreadable
 from zoo.errors import ZooError
 from zoo.files.room import existing
 from zoo.store.store import Store
+from zoo.words import suggest
 
 
 def examine() -> dict[str, Any]:
@@ -97,6 +98,23 @@ def _catalog_problems() -> Iterator[str]:
     catalog = api.catalog()
     for name, error in catalog.problems.items():
         yield f"catalog {name}: {error.message}"
+    for name, error in catalog.offers.problems.items():
+        yield f"{name}: {error.message}"
+    families, tasks = set(), set()
+    refused: dict[str, None] = {}
     for listing in catalog:
         if listing.recipe is None:
             yield f"{listing.ref}: {listing.problem}"
+            continue
+        families.add(listing.recipe.family)
+        tasks.add(listing.recipe.task)
+        refused |= dict.fromkeys(error.message for error in listing.recipe.refused.values())
+    yield from refused
+    for offer in catalog.offers.found:
+        for kind, names, known in (
+            ("family", offer.file.family, families),
+            ("task", offer.file.task, tasks),
+        ):
+            for name in sorted(set(names) - known):
+                close = suggest(name, known)
+                yield f"{offer.by} offers builds to the {kind} '{name}', which no model has{close}"

@@ -3,6 +3,7 @@
 - Checkpoints: `read_config`, `read_json`, `checkpoint_files`, `weight_files`; `Tensors` reads
   safetensors one tensor at a time.
 - Builds: `link_or_copy` and `copy_text_files` for what goes along unchanged.
+- Text: `Sampler` chooses tokens from logits, where the runtime leaves that to the caller.
 - LoRA adapters: `read_adapters`, `changed_parts`, `LowRank`.
 - Options of a family's own: `read_options`, `read_pass`.
 - A format of your own: `Format`, which says what it is as data, and `Weights`.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from zoo.formats.checkpoint import weight_files as weight_files
     from zoo.formats.options import read_options as read_options
     from zoo.formats.options import read_pass as read_pass
+    from zoo.formats.sampling import Sampler as Sampler
     from zoo.formats.tensors import Tensors as Tensors
 else:
     __getattr__, __dir__ = attach(
@@ -36,6 +38,7 @@ else:
         {
             "Format": "zoo.catalogs.formats",
             "LowRank": "zoo.formats.adapters",
+            "Sampler": "zoo.formats.sampling",
             "Tensors": "zoo.formats.tensors",
             "Weights": "zoo.catalogs.formats",
             "changed_parts": "zoo.formats.adapters",
@@ -54,6 +57,7 @@ else:
 __all__ = [
     "Format",
     "LowRank",
+    "Sampler",
     "Tensors",
     "Weights",
     "changed_parts",

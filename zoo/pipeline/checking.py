@@ -5,8 +5,8 @@ from __future__ import annotations
 from zoo import machine
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.pairs import formats_for, runner, usable
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.discovery import FAMILIES, family_formats, provider
 from zoo.errors import PluginError
 from zoo.tasks.registry import task_of
 from zoo.tasks.verdict import Verdict
@@ -21,7 +21,7 @@ def reference_format(recipe: Recipe, build: Build) -> str | None:
     The format that runs the source itself comes first; else one that is installed, the build's
     own among them if the build has passes: what they change is then measured.
     """
-    installed = [name for name in family_formats(recipe.family) if _runs(recipe.family, name)]
+    installed = [name for name in formats_for(recipe.family) if usable(recipe.family, name)]
     candidates = [name for name in installed if name != build.format or build.optimize]
     order = sorted(candidates, key=lambda n: (not format_of(n).runs_source, format_of(n).rank))
     return order[0] if order else None
@@ -45,19 +45,12 @@ def cannot_check(recipe: Recipe, build: Build, *, forced: bool) -> Verdict | Non
     return None
 
 
-def _runs(family: str, format: str) -> bool:
-    try:
-        return not provider(FAMILIES, f"{family}.{format}").missing()
-    except PluginError:
-        return False
-
-
 def _hint(recipe: Recipe) -> str:
     """How to bring a format that runs the source."""
-    for name in family_formats(recipe.family):
+    for name in formats_for(recipe.family):
         if format_of(name).runs_source:
             try:
-                provider(FAMILIES, f"{recipe.family}.{name}").require()
+                runner(recipe.family, name).require()
             except PluginError as error:
                 return error.message + (f"; {error.hint}" if error.hint else "")
     return f"no other format of {recipe.family} is installed to compare it with"

@@ -7,6 +7,7 @@ verdict holds them against the recipe's limits.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,17 +27,26 @@ def limits_of(recipe: Recipe, build: Build) -> dict[str, float]:
     return {**(recipe.check.limits if recipe.check else {}), **build.limits}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Figures by name, and the adapters of the recipe that could not be measured."""
+
+    figures: dict[str, float]
+    unmeasured: tuple[str, ...] = ()
+
+
 def measure(
     recipe: Recipe,
     source: Callable[[], Model],
     build: Callable[[], Model],
     scorer: Scorer | None = None,
     examples: dict[str, list[Example]] | None = None,
-) -> dict[str, float]:
+) -> Measured:
     """The figures of a build, by the measure of the recipe's task.
 
-    Those of the build with an adapter begin with its name: `pirate:top1`. The scorer expects what
-    the model makes without one, and figures that say so of themselves are left out.
+    Those of the build with an adapter begin with its name: `pirate:top1`. An adapter that the
+    source or the build cannot use, as their formats have none, is not measured. The scorer expects
+    what the model makes without one, and figures that say so of themselves are left out.
 
     Args:
         recipe: with a check.
@@ -47,15 +57,31 @@ def measure(
     assert recipe.check is not None
     task = task_of(recipe.task)
     inputs = [recipe.home / path for path in recipe.check.inputs]
-    figures = _collected("", examples, lambda: task.measure(inputs, source, build, scorer))
+    usable = set(recipe.adapter)
+    pair = _noting(source, usable), _noting(build, usable)
+    figures = _collected("", examples, partial(task.measure, inputs, *pair, scorer))
+    unmeasured = tuple(name for name in recipe.adapter if name not in usable)
     for name in recipe.adapter:
+        if name in unmeasured:
+            continue
         pair = _using(name, source), _using(name, build)
         found = _collected(name, examples, partial(task.measure, inputs, *pair))
         for figure, value in found.items():
             metric = task.metric(figure)
             if metric is None or metric.adapters:
                 figures[f"{name}:{figure}"] = value
-    return figures
+    return Measured(figures, unmeasured)
+
+
+def _noting(load: Callable[[], Model], names: set[str]) -> Callable[[], Model]:
+    """`load`, which leaves in `names` only the adapters that the model has."""
+
+    def loaded() -> Model:
+        model = load()
+        names.intersection_update(model.adapters)
+        return model
+
+    return loaded
 
 
 def _collected(

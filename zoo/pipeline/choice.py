@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from zoo import machine
 from zoo.catalogs import estimates
-from zoo.catalogs.chooser import best_build, rank, usable
+from zoo.catalogs.chooser import best_build, rank
+from zoo.catalogs.pairs import usable
 from zoo.catalogs.recipe import Recipe
 
 
@@ -30,11 +31,17 @@ def fit(recipe: Recipe, build: str) -> Fit:
 def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, str]:
     """The build to use and why: the one asked for, or the best that is installed and fits here.
 
+    What others add to a recipe is used only when it is asked for.
+
     Raises:
         NotFound: no such build or format.
     """
     if build is not None or format is not None:
         return recipe.pick(build, format)[0], ""
-    builds = [(name, b.format, fit(recipe, name).needed) for name, b in recipe.build.items()]
+    own = {name: build for name, build in recipe.build.items() if not build.offered_by}
+    builds = [
+        (name, build.format, fit(recipe, name).needed)
+        for name, build in (own or recipe.build).items()
+    ]
     name = best_build(builds, rank, lambda f: usable(recipe.family, f), machine.memory())
     return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.pairs import runner
 from zoo.catalogs.recipe import Build, Recipe, Source
-from zoo.discovery import FAMILIES, FORMATS, Provider, provider, providers
+from zoo.discovery import FORMATS, Provider, provider, providers
 from zoo.files.digests import sha256
 from zoo.files.trust import confined
 from zoo.pipeline import code
@@ -56,7 +57,7 @@ class Keys:
             "minimum_os": self.build.minimum_os,
             "made_by": {
                 "zoo": code.of_zoo(),
-                "family": code.of_plugin(provider(FAMILIES, f"{self.recipe.family}.{format}")),
+                "family": code.of_plugin(runner(self.recipe.family, format)),
                 "format": code.of_plugin(format_provider(format)),
             },
         }

@@ -121,8 +121,7 @@ def recipe_of(
             f"add --family; families: {', '.join(families)}",
         )
     like = catalog.first_of_family(family)
-    builds = {name: _own(like.task, build) for name, build in like.build.items()}
-    return Recipe(
+    recipe = Recipe(
         schema=like.schema,
         family=family,
         title=Path(reference.name).name or reference.name,
@@ -132,7 +131,7 @@ def recipe_of(
         license=facts.license or "LicenseRef-unknown",
         parameters=facts.count,
         source=reference.source,
-        build=dict(sorted(builds.items(), key=lambda item: bool(item[1].optimize))),
+        build=dict(sorted(like.build.items(), key=lambda item: bool(item[1].optimize))),
         context=facts.context,
         check=Check(inputs=like.check.inputs) if like.check else None,
         weight_bytes=facts.bytes or None,
@@ -140,6 +139,12 @@ def recipe_of(
         ref=str(reference),
         home=like.home,
     )
+    recipe = catalog.offers.added_to(recipe, measured=False)
+    builds = {
+        name: build if build.offered_by and build.limits else _own(like.task, build)
+        for name, build in recipe.build.items()
+    }
+    return replace(recipe, build=builds)
 
 
 def folder_facts(folder: Path) -> Facts:

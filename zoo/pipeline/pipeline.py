@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.discovery import FAMILIES, provider
 from zoo.errors import IntegrityError, ZooError
 from zoo.files import room
 from zoo.pipeline.checking import NO_LIMITS, cannot_check, reference_format
@@ -58,7 +58,7 @@ class Pipeline:
         Raises:
             MissingPlugin, PluginConflict: nobody, or several, provide the family in this format.
         """
-        family = provider(FAMILIES, f"{self.recipe.family}.{self.build.format}")
+        family = runner(self.recipe.family, self.build.format)
         format = format_provider(self.build.format) or family
         fetched = self._has(self.keys.source)
         steps = [PlannedStep("download", "zoo", fetched, self._download_bytes())]
@@ -305,7 +305,7 @@ class Pipeline:
         path = self.store.view(source) if path == source.path else path
         family, reference, adapters = self._family(), self._family(named), self.adapters()
         examples: dict[str, list[Example]] = {}
-        metrics = measure(
+        measured = measure(
             self.recipe,
             lambda: reference.run(self.pinned, plain, folder, adapters),
             lambda: family.run(self.pinned, self.build, path, adapters),
@@ -314,9 +314,14 @@ class Pipeline:
         )
         write_examples(Reports(self.store.home), self.keys.finished, self.recipe, examples)
         tools = {**self._tools(named), **self._tools()}
-        verdict = judge(task_of(self.recipe.task), metrics, limits, tools)
+        verdict = judge(task_of(self.recipe.task), measured.figures, limits, tools)
         if not limits and verdict.status == "passed":
             verdict = replace(verdict, status="measured", reason=NO_LIMITS)
+        if measured.unmeasured:
+            names = ", ".join(measured.unmeasured)
+            note = f"without its adapters, which {self.build.format} cannot use: {names}"
+            reason = "; ".join(filter(None, (verdict.reason, note)))
+            verdict = replace(verdict, reason=reason)
         self.listener(Event("check", "done", message=str(verdict)))
         return verdict
 
@@ -351,7 +356,7 @@ class Pipeline:
         return self._families[named]
 
     def _tools(self, format: str | None = None) -> dict[str, str | None]:
-        plugin = provider(FAMILIES, f"{self.recipe.family}.{format or self.build.format}")
+        plugin = runner(self.recipe.family, format or self.build.format)
         return {plugin.distribution: plugin.version, **plugin.requirements()}
 
     def _has(self, key: str) -> bool:

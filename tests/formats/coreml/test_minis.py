@@ -141,12 +141,12 @@ def made(request, family, tmp_path_factory):
     source = recipe.home / "mini"
 
     def judge(build: Path) -> verdict.Verdict:
-        figures = checks.measure(
+        measured = checks.measure(
             replace(recipe, adapter={}),
             lambda: torch_model.load(source, context=None),
             lambda: coreml_model.load(build),
         )
-        return verdict.judge(TASK, figures, limits, {})
+        return verdict.judge(TASK, measured.figures, limits, {})
 
     return folder, judge
 

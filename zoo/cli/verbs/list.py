@@ -67,7 +67,7 @@ def command(
     """
     catalog = open_catalog()
     listings = list(catalog)
-    problems = {name: error.message for name, error in catalog.problems.items()}
+    problems = {name: error.message for name, error in catalog.all_problems.items()}
     wanted = Wanted(query, license_holds(license, listings))
     problems |= {x.ref: x.problem for x in listings if x.facts is None and wanted.named(x)}
     task_is = task_holds(task, listings)

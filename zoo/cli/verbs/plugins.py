@@ -1,9 +1,9 @@
 """`zoo plugins`: what is installed, from package metadata alone.
 
 JSON: {plugins: [{kind, name, distribution, version, module, status, missing, install, reason}]}.
-`kind` is family, format, format description, task, scorer or catalog; `status` is ok, missing
-packages, conflict or, with --check only, broken. Exit code 8 when --check finds one broken or in
-conflict.
+`kind` is family, format, format description, task, scorer, catalog or builds; `status` is ok,
+missing packages, conflict or, with --check only, broken. Exit code 8 when --check finds one
+broken or in conflict.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import click
 from zoo.cli import options, output
 from zoo.cli.output import Column
 from zoo.discovery import (
+    BUILDS,
     CATALOGS,
     DESCRIPTIONS,
     FAMILIES,
@@ -115,6 +116,12 @@ def _load(kind: str, name: str) -> None:
         from zoo.tasks.registry import task_of
 
         task_of(name)
+    elif kind == KINDS[BUILDS]:
+        from zoo.catalogs.catalog import open_catalog
+
+        origin = providers(BUILDS)[name][0]
+        if str(origin) in (problems := open_catalog().offers.problems):
+            raise problems[str(origin)]
     else:
         from zoo.family import load_scorer
 

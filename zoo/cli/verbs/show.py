@@ -6,9 +6,12 @@ source: {repo, folder, revision, branch, pinned, bytes, files: [{path, size, sha
 tokenizer: the same without bytes, or null when the source brings it,
 adapters: {name: the same without bytes},
 builds: [{name, format, optimize: [{kind, options}], minimum_os, target, bits_per_weight, bytes,
-memory_bytes, fits, default, installed, check, lint, words, compression}],
+memory_bytes, fits, default, installed, check, lint, words, offered_by, compression}],
+refused: {build: message},
 check: {inputs, limits, recorded} or null, run}.
 `dtypes` is null but for a folder or repository of one's own: {type: elements}, from its headers.
+`offered_by` is the plugin that adds a build to the recipe, or the user's builds.toml; null for the
+recipe's own. `refused` has builds that are offered and cannot be used.
 `bytes` of a source is an estimate while a file's size is null. `compression` is null but for the
 build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries: {weight:
 {shape, scheme, bits}}, skipped: {weight: reason}, figures, layers: {weight: bits}}. `target` is
@@ -118,6 +121,7 @@ def _described(
         "tokenizer": _source(recipe.tokenizer) if recipe.tokenizer else None,
         "adapters": {name: _source(source) for name, source in recipe.adapter.items()},
         "builds": builds,
+        "refused": {name: error.message for name, error in recipe.refused.items()},
         "check": asdict(recipe.check) if recipe.check else None,
         "run": f"zoo run {recipe.ref}",
     }
@@ -151,6 +155,7 @@ def _build(recipe: Recipe, name: str, default: str, stored: Artifact | None) -> 
         "check": stored.manifest.check if stored else None,
         "lint": ((stored.manifest.check or {}).get("lint") or None) if stored else None,
         "words": facts.optimizations(build),
+        "offered_by": build.offered_by or None,
     }
 
 
@@ -177,6 +182,8 @@ def _print(data: dict[str, Any], asked_for: str | None) -> None:
         output.table(FILES, map(_file_row, files))
     output.tell()
     output.table(BUILDS, map(_build_row, data["builds"]))
+    for message in data["refused"].values():
+        output.warn(f"warning: {output.one_line(message)}")
     for build in data["builds"]:
         if build["compression"]:
             compression.show(build["compression"])
@@ -241,6 +248,7 @@ def _build_row(build: dict[str, Any]) -> tuple[object, ...]:
     notes = ["default here"] if build["default"] else []
     notes += [FOR[build["target"]]] if build["target"] in FOR else []
     notes += [f"{build['minimum_os']} or later"] if build["minimum_os"] else []
+    notes += [f"by {build['offered_by']}"] if build["offered_by"] else []
     return (
         build["name"],
         build["format"],

@@ -24,6 +24,10 @@ class CoreML(Format):
     lint_targets = tuple(TARGETS)
     reserved_names = ("main",)
 
+    def serves(self, family: str) -> bool:
+        """Families alone know how their models run in this format."""
+        return False
+
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         yield from pass_faults(recipe, build)
 

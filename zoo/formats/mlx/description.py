@@ -54,6 +54,10 @@ class MLX(Format):
     links_source = True
     writes_adapters = False
 
+    def serves(self, family: str) -> bool:
+        """Families alone know how their models run in this format."""
+        return False
+
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         problems = schema.Problems()
         for number, step in enumerate(build.optimize):

@@ -16,6 +16,10 @@ class Torch(Format):
     links_source = True
     writes_adapters = False
 
+    def serves(self, family: str) -> bool:
+        """Families alone know how their models run in this format."""
+        return False
+
     def memory_bytes(self, weights: Weights, build: Build) -> int:
         """Bytes of memory: float32 for each weight, however it is stored, and the runtime."""
         return int(weights.count * COMPUTED_BYTES * 1.1) + RUNTIME_BYTES

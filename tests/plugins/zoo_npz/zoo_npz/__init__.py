@@ -1,0 +1,1 @@
+"""The format `npz`: language models as NumPy archives, run by NumPy alone."""
