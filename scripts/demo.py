@@ -30,6 +30,7 @@ def main() -> None:
     heading("1. What is in the catalog")
     zoo("list", "mini")
     text()
+    lint()
     speech()
     pictures()
     heading("Next")
@@ -51,9 +52,17 @@ def text() -> None:
     figures("mistral:mini/coreml-int4", top1="{:.1%} of next tokens agree with the original")
 
 
+def lint() -> None:
+    """What the same build would meet on the Neural Engine, and that it is clean where it belongs."""
+    heading("4. Device lint: what goes wrong on a phone, read from the saved package")
+    build = "mistral:mini/coreml-int4"
+    zoo("lint", build, "--for", "gpu", "-q")
+    zoo("lint", build, "--for", "iphone-neural-engine", "--fail-on", "silent", "-q", answer=1)
+
+
 def speech() -> None:
     """A clip of speech, beside what was said."""
-    heading("4. Speech: Whisper's architecture in 8-bit MLX")
+    heading("5. Speech: Whisper's architecture in 8-bit MLX")
     clip = CLIPS / "01.wav"
     print(f"{DIM}spoken:{PLAIN} {clip.with_suffix('.txt').read_text(encoding='utf-8').strip()}")
     zoo("run", "whisper:mini/mlx-8bit", str(clip.relative_to(ROOT)), "-q")
@@ -62,7 +71,7 @@ def speech() -> None:
 
 def pictures() -> None:
     """One prompt, in the base style and in a style of a LoRA adapter."""
-    heading("5. Pictures: Stable Diffusion's architecture in 6-bit Core ML, in two styles")
+    heading("6. Pictures: Stable Diffusion's architecture in 6-bit Core ML, in two styles")
     build = "stable-diffusion:mini/coreml-6bit"
     zoo("build", build, "-q")
     OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -79,13 +88,17 @@ def story(build: str, *options: str) -> None:
     zoo("run", build, STORY, *options, "-q", before=f"{DIM}{STORY}{PLAIN}")
 
 
-def zoo(*arguments: str, before: str = "") -> None:
-    """Print a command and run it; `before` goes in front of what it prints."""
+def zoo(*arguments: str, before: str = "", answer: int = 0) -> None:
+    """Print a command and run it; `before` goes in front of what it prints.
+
+    Args:
+        answer: the exit code that the command has to have.
+    """
     shown = " ".join(f'"{a}"' if " " in a else a for a in arguments)
     print(f"\n{BOLD}$ zoo {shown}{PLAIN}", flush=True)
     print(before, end="", flush=True)
-    if code := run([*arguments]):
-        sys.exit(code)
+    if (code := run([*arguments])) != answer:
+        sys.exit(code or 1)
 
 
 def figures(build: str, **wanted: str) -> None:

@@ -65,6 +65,9 @@ def test_the_check_passes_and_its_figures_are_stored(built, family, build):
     (folder,) = (p for p in built.artifacts() if f"{family}-mini-{build}" in p.name)
     stored = json.loads((folder / "manifest.json").read_text())
     assert stored["check"]["metrics"] == verdict["metrics"]
+    lint = stored["check"]["lint"]
+    assert (lint["target"], lint["failed"]) == ("gpu", [])
+    assert {found["id"] for found in lint["findings"]} - {"N12"} == {"L22", "L26"}
 
 
 def test_an_adapter_is_chosen_by_name(built):
