@@ -16,6 +16,7 @@ from zoo.words import suggest
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
 TASKS, SCORERS, BUILDS = "zoo.tasks", "zoo.scorers", "zoo.builds"
 DESCRIPTIONS = "zoo.format_descriptions"
+TINY = "zoo.tiny"
 KINDS = {
     CATALOGS: "catalog",
     FAMILIES: "family",
@@ -24,6 +25,7 @@ KINDS = {
     TASKS: "task",
     SCORERS: "scorer",
     BUILDS: "builds",
+    TINY: "tiny checkpoint",
 }
 
 

@@ -129,7 +129,7 @@ class TorchStableDiffusion(StableDiffusionModel):
 
     def close(self) -> None:
         super().close()
-        del self.encoders, self.unet, self.vae
+        self.drop("encoders", "unet", "vae")
         self.checker = None
 
 

@@ -45,7 +45,7 @@ class CoreMLWhisper(WhisperModel):
 
     def close(self) -> None:
         super().close()
-        del self.spectrogram, self.encoder, self.decoder
+        self.drop("spectrogram", "encoder", "decoder")
 
 
 class _Window:

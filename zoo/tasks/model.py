@@ -55,6 +55,11 @@ class Model(ABC):
         """Free the weights. A closed model answers with an `InputError`."""
         self.closed = True
 
+    def drop(self, *names: str) -> None:
+        """Let attributes go, such as those that hold weights; for `close`, also a second time."""
+        for name in names:
+            vars(self).pop(name, None)
+
     def __enter__(self) -> Self:
         return self
 

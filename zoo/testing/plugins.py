@@ -39,3 +39,19 @@ def install_plugin(
     for group, entries in entry_points.items():
         groups.append(f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in entries.items()))
     (info / "entry_points.txt").write_text("\n".join(groups), encoding="utf-8")
+
+
+def forget_plugins() -> None:
+    """Have the next look at what is installed be a new one, in this process."""
+    import importlib
+
+    from zoo import discovery, distributions
+    from zoo.catalogs import formats
+    from zoo.tasks import registry
+
+    importlib.invalidate_caches()
+    for module in (discovery, distributions, registry):
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+    formats._DESCRIBED.clear()

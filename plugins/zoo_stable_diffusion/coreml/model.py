@@ -104,7 +104,7 @@ class CoreMLStableDiffusion(StableDiffusionModel):
 
     def close(self) -> None:
         super().close()
-        del self.encoders, self.decoder, self.encoder, self.unet, self.checker, self._functions
+        self.drop("encoders", "decoder", "encoder", "unet", "checker", "_functions")
 
 
 def _parts(count: int) -> list[tuple[int, int]]:

@@ -1,9 +1,12 @@
 """`zoo plugins`: what is installed, from package metadata alone.
 
 JSON: {plugins: [{kind, name, distribution, version, module, status, missing, install, reason}]}.
-`kind` is family, format, format description, task, scorer, catalog or builds; `status` is ok,
-missing packages, conflict or, with --check only, broken. Exit code 8 when --check finds one
-broken or in conflict.
+`kind` is family, format, format description, task, scorer, tiny checkpoint, catalog or builds;
+`status` is ok, missing packages, conflict or, with --check only, broken. Exit code 8 when --check
+finds one broken or in conflict.
+
+With --contract FAMILY.FORMAT, JSON: {pair, claims: [{claim, status, reason, promise}]}, where
+`status` is kept, broken or not tried. Exit code 8 when one is broken.
 """
 
 from __future__ import annotations
@@ -22,10 +25,11 @@ from zoo.discovery import (
     FORMATS,
     KINDS,
     TASKS,
+    TINY,
     Provider,
     providers,
 )
-from zoo.errors import Exit, MissingExtra, ZooError
+from zoo.errors import Exit, MissingExtra, UsageError, ZooError
 
 COLUMNS = (
     Column("KIND"),
@@ -39,9 +43,23 @@ COLUMNS = (
 
 @click.command(name="plugins")
 @click.option("--check", is_flag=True, help="Import each, and say which are broken.")
+@click.option(
+    "--contract", metavar="FAMILY.FORMAT",
+    help="Try on one pair what zoo expects of a plugin, claim by claim.",
+)  # fmt: skip
+@click.option("--recipe", metavar="MODEL", help="The model of --contract; a tiny one by default.")
+@click.option("--build", metavar="NAME", help="The build of --recipe; by default the first.")
 @options.as_json
-def command(check: bool, as_json: bool) -> int:
+def command(
+    check: bool, contract: str | None, recipe: str | None, build: str | None, as_json: bool
+) -> int:
     """List the installed plugins."""
+    if contract is not None:
+        from zoo.cli.contract_page import show_contract
+
+        return show_contract(contract, recipe, build, as_json=as_json)
+    if recipe or build:
+        raise UsageError("--recipe and --build go with --contract")
     found = installed()
     if check:
         for plugin in found:
@@ -122,6 +140,8 @@ def _load(kind: str, name: str) -> None:
         origin = providers(BUILDS)[name][0]
         if str(origin) in (problems := open_catalog().offers.problems):
             raise problems[str(origin)]
+    elif kind == KINDS[TINY]:
+        providers(TINY)[name][0].load()
     else:
         from zoo.family import load_scorer
 

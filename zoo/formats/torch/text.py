@@ -108,6 +108,7 @@ class TorchTextModel(TextModel):
 
     def logits(self, tokens: Sequence[int]) -> Any:
         self.require_open()
+        self.require_tokens(tokens)
         import torch
 
         found, cache = [], None

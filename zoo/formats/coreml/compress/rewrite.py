@@ -31,6 +31,7 @@ from zoo.formats.coreml.package.proto import (
     width,
 )
 from zoo.formats.coreml.package.reader import Package
+from zoo.formats.coreml.package.saving import save_spec
 from zoo.formats.coreml.package.weights import Weight, compressed_before, weights_of
 from zoo.formats.coreml.package.writer import Blobs
 from zoo.progress import Progress
@@ -144,7 +145,7 @@ class _Rewriting:
             self._block(block, schemes)
         stored = f"{self.ledger.bits_per_weight:.2f} bits per weight"
         self.package.spec.description.metadata.userDefined["zoo.compression"] = stored
-        (self.out / model).write_bytes(self.package.spec.SerializeToString())
+        save_spec(self.package.spec, self.out / model)
         return self.ledger
 
     def _scheme(self, weight: Weight) -> Scheme:

@@ -29,6 +29,7 @@ from zoo.formats.coreml.package.proto import (
     type_name,
 )
 from zoo.formats.coreml.package.reader import Package
+from zoo.formats.coreml.package.saving import save_spec
 from zoo.formats.coreml.package.writer import Blobs
 
 BRANCH = re.compile(r".*_branch_.*_(?:down|up)")
@@ -78,7 +79,7 @@ def add_branches(
         functions[adapter].CopyFrom(functions[main])
         writer.add(functions[adapter].block_specializations[functions[main].opset], own)
     _describe(opened.spec.description, interface, [main, *adapters])
-    opened.model.write_bytes(opened.spec.SerializeToString())
+    save_spec(opened.spec, opened.model)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from zoo.formats.coreml.package.proto import (
     values_of,
 )
 from zoo.formats.coreml.package.reader import Package, stored_bytes
+from zoo.formats.coreml.package.saving import save_spec
 from zoo.formats.coreml.package.writer import Blobs
 
 NEAR = 0.1
@@ -241,7 +242,7 @@ def _write_half(
         replace_operations(function.block, kept)
         del function.block.outputs[:]
         function.block.outputs.extend(outputs)
-    (out / model).write_bytes(package.spec.SerializeToString())
+    save_spec(package.spec, out / model)
 
 
 class _Copies:

@@ -19,6 +19,7 @@ from zoo.errors import StepError
 from zoo.formats.coreml.compat import constants_made_by, converting
 from zoo.formats.coreml.compress.encoding import Array
 from zoo.formats.coreml.package.proto import MODEL_FILE
+from zoo.formats.coreml.package.saving import save_spec
 from zoo.progress import Progress
 
 IMMEDIATE = 64
@@ -177,7 +178,7 @@ def save_program(
         )
     stream.require_all_written()
     describe_model(model, metadata)
-    (package / MODEL_FILE).write_bytes(model.get_spec().SerializeToString())
+    save_spec(model.get_spec(), package / MODEL_FILE)
 
 
 def describe_model(model: Any, metadata: Metadata) -> None:

@@ -27,6 +27,7 @@ from zoo.formats.coreml.compat import (
 from zoo.formats.coreml.convert.streaming import Metadata, describe_model
 from zoo.formats.coreml.package.literals import share_literals
 from zoo.formats.coreml.package.proto import MODEL_FILE
+from zoo.formats.coreml.package.saving import save_spec
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ def write_traced(
     for function in spec.mlProgram.functions.values():
         for block in function.block_specializations.values():
             share_literals(block)
-    (package / MODEL_FILE).write_bytes(spec.SerializeToString())
+    save_spec(spec, package / MODEL_FILE)
 
 
 def _shape(ct: Any, given: Input, axes: Mapping[Axis, Any]) -> tuple[Any, ...]:

@@ -84,7 +84,7 @@ class CoreMLTextModel(TextModel):
 
     def close(self) -> None:
         super().close()
-        del self._program, self._functions
+        self.drop("_program", "_functions")
 
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         self.require_open()

@@ -1,0 +1,78 @@
+"""A tiny Stable Diffusion pipeline with random weights, as diffusers saves it, for tests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+WORDS = 77
+"""Tokens of a prompt."""
+
+NOISE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def write(folder: Path) -> None:
+    """Write the pipeline in `folder`: one level, pictures of 16 pixels."""
+    import torch
+    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline
+    from diffusers import UNet2DConditionModel as UNet
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = _tokenizer(folder)
+        text = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        pipeline = StableDiffusionPipeline(
+            vae=AutoencoderKL(
+                block_out_channels=(4, 8),
+                down_block_types=("DownEncoderBlock2D",) * 2,
+                up_block_types=("UpDecoderBlock2D",) * 2,
+                norm_num_groups=4,
+                sample_size=16,
+            ),
+            text_encoder=CLIPTextModel(text),
+            tokenizer=tokenizer,
+            unet=UNet(
+                sample_size=8,
+                block_out_channels=(16,),
+                down_block_types=("CrossAttnDownBlock2D",),
+                up_block_types=("CrossAttnUpBlock2D",),
+                layers_per_block=1,
+                cross_attention_dim=16,
+                attention_head_dim=2,
+                norm_num_groups=4,
+            ),
+            scheduler=PNDMScheduler(**NOISE, skip_prk_steps=True, steps_offset=1),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+    pipeline.save_pretrained(folder)
+
+
+def _tokenizer(folder: Path) -> Any:
+    """CLIP's tokenizer with the letters of bytes and no merges."""
+    from transformers import CLIPTokenizer
+
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = [chr(n) for n in plain] + [chr(256 + n) for n in range(256 - len(plain))]
+    pieces = [*letters, *(f"{letter}</w>" for letter in letters)]
+    pieces += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    vocabulary.write_text(json.dumps(numbers, ensure_ascii=False), encoding="utf-8")
+    merges.write_text("#version: 0.2\n", encoding="utf-8")
+    made = CLIPTokenizer.from_pretrained(folder, model_max_length=WORDS)
+    vocabulary.unlink()
+    merges.unlink()
+    return made

@@ -1,0 +1,1 @@
+"""Tiny checkpoints with random weights, so that tests need no download."""

@@ -1,0 +1,66 @@
+"""`tiny`: the checkpoint of a family at toy size, as its own tools save it."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from zoo.discovery import TINY, provider, providers
+from zoo.errors import NotFound
+
+
+def tiny(family: str, folder: Path | None = None) -> Path:
+    """A checkpoint of `family` with random weights, of about a megabyte.
+
+    A plugin brings the one of its family by the entry point `zoo.tiny`, a function that takes the
+    empty folder to write in. Families without one are taken for model types of transformers, such
+    as `llama` or `qwen2`, whose causal language model is saved with a tokenizer of bytes.
+
+    Args:
+        family: the architecture.
+        folder: an empty or missing folder to write in; by default one that is made once in a
+            process, and removed when it ends. Nobody may write into that one.
+
+    Returns: the folder.
+
+    Raises:
+        NotFound: no plugin brings one, and transformers has no such model type.
+        MissingExtra, BrokenPlugin: the plugin that brings it cannot be loaded.
+    """
+    if folder is None:
+        return _shared(family)
+    folder.mkdir(parents=True, exist_ok=True)
+    if family in providers(TINY):
+        origin = provider(TINY, family)
+        origin.require()
+        origin.load()(folder)
+    else:
+        _of_transformers(family, folder)
+    return folder
+
+
+@cache
+def _shared(family: str) -> Path:
+    root = Path(tempfile.mkdtemp(prefix="zoo-tiny-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return tiny(family, root / family)
+
+
+def _of_transformers(family: str, folder: Path) -> None:
+    try:
+        from zoo.testing.checkpoints.text import knows, write_language_model
+    except ImportError as error:
+        raise NotFound(
+            f"a tiny '{family}' needs transformers and torch: {error}",
+            "pip install 'zoo-ml[torch]'",
+        ) from error
+    if not knows(family):
+        raise NotFound(
+            f"there is no tiny checkpoint of '{family}': transformers has no causal language model "
+            "of that type",
+            'let the plugin bring one by the entry point "zoo.tiny"',
+        )
+    write_language_model(family, folder)

@@ -1,0 +1,72 @@
+"""Claims about a format: its description, and the reports that it brings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isfinite
+from unittest import SkipTest
+
+from zoo.catalogs.formats import Weights, described, format_of
+from zoo.catalogs.recipe import Optimization
+from zoo.costs import Cost
+from zoo.discovery import DESCRIPTIONS, providers
+from zoo.errors import MissingPlugin
+from zoo.testing.contract.claim import BrokenClaim, Claims, require
+from zoo.testing.contract.imports import heavy_imports, imported
+from zoo.testing.contract.steps import STRANGE
+from zoo.testing.contract.subject import Subject
+
+FORMAT = Claims()
+SIZES = Weights(1_000_000, 2_000_000)
+
+
+@FORMAT.claim
+def light_description(subject: Subject) -> None:
+    """The description of the format is read without a framework, and prints nothing."""
+    origins = providers(DESCRIPTIONS).get(subject.format, ())
+    if not origins:
+        raise SkipTest("the format has no description of its own")
+    try:
+        described(subject.format)
+    except MissingPlugin as error:
+        raise BrokenClaim(error.message) from error
+    modules = sorted({origin.value.partition(":")[0] for origin in origins})
+    heavy = heavy_imports(*modules)
+    require(not heavy, f"importing its description imports {', '.join(heavy)}")
+    printed, _ = imported(*modules)
+    require(not printed, f"importing its description printed {printed[:60]!r}")
+
+
+@FORMAT.claim
+def sizes_are_estimated(subject: Subject) -> None:
+    """Bits, bytes on disk and bytes of memory are estimated, above zero and finite."""
+    format = format_of(subject.format)
+    found = {
+        "bits_per_weight": format.bits_per_weight(subject.build),
+        "disk_bytes": format.disk_bytes(SIZES, subject.build),
+        "memory_bytes": format.memory_bytes(SIZES, subject.build),
+    }
+    for name, value in found.items():
+        require(isfinite(value) and value > 0, f"{name} is {value}")
+
+
+@FORMAT.claim
+def passes_are_read_with_the_recipe(subject: Subject) -> None:
+    """A pass that the format does not know is a fault of the recipe, found before any work."""
+    if not providers(DESCRIPTIONS).get(subject.format):
+        raise SkipTest("the format has no description of its own")
+    build = replace(subject.build, optimize=(Optimization(STRANGE),))
+    found = list(format_of(subject.format).faults(subject.recipe, build))
+    require(found, f"a recipe with a pass '{STRANGE}' has no faults")
+    right = all(isinstance(part, str) for fault in found for part in fault)
+    require(right, "a fault is not a key path and a sentence")
+
+
+@FORMAT.claim
+def cost_is_reported(subject: Subject) -> None:
+    """A format that says so has a cost report for its builds."""
+    if not format_of(subject.format).reports_cost:
+        raise SkipTest("the format does not say that it reports costs")
+    folder = subject.made().folder
+    found = subject.ask("cost", build=subject.build, artifact=folder, tokens=None)
+    require(isinstance(found, Cost), f"cost returned {found!r}, which is not a zoo.Cost")

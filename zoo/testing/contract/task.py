@@ -1,0 +1,188 @@
+"""Claims about a task: its description, its options, its figures."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from functools import cached_property
+from math import isfinite
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+from zoo.discovery import TASKS, providers
+from zoo.errors import InputError, PluginError
+from zoo.progress import silent
+from zoo.tasks.model import Model
+from zoo.tasks.options import CallOptions
+from zoo.tasks.registry import task_of
+from zoo.tasks.task import Given, Metric, Task
+from zoo.testing.contract.claim import BrokenClaim, Claims, Unreached, require
+from zoo.testing.contract.imports import heavy_imports, imported
+
+TASK = Claims()
+
+
+class TaskSubject:
+    """What the claims about a task are tried on.
+
+    Args:
+        task: the name of the task.
+        load: makes a model of the task, for the claims that call one.
+        example: the input, as it is given to `zoo run`.
+        inputs: files that the task's `measure` is given.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        load: Callable[[], Model] | None = None,
+        example: str = "",
+        inputs: Sequence[Path] = (),
+    ) -> None:
+        self.name, self.example, self.inputs = task, example, inputs
+        self._load = load
+
+    @cached_property
+    def task(self) -> Task:
+        """The task.
+
+        Raises:
+            Unreached: it cannot be loaded; the claim `one_task` says why.
+        """
+        try:
+            return task_of(self.name)
+        except PluginError as error:
+            raise Unreached("the task does not load") from error
+
+    def load(self) -> Model:
+        """A model of the task.
+
+        Raises:
+            SkipTest: the contract names none.
+        """
+        if self._load is None:
+            raise SkipTest("the contract has no `load`, which makes a model")
+        return self._load()
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+@TASK.claim
+def one_task(subject: TaskSubject) -> None:
+    """One distribution alone describes the task, by an instance of zoo.Task."""
+    try:
+        task_of(subject.name)
+    except PluginError as error:
+        raise BrokenClaim(error.message) from error
+
+
+@TASK.claim
+def light_description(subject: TaskSubject) -> None:
+    """The description is read without a framework, and prints nothing: it is read by `zoo list`."""
+    modules = sorted({p.value.partition(":")[0] for p in providers(TASKS).get(subject.name, ())})
+    heavy = heavy_imports(*modules)
+    require(not heavy, f"importing it imports {', '.join(heavy)}")
+    printed, _ = imported(*modules)
+    require(not printed, f"importing it printed {printed[:60]!r}")
+
+
+@TASK.claim
+def model_class(subject: TaskSubject) -> None:
+    """It has a title, and a class of models that derives from zoo.Model."""
+    require(subject.task.title, "it has no title")
+    found = subject.task.model()
+    right = isinstance(found, type) and issubclass(found, Model) and found is not Model
+    require(right, f"model() returns {found!r}, which is no class of its own below zoo.Model")
+
+
+@TASK.claim
+def options_are_documented(subject: TaskSubject) -> None:
+    """Every option of a call has a default, which is accepted, and a clause on what it means."""
+    options = subject.task.options()
+    right = isinstance(options, type) and issubclass(options, CallOptions)
+    require(right, f"options() returns {options!r}, which is no zoo.CallOptions")
+    for field in fields(options):
+        require(field.metadata.get("doc"), f"the option '{field.name}' has no doc")
+        has = field.default is not MISSING or field.default_factory is not MISSING
+        require(has, f"the option '{field.name}' has no default")
+    options()
+    try:
+        options.of({"no_such_option": 1})
+    except InputError:
+        return
+    raise BrokenClaim("an option that it does not have is accepted")
+
+
+@TASK.claim
+def flags_are_its_own(subject: TaskSubject) -> None:
+    """Its flags of `zoo run` have names of their own, apart from the options of a call."""
+    flags = [str(flag.name) for flag in subject.task.flags()]
+    twice = sorted({name for name in flags if flags.count(name) > 1})
+    require(not twice, f"these flags are there twice: {', '.join(twice)}")
+    both = sorted({*flags} & {*subject.task.options().names()})
+    require(not both, f"these flags are options of a call already: {', '.join(both)}")
+
+
+@TASK.claim
+def figures_are_described(subject: TaskSubject) -> None:
+    """Every figure has a meaning, and what conversions must keep can be limited."""
+    task = subject.task
+    for name, metric in task.metrics.items():
+        require(isinstance(metric, Metric), f"'{name}' is {metric!r}, not a zoo.Metric")
+        require(metric.meaning, f"the figure '{name}' has no meaning")
+    loose = [name for name in task.faithful if task.better(name) is None]
+    require(not loose, f"these limits are of no figure that has a better way: {', '.join(loose)}")
+
+
+@TASK.claim
+def runs_on_the_command_line(subject: TaskSubject) -> None:
+    """`zoo run` gets text or bytes, and what `--json` prints is JSON."""
+    with subject.load() as model:
+        given = Given(argument=subject.example)
+        found: Any = subject.task.run(model, given, {}, silent)
+        pieces, returned = [], None
+        while True:
+            try:
+                pieces.append(next(found))
+            except StopIteration as end:
+                returned = end.value
+                break
+    wrong = [piece for piece in pieces if not isinstance(piece, str | bytes)]
+    require(not wrong, f"it yields a {type(wrong[0]).__name__}" if wrong else "")
+    require(pieces or returned is not None, "it yields nothing")
+    try:
+        json.dumps(returned)
+    except (TypeError, ValueError) as error:
+        raise BrokenClaim(f"what it returns for --json is no JSON: {error}") from error
+
+
+@TASK.claim
+def a_model_agrees_with_itself(subject: TaskSubject) -> None:
+    """Measured against itself, a model keeps every limit, and the figures are the declared ones."""
+    task = subject.task
+    if not task.metrics:
+        raise SkipTest("the task measures nothing")
+    if not subject.inputs:
+        raise SkipTest("the contract has no `inputs`, which are measured")
+    found = task.measure(list(subject.inputs), subject.load, subject.load)
+    for figure, value in found.items():
+        require(task.metric(figure), f"the figure '{figure}' is not among its metrics")
+        require(isfinite(value), f"the figure '{figure}' is {value}")
+    for figure, limit in task.faithful.items():
+        require(figure in found, f"'{figure}' is not measured")
+        held = task.holds(figure, found[figure], limit)
+        require(held, f"of a model and itself, '{figure}' is {found[figure]:.4g}")
+
+
+@TASK.claim
+def signatures(subject: TaskSubject) -> None:
+    """Its methods take what zoo gives them."""
+    for name in ("measure", "prepare", "run"):
+        wanted = inspect.signature(getattr(Task, name)).parameters
+        found = inspect.signature(getattr(type(subject.task), name)).parameters
+        require([*found] == [*wanted], f"{name} takes {', '.join(found)}, not {', '.join(wanted)}")
