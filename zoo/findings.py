@@ -15,6 +15,7 @@ EFFECTS: tuple[Effect, ...] = ("silent", "refused", "slow", "note")
 """From worst to least."""
 
 LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
+"""The part of a name up to its first number: `model_layers_3` of its layer."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Place:
         op: name of the operation, or of what else it concerns, such as an input.
         kind: kind of the operation.
         detail: the values that were read, for the message.
+        layer: the layer of the model that it is in, by the names of its weights; empty where they
+            do not tell.
     """
 
     op: str
     kind: str
     detail: str = ""
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,8 @@ class Finding:
 
     @property
     def layers(self) -> list[str]:
-        """The layers that it concerns, in order, by the names of the operations."""
-        found = (LAYER.match(place.op) for place in self.places)
-        return list(dict.fromkeys(match[1] for match in found if match))
+        """The layers that it concerns, in order."""
+        return list(dict.fromkeys(place.layer for place in self.places if place.layer))
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as JSON."""
@@ -93,11 +96,13 @@ class Placement:
     Attributes:
         package, function: which.
         units: the predicted unit of each operation, by name and in order.
+        layers: the layer of each operation whose weights, or whose readers' weights, tell it.
     """
 
     package: str
     function: str
     units: Mapping[str, str]
+    layers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def switches(self) -> int:

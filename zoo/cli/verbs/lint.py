@@ -121,7 +121,7 @@ def _row(finding: Finding) -> tuple[object, ...]:
         finding.effect,
         len(finding.places),
         f"{finding.title} [{finding.package}/{finding.function}]",
-        f"{place.op}{detail}",
+        f"{place.layer + ': ' if place.layer else ''}{place.op}{detail}",
     )
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from worlds.lint_programs import H, Twin, half, mb, ranged, rms
+from worlds.lint_programs import H, Twin, half, mb, ranged, rms, weights
 
 from zoo.cli import app
 
@@ -72,8 +72,29 @@ def test_the_page_is_written(packages, capsys, tmp_path):
     assert code == 1
     assert str(page) in err
     assert "Sum of squares in float16" in text
-    assert "Neural Engine" in text
+    assert "1 problem: wrong results, no error." in text
+    assert "Device lint for any Mac or iPhone" in text
+    assert "use <code>reduce_l2_norm</code>" in text
+    assert '<div class="ane" style="width:100.0%"' in text
     assert "<script" not in text
+
+
+def test_findings_and_bars_have_the_layers_of_the_weights(tmp_path, capsys):
+    def layered(x):
+        for number in range(3):
+            weight = mb.const(val=weights(64, 64), name=f"model_layers_{number}_mlp_weight")
+            x = rms(mb.linear(x=x, weight=weight))
+        return x
+
+    package = Twin(layered, x=(H, 1, 4, 64)).save(tmp_path / "layered.mlpackage")
+    line = (package, "--for", "iphone-neural-engine", "--json", "--html", tmp_path / "page.html")
+    findings = {f["id"]: f for f in json.loads(run(capsys, *line)[1])["findings"]}
+    layers = [f"model_layers_{number}" for number in range(3)]
+    assert findings["A26"]["layers"] == layers
+    assert set(findings["N4"]["layers"]) <= set(layers)
+    text = (tmp_path / "page.html").read_text()
+    assert all(f"<td>{layer}</td>" in text for layer in layers)
+    assert "3 places in the model" in text
 
 
 @pytest.mark.parametrize(

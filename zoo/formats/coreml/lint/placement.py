@@ -6,7 +6,10 @@ without the operations that are known to leave it. Only a Mac's compute plan is 
 
 from __future__ import annotations
 
-from zoo.formats.coreml.lint.graph import Function, Graph, Op
+from math import prod
+
+from zoo.findings import LAYER
+from zoo.formats.coreml.lint.graph import Function, Graph, Op, Value
 from zoo.formats.coreml.lint.patterns import is_flexible
 from zoo.formats.coreml.lint.rule import Unit
 
@@ -26,6 +29,34 @@ def place(function: Function, graph: Graph) -> dict[str, Unit]:
     """The predicted unit of each computing operation, by name and in order."""
     flexible = is_flexible(function)
     return {op.name: _unit(op, flexible) for op in function.computing if op.kind not in FREE}
+
+
+WEIGHTS = 64
+"""Fewest numbers of a constant that tells the layer of what reads it."""
+
+
+def layers_of(function: Function) -> dict[str, str]:
+    """The layer of each operation: of its own weights, or of what reads its result.
+
+    What neither tells goes with the operation before it.
+    """
+    found: dict[str, str] = {}
+    for op in reversed(function.computing):
+        own = (_layer(value) for values in op.inputs.values() for value in values)
+        read = (found.get(reader.name, "") for value in op.outputs for reader in value.consumers)
+        found[op.name] = next(filter(None, own), "") or next(filter(None, read), "")
+    last = ""
+    for op in function.computing:
+        last = found[op.name] = found[op.name] or last
+    return {name: layer for name, layer in found.items() if layer}
+
+
+def _layer(value: Value) -> str:
+    """The layer that the name of a weight says."""
+    if not value.constant or prod(n or 0 for n in value.shape) < WEIGHTS:
+        return ""
+    match = LAYER.match(value.name)
+    return match[1] if match else ""
 
 
 def _unit(op: Op, flexible: bool) -> Unit:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from zoo.errors import InputError, NotFound
 from zoo.findings import EFFECTS, Finding, LintReport, Place, Placement
 from zoo.formats.coreml.lint import package as packages
 from zoo.formats.coreml.lint.graph import Graph, read_graph
-from zoo.formats.coreml.lint.placement import place
+from zoo.formats.coreml.lint.placement import layers_of, place
 from zoo.formats.coreml.lint.rule import Rule, Target
 from zoo.formats.coreml.lint.rules import RULES
 from zoo.formats.coreml.package.reader import Package
@@ -41,7 +42,7 @@ def lint_package(path: Path, target: Target, *, rules: Iterable[Rule] = RULES) -
         )
     graph = read_graph(Package(path))
     findings = _findings(graph, path.stem, target, rules)
-    placed = (Placement(path.stem, f.name, place(f, graph)) for f in graph.functions)
+    placed = (Placement(path.stem, f.name, place(f, graph), layers_of(f)) for f in graph.functions)
     return LintReport(target.name, target.system, tuple(findings), tuple(placed))
 
 
@@ -65,11 +66,14 @@ def lint_folder(folder: Path, target: Target) -> LintReport:
 
 def _findings(graph: Graph, name: str, target: Target, rules: Iterable[Rule]) -> list[Finding]:
     found = []
+    layers = {function.name: layers_of(function) for function in graph.functions}
     for rule in rules:
         if not rule.holds_for(target):
             continue
         for function in graph.functions:
-            matches = tuple(dict.fromkeys(rule.match(function, graph, target)))
+            of = layers[function.name]
+            matched = dict.fromkeys(rule.match(function, graph, target))
+            matches = tuple(replace(match, layer=of.get(match.op, "")) for match in matched)
             if matches:
                 found.append(_finding(rule, name, function.name, matches))
     return _sorted(found)
