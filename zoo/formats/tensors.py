@@ -106,6 +106,17 @@ class Tensors:
             raise IntegrityError(f"'{name}' in {self.folder} holds NaN or infinity")
         return whole
 
+    def read_rows(self, name: str, start: int, end: int) -> Any:
+        """The rows from `start` up to `end` of the tensor `name`, as `read` gives them.
+
+        Of a plain tensor no other rows are read; a packed one is read whole.
+        """
+        if name in self._packed:
+            return self.read(name)[start:end]
+        entry = self._entries[name]
+        row = prod(entry.shape[1:])
+        return self._read(name, start * row, (end - start, *entry.shape[1:]))
+
     def _raw(self, name: str) -> Any:
         import numpy as np
 
@@ -117,18 +128,20 @@ class Tensors:
             raise IntegrityError(f"{entry.path} is cut short within '{name}'")
         return raw.reshape(entry.shape)
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str, first: int = 0, shape: tuple[int, ...] | None = None) -> Any:
+        """Elements from the one numbered `first` on, in a shape; all of the tensor by default."""
         import numpy as np
 
         entry = self._entries[name]
+        shape = entry.shape if shape is None else shape
         if entry.dtype not in _NUMPY:
             raise IntegrityError(
                 f"{entry.path} cannot be read: '{name[:80]}' is of the type {entry.dtype}, "
                 "which zoo cannot read"
             )
-        array: Any = np.empty(prod(entry.shape), np.float32)
+        array: Any = np.empty(prod(shape), np.float32)
         with entry.path.open("rb") as file:
-            file.seek(entry.offset)
+            file.seek(entry.offset + first * np.dtype(_NUMPY[entry.dtype]).itemsize)
             for start in range(0, array.size, CHUNK):
                 part = array[start : start + CHUNK]
                 raw: Any = np.fromfile(file, _NUMPY[entry.dtype], part.size)
@@ -139,7 +152,7 @@ class Tensors:
                 if not np.isfinite(raw).all():
                     raise IntegrityError(f"'{name}' in {entry.path} holds NaN or infinity")
                 part[:] = raw
-        return array.reshape(entry.shape)
+        return array.reshape(shape)
 
     def require(
         self, expected: Mapping[str, tuple[int, ...]], ignored: tuple[str, ...] = ()

@@ -16,7 +16,8 @@ from worlds.coreml_builds import make_build, operations, package_of
 import zoo
 import zoo_mistral.coreml
 import zoo_openelm.coreml
-from zoo.formats.coreml.language.model import MASKED, CoreMLTextModel, causal_mask
+from zoo.formats.coreml.language.mask import MASKED, causal_mask
+from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.language.spec import read_spec
 from zoo.formats.coreml.package.reader import Package
 from zoo_mistral.torch import MistralTextModel

@@ -36,6 +36,7 @@ BUILDS = {
     "coreml-int4": 5.5,
     "coreml-palettized": 5.5,
     "coreml-mixed": 4.5,
+    "coreml-ane": 7.6,
 }
 """The builds of a miniature, and what their weights take at most, in bits."""
 
@@ -103,9 +104,10 @@ def test_the_size_on_disk_is_the_size_predicted(built, family, build):
     shown = json.loads(built.zoo("show", f"{family}:mini", "--json").stdout)
     (told,) = (b for b in shown["builds"] if b["name"] == build)
     folder = Path(built.zoo("build", f"{family}:mini/{build}").stdout.strip())
-    weights = (package_of(folder) / WEIGHT_FILE).stat().st_size
+    files = [*folder.rglob(WEIGHT_FILE.name), *folder.glob("embeddings.safetensors")]
+    weights = sum(path.stat().st_size for path in files)
     assert told["bits_per_weight"] <= BUILDS[build]
-    tables = 4 * 1024 * read_spec(folder).head_dim
+    tables = (2 if build == "coreml-ane" else 4) * 1024 * read_spec(folder).head_dim
     adapters = sum(p.stat().st_size for p in (RECIPES / family).glob("mini-*/*.safetensors"))
     assert weights - tables - adapters == pytest.approx(
         shown["parameters"] * told["bits_per_weight"] / 8, rel=0.02
@@ -193,7 +195,7 @@ def drop_the_mask(build: Path) -> None:
 
 def turn_positions(build: Path) -> None:
     """Write the tables of another base of the rotary positions."""
-    from zoo.formats.coreml.language.decoder import rope_tables
+    from zoo.formats.coreml.language.rope import rope_tables
 
     spec = read_spec(build)
     weights = package_of(build) / WEIGHT_FILE

@@ -14,7 +14,8 @@ from worlds.coreml_builds import make_build
 import zoo
 import zoo_mistral.coreml
 from zoo.formats.coreml.execute.program import ReferenceProgram
-from zoo.formats.coreml.language.model import CoreMLTextModel, causal_mask
+from zoo.formats.coreml.language.mask import causal_mask
+from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.tasks import verdict
 from zoo.tasks.text.check import measure_text
 from zoo.tasks.text.task import TASK
@@ -89,6 +90,7 @@ def test_in_float16_the_gate_catches_it(loud, plain):
     assert not verdict.metrics["kl"] < 1
 
 
-def test_zoos_own_conversion_stands_it(loud, tmp_path):
-    build = make_build(zoo_mistral.coreml, loud, tmp_path)
+@pytest.mark.parametrize("target", ["gpu", "neural-engine"])
+def test_zoos_own_conversion_stands_it(loud, tmp_path, target):
+    build = make_build(zoo_mistral.coreml, loud, tmp_path, target=target)
     assert judge(loud, lambda: CoreMLTextModel.load(build)).status == "passed"

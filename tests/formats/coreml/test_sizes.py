@@ -11,8 +11,9 @@ from worlds.openelm_checkpoint import TINY
 
 from zoo.catalogs import estimates
 from zoo.catalogs.recipe import Build, Optimization, Recipe, read_recipe
-from zoo.formats.coreml.compress.passes import read_passes
+from zoo.formats.coreml.compress.passes import read_passes, target_of
 from zoo.formats.coreml.language.decoder import bits_per_weight
+from zoo.formats.coreml.language.neural_engine.plan import bits_per_weight as static_bits
 from zoo.formats.coreml.language.spec import DecoderSpec
 from zoo_mistral.config import for_coreml, read_mistral_config
 from zoo_mistral.config import parse_config as parse_mistral
@@ -84,11 +85,10 @@ def test_the_bits_are_those_of_the_shapes(path):
     compressed = {n: b for n, b in recipe.build.items() if b.format == "coreml" and b.optimize}
     for build in [compressed.pop(n) for n in [*compressed] if n == "coreml-mixed"]:
         assert build.bits == build.optimize[0].options["bits_per_weight"]
-    assert len(compressed) >= 2
+    assert len(compressed) >= 3
     for build in compressed.values():
-        assert build.bits == pytest.approx(
-            bits_per_weight(spec, read_passes(recipe, build)), rel=0.005
-        )
+        count = static_bits if target_of(build) == "neural-engine" else bits_per_weight
+        assert build.bits == pytest.approx(count(spec, read_passes(recipe, build)), rel=0.005)
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from zoo.formats.coreml.execute.program import ReferenceProgram as ReferenceProgram
     from zoo.formats.coreml.execute.program import open_program as open_program
     from zoo.formats.coreml.language.convert import convert_decoder as convert_decoder
+    from zoo.formats.coreml.language.mask import causal_mask as causal_mask
     from zoo.formats.coreml.language.model import CoreMLTextModel as CoreMLTextModel
-    from zoo.formats.coreml.language.model import causal_mask as causal_mask
     from zoo.formats.coreml.language.spec import DecoderSpec as DecoderSpec
     from zoo.formats.coreml.language.spec import LayerSpec as LayerSpec
     from zoo.formats.coreml.language.spec import TensorNames as TensorNames
@@ -87,7 +87,7 @@ else:
             "Weight": "zoo.formats.coreml.package.weights",
             "about": "zoo.formats.coreml.convert.about",
             "add_branches": "zoo.formats.coreml.convert.branches",
-            "causal_mask": "zoo.formats.coreml.language.model",
+            "causal_mask": "zoo.formats.coreml.language.mask",
             "choose_for_package": "zoo.formats.coreml.compress.choice",
             "compress_folder": "zoo.formats.coreml.compress.folder",
             "compress_package": "zoo.formats.coreml.compress.rewrite",

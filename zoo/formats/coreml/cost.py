@@ -45,9 +45,12 @@ EACH = {"softmax": 5, "layer_norm": 8, "batch_norm": 4, "gelu": 8, "silu": 4, "s
 
 
 def package_cost(
-    path: Path, inputs: Mapping[str, tuple[int, ...]], part: str = "model"
+    path: Path,
+    inputs: Mapping[str, tuple[int, ...]],
+    part: str = "model",
+    function: str | None = None,
 ) -> list[Operation]:
-    """The operations of a package's default function, for inputs of these shapes.
+    """The operations of a function of a package, for inputs of these shapes.
 
     On a Mac, those that Core ML's own plan knows have its device and share
     (https://developer.apple.com/documentation/coreml/mlcomputeplan-1w21n).
@@ -56,16 +59,18 @@ def package_cost(
         path: the `.mlpackage`.
         inputs: the shape of each input.
         part: what to call the component.
+        function: its name; `None` for the default one.
 
     Raises:
         IntegrityError: the package is damaged, or has an operation that is not known.
+        NotFound: it has no such function.
     """
     package = Package(path)
-    _, block = package.function()
+    _, block = package.function(function)
     weights = _weights(package, block)
-    shaped = follow(package, inputs)
+    shaped = follow(package, inputs, function)
     layers = _layers(shaped, weights)
-    plan = compute_plan(path) if sys.platform == "darwin" else {}
+    plan = compute_plan(path, function or "main") if sys.platform == "darwin" else {}
     operations = []
     for step in shaped:
         own = weights.get(step.name, [])
@@ -87,9 +92,9 @@ def package_cost(
     return operations
 
 
-def fixed_inputs(package: Package) -> dict[str, tuple[int, ...]]:
-    """The shape of each input, as it is by default."""
-    interface, _ = package.function()
+def fixed_inputs(package: Package, function: str | None = None) -> dict[str, tuple[int, ...]]:
+    """The shape of each input of a function, as it is by default."""
+    interface, _ = package.function(function)
     return {f.name: tuple(int(n) for n in f.type.multiArrayType.shape) for f in interface.input}
 
 
@@ -117,14 +122,14 @@ def flops(step: Shaped) -> int:
     return result * EACH.get(step.kind, 1)
 
 
-def compute_plan(path: Path) -> dict[str, tuple[str | None, float | None]]:
+def compute_plan(path: Path, function: str = "main") -> dict[str, tuple[str | None, float | None]]:
     """For each operation, by the name of its first result, Core ML's device and share of cost."""
     from coremltools.models.compute_plan import MLComputePlan
 
     compiled = load_coremltools().models.utils.compile_model(str(path))
     plan = MLComputePlan.load_from_path(compiled)
     functions = plan.model_structure.program.functions
-    return read_plan(plan, functions.get("main") or next(iter(functions.values())))
+    return read_plan(plan, functions.get(function) or next(iter(functions.values())))
 
 
 def read_plan(plan: Any, function: Any) -> dict[str, tuple[str | None, float | None]]:

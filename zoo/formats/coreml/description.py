@@ -8,10 +8,13 @@ from typing import Any
 from zoo.catalogs.formats import STORED_BITS, Format, Weights
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE
-from zoo.formats.coreml.compress.passes import PER_BLOCK, pass_faults
+from zoo.formats.coreml.compress.passes import PER_BLOCK, pass_faults, target_of
 from zoo.formats.coreml.lint.targets import TARGETS
 
 FLOAT16_SCALE = 16
+
+TABLE_BITS = (8, 16)
+"""Bits of embeddings that an app looks up itself."""
 
 
 class CoreML(Format):
@@ -30,11 +33,14 @@ class CoreML(Format):
 
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         yield from pass_faults(recipe, build)
+        if recipe.task == "text-generation" and target_of(build) == "neural-engine":
+            for number, step in enumerate(build.optimize):
+                if step.options.get("embeddings") not in (None, *TABLE_BITS):
+                    yield f"optimize[{number}].embeddings", "must be 8 or 16 for the Neural Engine"
 
     def lint_target(self, recipe: Recipe, build: Build) -> str:
         """A language model with flexible shapes and a state is for GPU and CPU."""
-        said = [build.options.get("target"), *(s.options.get("target") for s in build.optimize)]
-        if "neural-engine" in said:
+        if target_of(build) == "neural-engine":
             return "iphone-neural-engine"
         return "gpu" if recipe.task == "text-generation" else "any"
 
@@ -64,7 +70,7 @@ class CoreML(Format):
                     bits = float(options.get("bits", 4))
                 case "quantize":
                     bits = float(options.get("bits", 4))
-                    per_block = bits == 4 and step.options.get("target", "gpu") == "gpu"
+                    per_block = bits == 4 and target_of(build) == "gpu"
                     block = options.get("block_size", PER_BLOCK if per_block else 0)
                     scales = FLOAT16_SCALE / block if block else 0.0
         return bits * kept + scales + mask

@@ -14,6 +14,8 @@ from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.description import CoreML
 from zoo.formats.coreml.language.convert import compress_decoder
+from zoo.formats.coreml.language.neural_engine.cost import static_cost
+from zoo.formats.coreml.language.neural_engine.manifest import MANIFEST_FILE
 from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
 from zoo.formats.coreml.lint.report import lint_folder, lint_package
 from zoo.formats.coreml.lint.targets import oldest_of, read_target
@@ -26,10 +28,13 @@ from zoo.progress import Progress
 def cost(artifact: Path, tokens: int | None) -> Cost:
     """Of a language model: for so many tokens, the last of which fill its state."""
     if (artifact / SPEC_FILE).is_file():
-        context = read_spec(artifact).context
+        spec = read_spec(artifact)
+        context = spec.context
         given = tokens or 1
         if given > context:
             raise InputError(f"{given} tokens are more than the {context} that the state holds")
+        if (artifact / MANIFEST_FILE).is_file():
+            return static_cost(artifact, spec, given)
         inputs = {
             "inputIds": (1, given),
             "causalMask": (1, 1, given, context),
@@ -61,5 +66,5 @@ def optimize(
 ) -> Path:
     passes = read_passes(recipe, build)
     if (converted / SPEC_FILE).is_file():
-        return compress_decoder(recipe, passes, converted, workdir, progress)
+        return compress_decoder(recipe, build, passes, converted, workdir, progress)
     return compress_folder(passes, converted, workdir, progress, f"'{recipe.ref}'")

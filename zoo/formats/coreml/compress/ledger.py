@@ -59,6 +59,14 @@ class Ledger:
         """Bits on disk for each weight, with scales and tables."""
         return self.bits / max(self.weights, 1)
 
+    def add(self, name: str, entry: Entry) -> None:
+        """Note a weight, or another piece of one: their bits are added up."""
+        before = self.entries.get(name)
+        if before is not None:
+            kinds = dict.fromkeys([*before.scheme.split(" and "), entry.scheme])
+            entry = Entry(entry.shape, " and ".join(kinds), before.bits + entry.bits)
+        self.entries[name] = entry
+
     def write(self, folder: Path) -> None:
         """Keep the ledger in `folder`."""
         data = {"bits_per_weight": round(self.bits_per_weight, 4), **asdict(self)}

@@ -30,6 +30,7 @@ PER_BLOCK, PALETTE_GROUP = 32, 16
 """What shares a scale on a Mac's GPU, and a table on the Neural Engine, unless it is said."""
 
 Target = Literal["gpu", "neural-engine"]
+TARGETS: tuple[Target, ...] = ("gpu", "neural-engine")
 
 
 def _scheme(*arguments: Any) -> Scheme:
@@ -241,6 +242,15 @@ ORDER = "it can prune, then quantize or palettize, or choose mixed bits"
 ORDERS = [*([kind] for kind in KINDS), ["prune", "quantize"], ["prune", "palettize"]]
 
 
+def target_of(build: Build) -> Target:
+    """What a build is for: what its option `target` says, or else one of its passes, or a GPU."""
+    said = [build.options.get("target"), *(step.options.get("target") for step in build.optimize)]
+    for target in TARGETS:
+        if next((each for each in said if each is not None), None) == target:
+            return target
+    return "gpu"
+
+
 def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) -> Passes:
     """The passes that the build asks for: at most one that prunes, then one that stores.
 
@@ -298,13 +308,19 @@ def _read_all(
 ) -> tuple[list[Any], list[tuple[str, str]]]:
     """The options of each pass, and the faults by their key paths inside the build."""
     problems, found = schema.Problems(), []
+    target = build.options.get("target")
     for number, step in enumerate(build.optimize):
         where = f"optimize[{number}]"
         if step.kind not in known:
             close = suggest(step.kind, known) or f"; it has {', '.join(known)}"
             problems.add(f"{where}.kind", f"coreml has no pass '{step.kind}'{close}")
             continue
-        found.append(schema.read(known[step.kind], step.options, problems, where))
+        options = dict(step.options)
+        takes = any(f.name == "target" for f in fields(known[step.kind]))
+        if target in TARGETS and takes and options.setdefault("target", target) != target:
+            said = options["target"]
+            problems.add(f"{where}.target", f"is '{said}', and the build is for '{target}'")
+        found.append(schema.read(known[step.kind], options, problems, where))
     kinds = [step.kind for step in build.optimize]
     if kinds not in ORDERS and not problems.found:
         problems.add("optimize", f"coreml cannot do {', '.join(kinds) or 'no pass'}: {ORDER}")

@@ -163,12 +163,13 @@ def save_program(
     import coremltools as ct
 
     for function in program.functions.values():
-        function.set_input_types(tuple(inputs))
+        if inputs:
+            function.set_input_types(tuple(inputs))
     program.export_as_multifunction = len(program.functions) > 1
     with converting(package.parent):
         model = ct.convert(
             program,
-            inputs=inputs,
+            inputs=inputs or None,
             convert_to="mlprogram",
             pass_pipeline=ct.PassPipeline.EMPTY,
             compute_precision=ct.precision.FLOAT32,

@@ -18,11 +18,12 @@ from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE, report
-from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes
+from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes, target_of
 from zoo.formats.coreml.compress.trials import Choice
 from zoo.formats.coreml.convert.about import ComputeUnits, about
 from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.language.decoder import write_decoder
+from zoo.formats.coreml.language.neural_engine.write import write_for_neural_engine
 from zoo.formats.coreml.language.spec import (
     ADAPTERS,
     PACKAGE,
@@ -79,12 +80,17 @@ def convert_decoder(
             for file in adapter_files(folder):
                 link_or_copy(file, workdir / ADAPTERS / name / file.name)
     else:
-        _write(recipe, spec, source, adapters, workdir, Keep(), progress)
+        _write(recipe, build, spec, source, adapters, workdir, Keep(), progress)
     return workdir
 
 
 def compress_decoder(
-    recipe: Recipe, passes: Passes, converted: Path, workdir: Path, progress: Progress
+    recipe: Recipe,
+    build: Build,
+    passes: Passes,
+    converted: Path,
+    workdir: Path,
+    progress: Progress,
 ) -> Path:
     """The hook `optimize` for what `convert_decoder` laid ready."""
     copy_text_files(converted, workdir, left_out=OWN_FILES)
@@ -97,12 +103,13 @@ def compress_decoder(
         from zoo.formats.coreml.language.mixed import choose_bits
 
         passes, choice = choose_bits(recipe, spec, converted, passes.mixed, workdir, progress)
-    _write(recipe, spec, converted, adapters, workdir, passes, progress, choice)
+    _write(recipe, build, spec, converted, adapters, workdir, passes, progress, choice)
     return workdir
 
 
 def _write(
     recipe: Recipe,
+    build: Build,
     spec: DecoderSpec,
     source: Path,
     adapters: Mapping[str, Path],
@@ -111,12 +118,14 @@ def _write(
     progress: Progress,
     choice: Choice | None = None,
 ) -> None:
-    ledger = write_decoder(
+    static = target_of(build) == "neural-engine"
+    write = write_for_neural_engine if static else write_decoder
+    ledger = write(
         spec,
         Tensors(source),
-        workdir / PACKAGE,
+        workdir if static else workdir / PACKAGE,
         compression=compression,
-        metadata=describe(recipe, spec),
+        metadata=describe(recipe, spec, "cpuAndNeuralEngine" if static else "cpuAndGPU"),
         progress=progress,
         adapters=read_adapters(adapters, spec.shapes),
     )
@@ -126,7 +135,7 @@ def _write(
     report(ledger, progress)
 
 
-def describe(recipe: Recipe, spec: DecoderSpec, units: ComputeUnits = "cpuAndGPU") -> Metadata:
+def describe(recipe: Recipe, spec: DecoderSpec, units: ComputeUnits) -> Metadata:
     """What the package says about itself; flexible shapes with a state are for GPU and CPU."""
     details = {"context": spec.context, "sliding_window": spec.window}
     return about(recipe, units=units, details=details)

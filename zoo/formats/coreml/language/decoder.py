@@ -30,6 +30,7 @@ from zoo.formats.adapters import LowRank
 from zoo.formats.coreml.compress.encoding import Compression, plain_name, to_float16
 from zoo.formats.coreml.compress.ledger import Ledger
 from zoo.formats.coreml.convert.streaming import Metadata, save_program, shared_constant, streaming
+from zoo.formats.coreml.language.rope import rope_tables
 from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec
 from zoo.formats.coreml.language.weights import Weights, expected_bits
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
@@ -70,13 +71,22 @@ def write_decoder(
         IntegrityError: tensors that are not those of the spec, or that float16 cannot hold.
     """
     compression.require_known(spec.shapes)
-    source.require(spec.shapes, IGNORED if spec.names.head else (*IGNORED, "lm_head.weight"))
+    require_decoder(spec, source)
     with streaming(progress) as stream:
-        weights = Weights(stream, source.shapes, source.read, compression)
+        weights = Weights(stream, source, compression)
         program, inputs = _program(spec, weights, adapters or {})
         save_program(stream, program, inputs, package, metadata)
     _require_size(package, spec, weights.ledger, adapters or {})
     return weights.ledger
+
+
+def require_decoder(spec: DecoderSpec, source: Tensors) -> None:
+    """Refuse a checkpoint whose tensors are not those of the spec.
+
+    Raises:
+        IntegrityError: which are not.
+    """
+    source.require(spec.shapes, IGNORED if spec.names.head else (*IGNORED, "lm_head.weight"))
 
 
 def bits_per_weight(spec: DecoderSpec, compression: Compression) -> float:
@@ -314,15 +324,3 @@ def zeros(count: int) -> Any:
     import numpy as np
 
     return shared_constant(f"no_bias_{count}", np.zeros(count, np.float16))
-
-
-def rope_tables(spec: DecoderSpec) -> tuple[Any, Any]:
-    """Cosines and sines of every position, float16 of shape (context, head_dim).
-
-    The frequencies are those of https://arxiv.org/abs/2104.09864, each twice: for both halves.
-    """
-    import numpy as np
-
-    frequencies = spec.rope_theta ** -(np.arange(0, spec.head_dim, 2) / spec.head_dim)
-    angles = np.outer(np.arange(spec.context) / spec.rope_factor, np.tile(frequencies, 2))
-    return np.cos(angles).astype(np.float16), np.sin(angles).astype(np.float16)

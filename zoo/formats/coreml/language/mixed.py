@@ -18,6 +18,7 @@ from zoo.formats.coreml.execute.constants import Constants
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.formats.coreml.language.decoder import write_decoder
 from zoo.formats.coreml.language.model import CoreMLTextModel
+from zoo.formats.coreml.language.run import FlexibleDecoder
 from zoo.formats.coreml.language.spec import DecoderSpec
 from zoo.formats.coreml.package.reader import Package
 from zoo.formats.tensors import Tensors
@@ -68,7 +69,7 @@ def choose_bits(
         )
         constants = Constants(Package(package))
         program = ReferenceProgram(package, constants=constants, mode="fp32")
-        model = CoreMLTextModel(program, spec, Tokenizer(source))
+        model = CoreMLTextModel(FlexibleDecoder(program, spec), spec, Tokenizer(source))
         tokens = model.encode(text.read_text(encoding="utf-8"))[: options.tokens]
         windows = [tokens[start : start + WINDOW] for start in range(0, len(tokens), WINDOW)]
         wanted = [log_probabilities(model.logits(window)) for window in windows]

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.errors import InputError
-from zoo.formats.coreml.execute.program import Functions, Mode, Program
-from zoo.formats.coreml.language.spec import PACKAGE, DecoderSpec, read_spec
+from zoo.formats.coreml.execute.program import Mode
+from zoo.formats.coreml.language.neural_engine.manifest import MANIFEST_FILE
+from zoo.formats.coreml.language.neural_engine.run import StaticDecoder
+from zoo.formats.coreml.language.run import Conversation, Decoder, FlexibleDecoder
+from zoo.formats.coreml.language.spec import DecoderSpec, read_spec
 from zoo.formats.sampling import Sampler
 from zoo.tasks.text.model import TextModel
 from zoo.tasks.text.options import Sampling
@@ -17,39 +20,29 @@ from zoo.tasks.text.tokenizer import Tokenizer
 CHUNK = 256
 """Tokens of a prompt that go through the model at once."""
 
-MASKED = -4e4
-"""What is added to a score of attention where a token must not see another.
-
-Its exponential is 0 beside any other score, and float16 holds the sum for scores down to -25,504;
-the lowest number of float16 overflows for scores below -16, and hardware turns minus infinity into
-not-a-number.
-"""
-
 
 class CoreMLTextModel(TextModel):
     """A build of `zoo.formats.coreml.language.convert`: package, tokenizer, `config.json`, spec.
 
     Args:
-        program: has `make_state()` and `predict(inputs, state)`, which updates the state.
+        decoder: runs the build's packages.
         spec: the decoder's.
         tokenizer, context, chat: as for `TextModel`.
-        functions: of the program's package; those beside the default one are adapters.
     """
 
     def __init__(
         self,
-        program: Program,
+        decoder: Decoder,
         spec: DecoderSpec,
         tokenizer: Tokenizer,
         *,
         context: int | None = None,
         chat: bool | None = False,
-        functions: Functions | None = None,
     ) -> None:
         room = min(spec.context, context or spec.context)
         super().__init__(tokenizer, context=room, chat=chat)
-        self._program, self._spec, self._functions = program, spec, functions
-        self.adapters = tuple(functions.names[1:]) if functions else ()
+        self._decoder, self._spec = decoder, spec
+        self.adapters = decoder.adapters
 
     @classmethod
     def load(
@@ -72,19 +65,19 @@ class CoreMLTextModel(TextModel):
             IntegrityError: the build is damaged.
         """
         spec = read_spec(folder)
-        functions = Functions(folder / PACKAGE, mode=mode)
-        tokenizer = Tokenizer(folder)
-        return cls(
-            functions.open(), spec, tokenizer, context=context, chat=chat, functions=functions
-        )
+        decoder: Decoder
+        if (folder / MANIFEST_FILE).is_file():
+            decoder = StaticDecoder(folder, spec, mode=mode)
+        else:
+            decoder = FlexibleDecoder.load(folder, spec, mode=mode)
+        return cls(decoder, spec, Tokenizer(folder), context=context, chat=chat)
 
     def switch(self, adapter: str | None) -> None:
-        if self._functions is not None:
-            self._program = self._functions.open(adapter)
+        self._decoder.switch(adapter)
 
     def close(self) -> None:
         super().close()
-        self.drop("_program", "_functions")
+        self.drop("_decoder")
 
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         self.require_open()
@@ -106,63 +99,13 @@ class CoreMLTextModel(TextModel):
         found = [conversation.go_on(chunk, range(len(chunk))) for chunk in _chunks(tokens, CHUNK)]
         return np.concatenate(found).astype(np.float32)
 
-    def _begin(self, tokens: Sequence[int]) -> _Conversation:
+    def _begin(self, tokens: Sequence[int]) -> Conversation:
         if not tokens:
             raise InputError("there are no tokens to continue from")
         outside = [t for t in tokens if not 0 <= t < self._spec.vocabulary]
         if outside:
             raise InputError(f"token {outside[0]} is not below {self._spec.vocabulary}")
-        return _Conversation(self._program, self._spec)
-
-
-class _Conversation:
-    """The state of one run through the model."""
-
-    def __init__(self, program: Program, spec: DecoderSpec) -> None:
-        self.program, self.spec = program, spec
-        self.state, self.length = program.make_state(), 0
-
-    def go_on(self, tokens: Sequence[int], places: Sequence[int]) -> Any:
-        """Logits after the tokens at `places` among `tokens`; (places, vocabulary).
-
-        Raises:
-            InputError: the state does not hold so many.
-        """
-        import numpy as np
-
-        end = self.length + len(tokens)
-        if end > self.spec.context:
-            raise InputError(
-                f"{end} tokens are more than the {self.spec.context} that this build holds",
-                "shorten the text, or build with a larger option 'context'",
-            )
-        inputs = {
-            "inputIds": np.array([tokens], np.int32),
-            "causalMask": causal_mask(len(tokens), end, self.spec.window),
-            "logitIndices": np.array(places, np.int32),
-        }
-        logits = self.program.predict(inputs, self.state)["logits"]
-        self.length = end
-        return logits[0]
-
-
-def causal_mask(given: int, end: int, window: int | None = None) -> Any:
-    """The mask for the last `given` of `end` tokens, each of which sees itself and those before.
-
-    Args:
-        given: number of tokens given.
-        end: number of tokens up to the last of them.
-        window: how many tokens each sees, itself among them; `None` for all.
-
-    Returns: float16 of shape (1, 1, given, end), 0 where a token sees another, elsewhere `MASKED`.
-    """
-    import numpy as np
-
-    back = np.arange(end - given, end)[:, None] - np.arange(end)[None, :]
-    seen = back >= 0
-    if window:
-        seen &= back < window
-    return np.where(seen, 0, MASKED).astype(np.float16)[None, None]
+        return self._decoder.begin()
 
 
 def _chunks(tokens: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoo import schema
 from zoo.errors import IntegrityError
 from zoo.formats.checkpoint import read_json
+from zoo.formats.coreml.compress.passes import Target
 
 SPEC_FILE = "decoder.json"
 """Where a build keeps its spec."""
@@ -144,6 +145,10 @@ class DecoderOptions:
 
     context: int = field(
         default=2048, metadata={"doc": "tokens that the state holds", "minimum": 2}
+    )
+    target: Target = field(
+        default="gpu",
+        metadata={"doc": "gpu: flexible shapes, for GPU and CPU; neural-engine: static shapes"},
     )
 
 

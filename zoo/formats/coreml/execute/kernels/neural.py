@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, prod
 from typing import Any, Literal
 
 import torch
@@ -47,6 +47,10 @@ def conv(
 ) -> Tensor:
     """Convolution over one to three axes; `x` is (batch, channels, ...)."""
     axes = x.dim() - 2
+    if pad_type == "valid" and groups == 1 and _is_product(x, weight, strides):
+        y = torch.mm(weight.flatten(1), x.reshape(x.shape[1], -1))
+        y = y if bias is None else y + bias[:, None]
+        return y.reshape(1, len(weight), *x.shape[2:])
     strides, dilations = strides or [1] * axes, dilations or [1] * axes
     reach = [d * (size - 1) + 1 for d, size in zip(dilations, weight.shape[2:], strict=True)]
     sides = _sides(x.shape[2:], reach, strides, pad_type, pad)
@@ -59,6 +63,17 @@ def conv(
     elif sides is not None:
         x = _padded(x, sides, 0.0)
     return run(x, weight, bias, strides, even, dilations, groups)
+
+
+FEW = 256
+"""Places up to which a convolution of one place is faster as a product of matrices."""
+
+
+def _is_product(x: Tensor, weight: Tensor, strides: Ints | None) -> bool:
+    """Whether a convolution is a product of matrices, at few places."""
+    _, columns, *kernel = weight.shape
+    single = len(x) == 1 and x.shape[1] == columns and x.numel() <= FEW * columns
+    return single and prod(kernel) == 1 and (strides is None or prod(strides) == 1)
 
 
 def _sides(
@@ -97,9 +112,12 @@ def layer_norm(
     for factor in (gamma, beta):
         if factor is not None and not _within(factor.shape, x.shape):
             raise ValueError(f"its factors are {tuple(factor.shape)}, its input {tuple(x.shape)}")
-    mean = x.mean(axes, keepdim=True)
-    apart = x - mean
-    normed = apart * ((apart * apart).mean(axes, keepdim=True) + epsilon).rsqrt()
+    if axes is not None and prod(x.shape[axis] for axis in axes) == x.numel():
+        normed = nn.layer_norm(x, x.shape, eps=float(epsilon))
+    else:
+        mean = x.mean(axes, keepdim=True)
+        apart = x - mean
+        normed = apart * ((apart * apart).mean(axes, keepdim=True) + epsilon).rsqrt()
     normed = normed if gamma is None else normed * gamma
     return normed if beta is None else normed + beta
 

@@ -1,0 +1,1 @@
+"""Language models for the Neural Engine: static shapes, in packages below 1 GB."""

@@ -1,0 +1,307 @@
+"""The MIL programs of a decoder for the Neural Engine: layers and head, in static shapes.
+
+A package of layers has the functions `prefill` (64 tokens) and `extend` (1 token):
+
+- `hiddenStates`, float16 (1, 1, tokens, width): the embeddings, or what the package before returns.
+- `causalMask`, float16 (1, 1, tokens, length): added to the scores of attention.
+- `cacheUpdateMask`, float16 (1, 1, tokens, length): 1 where each token is to be remembered, at its
+  position; else 0. A row of zeros remembers nothing: the tokens that fill up a block.
+- `keyCache`, `valueCache`, float16 states (1, heads, head size, length): the heads of all layers of
+  the package, one after another.
+- `hiddenStatesOut`, float16 (1, 1, tokens, width).
+
+The head's package has the function `main`: from `hiddenStates` (1, 1, 1, width) to `logits1` and
+following, float16 (1, part of the vocabulary).
+
+The caches are blended rather than written at a position, because a state that is written where an
+input says does not load (https://github.com/FluidInference/mobius/pull/77). The other choices
+follow https://machinelearning.apple.com/research/neural-engine-transformers: 1x1 convolutions on
+(1, channels, 1, tokens), heads one by one, softmax over the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from zoo.formats.adapters import LowRank
+from zoo.formats.coreml.compress.encoding import plain_name, to_float16
+from zoo.formats.coreml.convert.norms import rms_norm
+from zoo.formats.coreml.convert.streaming import shared_constant
+from zoo.formats.coreml.language.neural_engine.plan import Cut, Half, cuts, ffn_cuts, state_length
+from zoo.formats.coreml.language.rope import rope_tables
+from zoo.formats.coreml.language.spec import DecoderSpec
+from zoo.formats.coreml.language.weights import Weights
+from zoo.formats.coreml.package.weights import Role
+
+Changes = Mapping[str, LowRank]
+"""What an adapter adds to the weight of which name."""
+
+PREFILL, EXTEND, MAIN = "prefill", "extend", "main"
+"""The functions of packages."""
+
+
+def function_name(kind: str, adapter: str | None) -> str:
+    """What a package calls a function with an adapter; `main` is called as the adapter alone."""
+    if adapter is None:
+        return kind
+    return adapter if kind == MAIN else f"{adapter}_{kind}"
+
+
+def layers_program(
+    spec: DecoderSpec,
+    weights: Weights,
+    part: Sequence[Half],
+    sizes: Mapping[str, int],
+    adapters: Mapping[str, Changes],
+) -> Any:
+    """The program of some halves of layers.
+
+    Args:
+        spec: the decoder.
+        weights: of the decoder, within their stream.
+        part: the halves, in order.
+        sizes: how many tokens the function of each kind takes.
+        adapters: what each adds; all have functions of their own.
+    """
+    import coremltools as ct
+    from coremltools.converters.mil.mil import Builder as mb
+    from coremltools.converters.mil.mil import types
+
+    length = state_length(spec)
+    heads = sum(spec.layers[half.layer].kv_heads for half in part if half.kind == "attention")
+
+    def function(name: str, tokens: int, changes: Changes, adapter: str) -> Any:
+        def body(hidden: Any, *more: Any) -> Any:
+            layers = _Layers(spec, weights, _Linear(weights, adapter, changes), tokens)
+            return layers.run(hidden, part, *more)
+
+        def with_attention(  # the names that Core ML's users see
+            hiddenStates: Any,  # noqa: N803
+            causalMask: Any,  # noqa: N803
+            cacheUpdateMask: Any,  # noqa: N803
+            keyCache: Any,  # noqa: N803
+            valueCache: Any,  # noqa: N803
+        ) -> Any:
+            return body(hiddenStates, causalMask, cacheUpdateMask, keyCache, valueCache)
+
+        def without(hiddenStates: Any) -> Any:  # noqa: N803
+            return body(hiddenStates)
+
+        specs = [mb.TensorSpec((1, 1, tokens, spec.width), dtype=types.fp16)]
+        if heads:
+            specs += [mb.TensorSpec((1, 1, tokens, length), dtype=types.fp16) for _ in range(2)]
+            shape = (1, heads, spec.head_dim, length)
+            specs += [mb.StateTensorSpec(shape, dtype=types.fp16) for _ in range(2)]
+        make: Any = mb.program(input_specs=specs, opset_version=ct.target.iOS18, function_name=name)
+        return make(with_attention if heads else without)
+
+    made = [
+        function(function_name(kind, adapter), tokens, changes, adapter or "")
+        for adapter, changes in [(None, {}), *adapters.items()]
+        for kind, tokens in sizes.items()
+    ]
+    return _joined(made, EXTEND)
+
+
+def head_program(
+    spec: DecoderSpec,
+    weights: Weights,
+    parts: Mapping[str, Cut],
+    adapters: Mapping[str, Changes],
+) -> Any:
+    """The program of some parts of the output head, by the names of their outputs."""
+    import coremltools as ct
+    from coremltools.converters.mil.mil import Builder as mb
+    from coremltools.converters.mil.mil import types
+
+    def function(name: str, changes: Changes, adapter: str) -> Any:
+        linear = _Linear(weights, adapter, changes)
+
+        def body(hiddenStates: Any) -> Any:  # noqa: N803
+            x = mb.transpose(x=hiddenStates, perm=[0, 3, 1, 2])
+            h = rms_norm(x, gain(weights, spec.names.norm), spec.eps)
+            return [
+                mb.squeeze(x=linear(h, cut, "head"), axes=[2, 3], name=output)
+                for output, cut in parts.items()
+            ]
+
+        make: Any = mb.program(
+            input_specs=[mb.TensorSpec((1, 1, 1, spec.width), dtype=types.fp16)],
+            opset_version=ct.target.iOS18,
+            function_name=name,
+        )
+        return make(body)
+
+    every = [(None, {}), *adapters.items()]
+    return _joined([function(function_name(MAIN, n), c, n or "") for n, c in every], MAIN)
+
+
+def gain(weights: Weights, name: str, shape: tuple[int, ...] = (1, -1, 1, 1)) -> Any:
+    """The factors of a norm, along one axis."""
+    return shared_constant(plain_name(name), weights.small(name).reshape(shape))
+
+
+def _joined(programs: Sequence[Any], default: str) -> Any:
+    """One program with the functions of all."""
+    whole = programs[0]
+    for each in programs[1:]:
+        for name, function in each.functions.items():
+            whole.add_function(name, function)
+    whole.default_function_name = default
+    return whole
+
+
+class _Linear:
+    """Linear layers as 1x1 convolutions, with what an adapter adds to them."""
+
+    def __init__(self, weights: Weights, adapter: str, changes: Changes) -> None:
+        self.weights, self.adapter, self.changes = weights, adapter, changes
+
+    def __call__(self, x: Any, cut: Cut, role: Role = "linear") -> Any:
+        """(1, columns, 1, tokens) to (1, rows, 1, tokens)."""
+        from coremltools.converters.mil.mil import Builder as mb
+
+        y = mb.conv(x=x, weight=self.weights.kernel(cut.name, cut.piece, role), pad_type="valid")
+        change = self.changes.get(cut.name)
+        if change is None:
+            return y
+        rows, columns = (slice(*span) for span in cut.piece.of(self.weights.shapes[cut.name]))
+        for part, matrix in (("down", change.down[:, columns]), ("up", change.up[rows])):
+            name = f"{plain_name(cut.name)}{cut.piece}_{plain_name(self.adapter)}_{part}"
+            narrow = to_float16(matrix, f"the adapter '{self.adapter}'")[:, :, None, None]
+            x = mb.conv(x=x, weight=shared_constant(name, narrow), pad_type="valid")
+        return mb.add(x=y, y=x)
+
+
+class _Layers:
+    """The operations of one function; the stream is (1, width, 1, tokens)."""
+
+    def __init__(self, spec: DecoderSpec, weights: Weights, linear: _Linear, tokens: int) -> None:
+        from coremltools.converters.mil.mil import Builder as mb
+
+        self.spec, self.weights, self.linear, self.tokens = spec, weights, linear, tokens
+        self.mb = mb
+
+    def run(self, hidden: Any, part: Sequence[Half], *given: Any) -> Any:
+        """The stream after some halves of layers; `given` are the masks and the states."""
+        mb = self.mb
+        x = mb.transpose(x=hidden, perm=[0, 3, 1, 2])
+        if given:
+            self._begin(part, *given)
+        for half in part:
+            x = mb.add(
+                x=x, y=self._attention(x, half) if half.kind == "attention" else self._ffn(x, half)
+            )
+        if given:
+            for state, made in zip(given[2:], self.made, strict=True):
+                whole = mb.concat(values=made, axis=1) if len(made) > 1 else made[0]
+                mb.coreml_update_state(state=state, value=whole)
+        return mb.transpose(x=x, perm=[0, 2, 3, 1], name="hiddenStatesOut")
+
+    def _begin(self, part: Sequence[Half], mask: Any, update: Any, *caches: Any) -> None:
+        """What all layers share: masks, rotary positions, and the caches without what is new."""
+        import numpy as np
+
+        mb, spec = self.mb, self.spec
+        self.mask, self.update = mask, update
+        columns = mb.transpose(x=update, perm=[0, 1, 3, 2])
+        half = spec.head_dim // 2
+        tables = rope_tables(replace(spec, context=state_length(spec)))
+        self.cos, self.sin = (
+            mb.matmul(x=shared_constant(name, table.T[None, None, :half]), y=columns)
+            for name, table in zip(("cosines", "sines"), tables, strict=True)
+        )
+        new = update if self.tokens == 1 else mb.reduce_sum(x=update, axes=[2], keep_dims=True)
+        kept = mb.sub(x=np.float16(1), y=new)
+        counts = [spec.layers[each.layer].kv_heads for each in part if each.kind == "attention"]
+        self.old: list[list[Any]] = []
+        self.made: tuple[list[Any], list[Any]] = ([], [])
+        for cache in caches:
+            before = mb.mul(x=mb.read_state(input=cache), y=kept)
+            self.old.append(self._split(before, counts))
+
+    def _split(self, x: Any, counts: Sequence[int]) -> list[Any]:
+        """Parts of so many channels each."""
+        if len(counts) == 1:
+            return [x]
+        return list(self.mb.split(x=x, split_sizes=list(counts), axis=1))
+
+    def _attention(self, x: Any, half: Half) -> Any:
+        import numpy as np
+
+        mb, spec = self.mb, self.spec
+        layer = spec.layers[half.layer]
+        *qkv, output = cuts(spec, half)
+        h = self._norm(x, spec.names.attention_norm, half)
+        counts = [layer.query_heads, layer.kv_heads, layer.kv_heads]
+        if len(qkv) == 1:
+            parts = self._split(self._heads(self.linear(h, qkv[0]), sum(counts)), counts)
+        else:
+            parts = [self._heads(self.linear(h, c), n) for c, n in zip(qkv, counts, strict=True)]
+        queries, keys, values = parts
+        if spec.names.qk_norms:
+            queries, keys = (
+                rms_norm(each, self._gain(name, half, (1, 1, -1, 1)), spec.eps, axis=2)
+                for each, name in zip((queries, keys), spec.names.qk_norms, strict=True)
+            )
+        scaled = mb.mul(x=self._rotated(queries), y=np.float16(spec.head_dim**-0.5))
+        ones = [1] * layer.kv_heads
+        found = [
+            self._split(self._remembered(number, new), ones)
+            for number, new in enumerate((self._rotated(keys), values))
+        ]
+        sharing = layer.query_heads // layer.kv_heads
+        mixed = []
+        for number, query in enumerate(self._split(scaled, [1] * layer.query_heads)):
+            key, value = (each[number // sharing] for each in found)
+            scores = mb.add(x=mb.matmul(x=query, y=key, transpose_x=True), y=self.mask)
+            mixed.append(mb.matmul(x=mb.softmax(x=scores, axis=-1), y=value, transpose_y=True))
+        joined = mb.concat(values=mixed, axis=1) if len(mixed) > 1 else mixed[0]
+        together = mb.transpose(x=joined, perm=[0, 1, 3, 2])
+        width = layer.query_heads * spec.head_dim
+        return self.linear(mb.reshape(x=together, shape=[1, width, 1, self.tokens]), output)
+
+    def _heads(self, x: Any, count: int) -> Any:
+        """(1, count * head size, 1, tokens) to (1, count, head size, tokens)."""
+        return self.mb.reshape(x=x, shape=[1, count, self.spec.head_dim, self.tokens])
+
+    def _rotated(self, x: Any) -> Any:
+        """Rotary positions, halves paired as in transformers; (1, heads, head size, tokens)."""
+        mb = self.mb
+        first, second = mb.split(x=x, num_splits=2, axis=2)
+        return mb.concat(
+            values=[
+                mb.sub(x=mb.mul(x=first, y=self.cos), y=mb.mul(x=second, y=self.sin)),
+                mb.add(x=mb.mul(x=second, y=self.cos), y=mb.mul(x=first, y=self.sin)),
+            ],
+            axis=2,
+        )
+
+    def _remembered(self, cache: int, new: Any) -> Any:
+        """The keys (0) or values (1) of a layer, those of the new tokens at their positions."""
+        mb = self.mb
+        placed = (
+            mb.mul(x=new, y=self.update) if self.tokens == 1 else mb.matmul(x=new, y=self.update)
+        )
+        whole = mb.add(x=self.old[cache][len(self.made[cache])], y=placed)
+        self.made[cache].append(whole)
+        return whole
+
+    def _ffn(self, x: Any, half: Half) -> Any:
+        """SwiGLU, in parts where it is too wide."""
+        mb = self.mb
+        h = self._norm(x, self.spec.names.ffn_norm, half)
+        sums = None
+        for gate, up, down in ffn_cuts(self.spec, half.layer):
+            inner = mb.mul(x=mb.silu(x=self.linear(h, gate)), y=self.linear(h, up))
+            y = self.linear(inner, down)
+            sums = y if sums is None else mb.add(x=sums, y=y)
+        return sums
+
+    def _norm(self, x: Any, name: str, half: Half) -> Any:
+        return rms_norm(x, self._gain(name, half), self.spec.eps)
+
+    def _gain(self, name: str, half: Half, shape: tuple[int, ...] = (1, -1, 1, 1)) -> Any:
+        return gain(self.weights, name.format(layer=half.layer), shape)
