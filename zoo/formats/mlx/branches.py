@@ -18,38 +18,40 @@ class Branches:
     """
 
     def __init__(self, module: Any, adapters: Mapping[str, Mapping[str, LowRank]]) -> None:
-        import mlx.core as mx
-        from mlx.utils import tree_unflatten
-        from mlx_lm.tuner.lora import LoRALinear
-
-        weights = dict.fromkeys(weight for changes in adapters.values() for weight in changes)
-        layers = dict(module.named_modules())
-        self._layers = {}
-        for weight in weights:
-            name = weight.removesuffix(".weight")
-            self._layers[weight] = LoRALinear.from_base(layers[name], r=1, scale=1.0)
-        placed = [(weight.removesuffix(".weight"), layer) for weight, layer in self._layers.items()]
-        module.update_modules(tree_unflatten(placed))
-        self._parts = {
-            adapter: {
-                weight: (mx.array(change.down.T), mx.array(change.up.T))
-                for weight, change in changes.items()
-            }
-            for adapter, changes in adapters.items()
-        }
-        self.use(None)
+        self._module, self._adapters = module, adapters
+        self._layers: dict[str, Any] = {}
 
     def use(self, adapter: str | None) -> None:
-        """Add the products of `adapter`, or of none."""
+        """Add the products of `adapter`, or of none.
+
+        The layers are replaced when the first adapter is used: mlx-lm's trainer, which `LoRALinear`
+        is a part of, takes as long to import as a model takes to its first token.
+        """
+        if adapter and not self._layers:
+            self._replace_layers()
+        if not self._layers:
+            return
         import mlx.core as mx
 
-        parts = self._parts[adapter] if adapter else {}
+        changes = self._adapters[adapter] if adapter else {}
         for weight, layer in self._layers.items():
-            down, up = parts.get(weight, (None, None))
-            if down is None:
+            if change := changes.get(weight):
+                down, up = mx.array(change.down.T), mx.array(change.up.T)
+            else:
                 down = mx.zeros((layer.lora_a.shape[0], 1), layer.lora_a.dtype)
                 up = mx.zeros((1, layer.lora_b.shape[1]), layer.lora_b.dtype)
             layer.lora_a, layer.lora_b = down, up
+
+    def _replace_layers(self) -> None:
+        from mlx.utils import tree_unflatten
+        from mlx_lm.tuner.lora import LoRALinear
+
+        layers = dict(self._module.named_modules())
+        for weight in dict.fromkeys(name for each in self._adapters.values() for name in each):
+            base = layers[weight.removesuffix(".weight")]
+            self._layers[weight] = LoRALinear.from_base(base, r=1, scale=1.0)
+        placed = [(weight.removesuffix(".weight"), layer) for weight, layer in self._layers.items()]
+        self._module.update_modules(tree_unflatten(placed))
 
 
 def matrix_shapes(module: Any) -> dict[str, tuple[int, ...]]:
