@@ -58,8 +58,19 @@ def show(ref: str, *, family: str | None = None) -> Recipe:
     Raises:
         NotFound, AmbiguousName, UsageError, RecipeError: see `Catalog.resolve`.
     """
-    recipe, _ = _resolve(ref, family)
-    return Lock(machine.lock_file()).pin_recipe(recipe)
+    return resolve(ref, family=family)[0]
+
+
+def resolve(ref: str, *, family: str | None = None) -> tuple[Recipe, str | None]:
+    """The recipe that `ref` means, as `show` has it, and the build that it names, if it does.
+
+    Raises:
+        NotFound: there is no such model or build; whatever `show` raises.
+    """
+    recipe, named = _resolve(ref, family)
+    if named is not None:
+        recipe.pick(named)
+    return Lock(machine.lock_file()).pin_recipe(recipe), named
 
 
 def plan(

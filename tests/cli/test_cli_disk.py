@@ -24,15 +24,20 @@ def test_ls_and_du(zoo: Callable[..., Said], home: Path) -> None:
     (home / "artifacts" / "k4" / "manifest.json").write_text("null")
     said = zoo("ls")
     assert said.code == 0
-    checks = {x.split()[0]: x for x in said.out.splitlines()}
-    assert "passed" in checks["k2"]
-    assert "failed" in checks["k3"]
-    assert "corrupt" in checks["k4"]
+    _, source, passed, corrupt, failed = said.out.splitlines()
+    assert source.split()[:2] == ["user/tiny:one", "download"]
+    assert passed.split()[0] == failed.split()[0] == "user/tiny:one/mlx-4bit"
+    assert "passed" in passed
+    assert "failed" in failed
+    assert corrupt.split()[0] == "k4"
+    assert "corrupt" in corrupt
+    assert "k2" not in passed
+    assert "k2" in zoo("ls", "--keys").out
     assert "4 artifacts" in said.err
     data = zoo("ls", "--json").json
     assert set(data) == {"artifacts", "bytes"}
     assert set(data["artifacts"][0]) == {
-        "key", "ref", "step", "build", "format", "bytes", "created", "path", "failed", "check",
+        "key", "name", "ref", "step", "build", "format", "bytes", "created", "path", "failed", "check",
         "problem",
     }  # fmt: skip
     assert data["bytes"] == 3 * 4000

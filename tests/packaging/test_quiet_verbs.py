@@ -46,7 +46,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
 @pytest.mark.parametrize(
     "line",
     [
-        "list", "list --json", "show large", "show mistral", "plan large", "plan mistral",
+        "list", "list --json", "list 4bit --fits --sort size", "list -q", "show large", "show mistral",
+        "show mistral --json", "compare mistral whisper large", "card large", "completion bash",
+        "plan large", "plan mistral",
         "plan large:one/plain-loud --json", "verify", "ls", "ls --json", "du", "plugins", "doctor",
         "prune --dry-run", "prune --old --downloads --dry-run", "provenance large:one/plain",
         "rm large --dry-run", "site SITE", "browse --print", "rm large -y",

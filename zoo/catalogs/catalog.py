@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from zoo.catalogs.builds import Offers
     from zoo.catalogs.recipe import Recipe
 
+__all__ = ["SHIPPED", "USER", "Catalog", "Layer", "Listing", "open_catalog", "shipped_catalog"]
+
 USER = "user"
 
 

@@ -17,7 +17,8 @@ class BuildFacts(NamedTuple):
         bytes: bytes on disk.
         memory_bytes: bytes of memory to run it.
         minimum_os: the oldest system that runs it, such as `iOS18`; empty when any does.
-        passes: the kinds of its passes, and what its options name, such as `neural-engine`.
+        passes: the kinds of its passes, what its options name, and what it is made for, such as
+            `iphone-neural-engine`.
         offered_by: who adds it to the recipe; empty for the recipe's own.
     """
 
@@ -106,7 +107,7 @@ def facts_of(recipe: Recipe) -> Facts:
                 int(estimates.build_bytes(recipe, build)),
                 int(estimates.memory_bytes(recipe, build)),
                 build.minimum_os or "",
-                _passes(build),
+                _passes(recipe, build),
                 build.offered_by,
             )
             for name, build in recipe.build.items()
@@ -126,7 +127,14 @@ def _task_words(name: str) -> tuple[str, tuple[str, ...]]:
     return label, synonyms
 
 
-def _passes(build: Build) -> str:
+def _passes(recipe: Recipe, build: Build) -> str:
+    from zoo.catalogs.formats import format_of
+
     options = [build.options, *(step.options for step in build.optimize)]
     named = [v for each in options for v in each.values() if isinstance(v, str)]
-    return " ".join(dict.fromkeys([*(step.kind for step in build.optimize), *named]))
+    try:
+        target = str(build.lint.target or format_of(build.format).lint_target(recipe, build) or "")
+    except Exception:  # a stranger's description fails for its own builds alone
+        target = ""
+    words = [*(step.kind for step in build.optimize), *named, target]
+    return " ".join(dict.fromkeys(words)).strip()

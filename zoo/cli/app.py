@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ SECTIONS = {
     "Browse": {
         "list": "Browse the catalog.",
         "show": "Everything known about a model before it is downloaded.",
+        "compare": "Compare models, or builds of a model, side by side.",
+        "card": "A model as a Markdown page.",
         "plan": "What making a build would do: steps, bytes, memory.",
         "browse": "Open the catalog in a web browser.",
         "site": "Write the catalog as a static web site.",
@@ -46,8 +49,30 @@ SECTIONS = {
     "Health": {
         "plugins": "List the installed plugins.",
         "doctor": "Look at this machine and say what is wrong.",
+        "completion": "Print the script that completes names in bash, zsh or fish.",
     },
 }
+MEANT = {
+    **dict.fromkeys(("search", "find", "browse", "models", "catalogue"), ("zoo list WORDS",)),
+    **dict.fromkeys(("info", "inspect", "describe", "view"), ("zoo show NAME",)),
+    **dict.fromkeys(("download", "get", "fetch", "install"), ("zoo pull NAME", "zoo build NAME")),
+    **dict.fromkeys(("remove", "delete", "uninstall", "del"), ("zoo rm NAME",)),
+    **dict.fromkeys(("ps", "installed", "images", "cache"), ("zoo ls", "zoo du")),
+    **dict.fromkeys(("convert", "quantize", "optimize", "compress"), ("zoo build NAME/BUILD",)),
+    **dict.fromkeys(("generate", "transcribe", "predict", "chat"), ("zoo run NAME INPUT",)),
+    **dict.fromkeys(("test", "evaluate", "eval", "validate"), ("zoo check NAME/BUILD",)),
+    **dict.fromkeys(("diff", "vs"), ("zoo compare A B",)),
+    **dict.fromkeys(("df", "size", "disk"), ("zoo du",)),
+    **dict.fromkeys(("gc", "clean", "purge"), ("zoo prune --dry-run",)),
+    **dict.fromkeys(("push", "share", "package"), ("zoo export NAME --to FOLDER",)),
+    **dict.fromkeys(("update", "upgrade", "freeze", "pin"), ("zoo outdated", "zoo lock")),
+    "help": ("zoo --help", "zoo VERB --help"),
+    "version": ("zoo --version",),
+    "alias": ("zoo catalog --help",),
+    "autocomplete": ("zoo completion SHELL",),
+}
+"""Verbs that people know from other tools, and what they are here."""
+
 VERBS = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
 
 
@@ -80,7 +105,8 @@ class Zoo(click.Group):
         if args[0] not in VERBS and not args[0].startswith("-"):
             from zoo.words import suggest
 
-            close = suggest(args[0], VERBS)
+            meant = MEANT.get(args[0].lower(), ())
+            close = f"; you may want: {', '.join(meant)}" if meant else suggest(args[0], VERBS)
             raise click.UsageError(f"'{args[0]}' is not a verb of zoo{close}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -144,6 +170,10 @@ def run(arguments: list[str]) -> int:
     """Run one command line; its exit code."""
     from zoo.cli import failures
 
+    if "_ZOO_COMPLETE" in os.environ:
+        from zoo.cli import completion
+
+        return completion.answer(zoo_command)
     settings = Settings()
     try:
         code = zoo_command.main(arguments, "zoo", standalone_mode=False, obj=settings)

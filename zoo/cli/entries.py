@@ -38,11 +38,20 @@ class Entry:
             return ""
         return "failed" if self.failed else str((self.manifest.check or {}).get("status", ""))
 
+    @property
+    def name(self) -> str:
+        """What a person types for it: the reference, with the build of a finished one."""
+        if self.manifest is None:
+            return self.key
+        build = f"/{self.manifest.build}" if self.manifest.step == "build" else ""
+        return f"{self.manifest.ref}{build}"
+
     def described(self) -> dict[str, Any]:
         """The entry for a JSON document."""
         manifest = self.manifest
         return {
             "key": self.key,
+            "name": self.name if manifest else None,
             "ref": manifest and manifest.ref,
             "step": manifest and manifest.step,
             "build": manifest and manifest.build,

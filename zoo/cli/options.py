@@ -27,19 +27,45 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 
 SIZE = Size()
+
+
+def completed(what: str) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What completes a parameter: a function of `zoo.cli.completion`, imported when it is asked."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from zoo.cli import completion
+
+        found: list[Any] = getattr(completion, what)(ctx, param, incomplete)
+        return found
+
+    return complete
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress, only notes.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 no_check = click.option("--no-check", is_flag=True, help="Do not check a build made now.")
+model = click.argument("name", shell_complete=completed("names"))
+artifacts = click.argument(
+    "names", nargs=-1, required=True, metavar="REF_OR_KEY...",
+    shell_complete=completed("artifacts"),
+)  # fmt: skip
 family = click.option(
-    "--family", metavar="F", help="The family of a folder or repository without a recipe."
-)
+    "--family", metavar="F", help="The family of a folder or repository without a recipe.",
+    shell_complete=completed("families"),
+)  # fmt: skip
 adapter = click.option(
-    "--adapter", metavar="A", help="A LoRA adapter: a name that zoo show lists, or a folder."
+    "--adapter", metavar="A", help="A LoRA adapter: a name that zoo show lists, or a folder.",
+    shell_complete=completed("adapters"),
+)  # fmt: skip
+_build = click.option(
+    "--build", metavar="B", help="The build, such as mlx-4bit.",
+    shell_complete=completed("builds"),
+)  # fmt: skip
+_format = click.option(
+    "--format", metavar="F", help="The format, such as mlx.", shell_complete=completed("formats")
 )
-_build = click.option("--build", metavar="B", help="The build, such as mlx-4bit.")
-_format = click.option("--format", metavar="F", help="The format, such as mlx.")
 
 
 def build_choice(command: Command) -> Command:

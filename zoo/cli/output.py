@@ -139,16 +139,22 @@ def _fitting(columns: Sequence[Column], texts: list[list[str]], widths: list[int
         return shown
     room = width()
     while (over := sum(widths[i] + GAP for i in shown) - GAP - room) > 0:
-        broken = max((i for i in shown if columns[i].wrap), key=widths.__getitem__, default=None)
-        least = 0 if broken is None else max(len(columns[broken].title), LEAST)
-        if broken is not None and widths[broken] - over >= least:
-            widths[broken] -= over
-            break
+        wrapping = [i for i in shown if columns[i].wrap and widths[i] > LEAST]
         last = max(shown, key=lambda i: columns[i].drop)
-        if not columns[last].drop:
+        if sum(widths[i] - LEAST for i in wrapping) >= over or not columns[last].drop:
+            _narrow(widths, wrapping, over)
             break
         shown.remove(last)
     return shown
+
+
+def _narrow(widths: list[int], columns: list[int], letters: int) -> None:
+    """Take letters from the widest columns, a letter at a time, as far as they have them."""
+    for _ in range(letters):
+        widest = max(columns, key=widths.__getitem__, default=None)
+        if widest is None or widths[widest] <= LEAST:
+            return
+        widths[widest] -= 1
 
 
 def _print_row(

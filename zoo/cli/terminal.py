@@ -70,8 +70,9 @@ def wrapped(text: str, room: int) -> Iterator[str]:
             if line:
                 yield line
                 line = ""
-            yield word[:room]
-            word = word[room:]
+            cut = max((word.rfind(mark, 0, room) for mark in "-/@,:_."), default=-1) + 1 or room
+            yield word[:cut]
+            word = word[cut:]
         joined = f"{line} {word}" if line else word
         if len(joined) > room:
             yield line

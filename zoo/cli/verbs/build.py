@@ -11,7 +11,7 @@ from zoo.tasks.verdict import Verdict
 
 
 @click.command(name="build")
-@click.argument("name")
+@options.model
 @options.build_choice
 @options.adapter
 @options.no_check

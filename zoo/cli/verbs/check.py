@@ -24,7 +24,7 @@ COLUMNS = (Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Colum
 
 
 @click.command(name="check")
-@click.argument("name")
+@options.model
 @options.build_choice
 @options.adapter
 @options.as_json

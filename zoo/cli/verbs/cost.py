@@ -33,7 +33,7 @@ FIGURES = (
 
 
 @click.command(name="cost")
-@click.argument("name")
+@options.model
 @options.build_choice
 @click.option("--tokens", type=click.IntRange(1), help="Tokens that go through at once.")
 @click.option("--operations", "each", is_flag=True, help="List every operation.")

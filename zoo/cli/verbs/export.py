@@ -20,7 +20,7 @@ from zoo.words import human
 
 
 @click.command(name="export")
-@click.argument("names", nargs=-1, required=True, metavar="REF_OR_KEY...")
+@options.artifacts
 @click.option(
     "--to",
     "dest",

@@ -30,7 +30,7 @@ COLUMNS = (
 
 
 @click.command(name="lint")
-@click.argument("name")
+@options.model
 @options.build_choice
 @click.option(
     "--for",

@@ -25,12 +25,28 @@ SORTS = ("catalog", "name", "size", "memory", "parameters")
 
 @click.command(name="list")
 @click.argument("query", nargs=-1)
-@click.option("--task", metavar="T", help="Only models of this task, such as speech.")
-@click.option("--family", metavar="F", help="Only models of this family.")
-@click.option("--format", metavar="F", help="Only models with a build in this format.")
+@click.option(
+    "--task",
+    metavar="T",
+    help="Only models of this task, such as speech.",
+    shell_complete=options.completed("tasks"),
+)
+@click.option(
+    "--family",
+    metavar="F",
+    help="Only models of this family.",
+    shell_complete=options.completed("families"),
+)
+@click.option(
+    "--format",
+    metavar="F",
+    help="Only models with a build in this format.",
+    shell_complete=options.completed("all_formats"),
+)
 @click.option(
     "--license", metavar="L",
     help="Only this license: permissive, commercial (may be sold, also on terms), or its name.",
+    shell_complete=options.completed("licenses"),
 )  # fmt: skip
 @click.option("--max-size", metavar="SIZE", type=options.SIZE, help="Download at most, as 2GB.")
 @click.option(

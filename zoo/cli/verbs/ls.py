@@ -1,7 +1,8 @@
 """`zoo ls`: the artifacts on this disk.
 
-JSON: {artifacts: [{key, ref, step, build, format, bytes, created, path, failed, check, problem}],
-bytes}. All but `key` and `problem` are null when the manifest cannot be read.
+JSON: {artifacts: [{key, name, ref, step, build, format, bytes, created, path, failed, check,
+problem}], bytes}. `name` is what other commands take. All but `key` and `problem` are null when the
+manifest cannot be read.
 """
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ import click
 from zoo import api
 from zoo.cli import entries, options, output
 from zoo.cli.output import Column
+from zoo.cli.terminal import Styled
 from zoo.words import human
 
 COLUMNS = (
-    Column("KEY"),
-    Column("REF"),
-    Column("STEP", drop=1),
-    Column("BUILD", drop=2),
-    Column("FORMAT", drop=3),
+    Column("NAME"),
+    Column("STEP"),
+    Column("FORMAT", drop=2),
     Column("SIZE", right=True),
     Column("CHECK"),
-    Column("CREATED", drop=4),
+    Column("CREATED", drop=1),
+    Column("KEY", drop=3),
 )
+COLORS = {"passed": "green", "failed": "red", "corrupt": "red"}
 
 
 @click.command(name="ls")
+@click.option("--keys", is_flag=True, help="Show the key of each artifact in the store too.")
 @options.as_json
-def command(as_json: bool) -> None:
+def command(keys: bool, as_json: bool) -> None:
     """List the artifacts on this disk."""
     found = entries.everything(api.store())
     total = sum(e.manifest.size for e in found if e.manifest)
@@ -35,25 +38,25 @@ def command(as_json: bool) -> None:
         output.document({"artifacts": [e.described() for e in found], "bytes": total})
         return
     if found:
-        output.table(COLUMNS, map(_row, found))
+        output.table(COLUMNS, [_row(entry, keys) for entry in found])
     for entry in found:
         if entry.problem:
             output.warn(f"warning: {entry.key}: {output.one_line(entry.problem)}")
     number = "1 artifact" if len(found) == 1 else f"{len(found)} artifacts"
-    output.note(f"{number}, {human(total)}")
+    output.note(f"{number}, {human(total)}; zoo du counts what they share once")
 
 
-def _row(entry: entries.Entry) -> tuple[object, ...]:
-    manifest = entry.manifest
+def _row(entry: entries.Entry, keys: bool) -> tuple[object, ...]:
+    manifest, key = entry.manifest, entry.key if keys else ""
+    status = Styled(entry.status or "-", COLORS.get(entry.status, ""))
     if manifest is None:
-        return entry.key, "?", "?", "?", "?", "?", entry.status, "?"
+        return entry.key, "?", "?", "?", status, "?", key
     return (
-        entry.key,
-        manifest.ref,
+        entry.name,
         manifest.step,
-        manifest.build if manifest.step == "build" else "-",
         manifest.format if manifest.step != "download" else "-",
         human(manifest.size),
-        entry.status or "-",
-        manifest.created,
+        status,
+        manifest.created.removesuffix("Z").replace("T", " ")[:16],
+        key,
     )

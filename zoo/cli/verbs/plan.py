@@ -20,7 +20,7 @@ COLUMNS = (Column("STEP"), Column("BY"), Column("STATE"), Column("BYTES", right=
 
 
 @click.command(name="plan")
-@click.argument("name")
+@options.model
 @options.build_choice
 @options.as_json
 def command(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from zoo import api
-from zoo.cli import entries, output
+from zoo.cli import entries, options, output
 from zoo.errors import IntegrityError, UsageError
 
 
 @click.command(name="provenance")
-@click.argument("name", metavar="REF_OR_KEY")
+@click.argument("name", metavar="REF_OR_KEY", shell_complete=options.completed("artifacts"))
 @click.option(
     "--as",
     "form",

@@ -10,7 +10,7 @@ from zoo.cli.drawing import drawing
 
 
 @click.command(name="pull")
-@click.argument("name")
+@options.model
 @options.family
 @options.quiet
 def command(name: str, family: str | None, quiet: bool) -> None:

@@ -17,7 +17,7 @@ from zoo.words import human
 
 
 @click.command(name="rm")
-@click.argument("names", nargs=-1, required=True, metavar="REF_OR_KEY...")
+@options.artifacts
 @click.option("--downloads", is_flag=True, help="Also their files in the Hub's cache.")
 @options.yes
 @options.dry_run

@@ -26,7 +26,7 @@ LARGEST_INPUT = 1 << 30
 
 
 @click.command(name="run", cls=TaskCommand)
-@click.argument("name")
+@options.model
 @click.argument("input", required=False)
 @options.build_choice
 @options.adapter

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from zoo import api
-from zoo.cli import entries, output
+from zoo.cli import entries, options, output
 from zoo.errors import Exit, IntegrityError
 
 
 @click.command(name="sign")
-@click.argument("names", nargs=-1, required=True, metavar="REF_OR_KEY...")
+@options.artifacts
 @click.option(
     "--key",
     required=True,

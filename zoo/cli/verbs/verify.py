@@ -19,7 +19,9 @@ from zoo.store.store import Store
 
 
 @click.command(name="verify")
-@click.argument("names", nargs=-1, metavar="[REF_OR_KEY]...")
+@click.argument(
+    "names", nargs=-1, metavar="[REF_OR_KEY]...", shell_complete=options.completed("artifacts")
+)
 @click.option("--repair", is_flag=True, help="Fetch again what is bad; remove builds that are.")
 @click.option(
     "--key",

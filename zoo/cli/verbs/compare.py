@@ -1,0 +1,119 @@
+"""`zoo compare`: models side by side, from the catalog alone.
+
+JSON: {models: [as zoo list --json has them, with builds: [{name, format, bits_per_weight,
+disk_bytes, memory_bytes, minimum_os, fits, figures}]]}. `figures` is null but for an installed
+build that was checked: {figure: value}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from zoo import api, machine
+from zoo.catalogs.licenses import ANSWERS
+from zoo.cli import catalog_table, facts, options, output
+from zoo.cli.catalog_filters import describe
+from zoo.cli.output import Column
+from zoo.errors import NotFound, UsageError
+from zoo.words import count, human
+
+
+@click.command(name="compare")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="A B [C...]",
+    shell_complete=options.completed("names"),
+)  # fmt: skip
+@options.as_json
+def command(names: tuple[str, ...], as_json: bool) -> None:
+    """Compare models, or builds of a model, side by side.
+
+    Name models of the catalog, or builds such as mistral:mini/mlx-4bit.
+    """
+    if len(names) < 2:
+        raise UsageError("there is one name to compare", "name two models or builds, or more")
+    columns = [_column(name) for name in names]
+    if as_json:
+        output.document({"models": [column["model"] for column in columns]})
+        return
+    rows = [[title, *(ask(column) for column in columns)] for title, ask in ROWS]
+    figures = dict.fromkeys(f for column in columns for f in column["build"]["figures"] or ())
+    for figure in figures:
+        values = [(column["build"]["figures"] or {}).get(figure) for column in columns]
+        said = ["not run" if value is None else f"{value:.4g}" for value in values]
+        rows.append([figure, *said])
+    titles = [_title(column) for column in columns]
+    output.table([Column(""), *(Column(title, wrap=True) for title in titles)], rows)
+
+
+def _column(name: str) -> dict[str, Any]:
+    """A model of the catalog, and the build of it that is compared."""
+    recipe, asked_for = api.resolve(name)
+    listing = next((x for x in api.catalog() if x.ref == recipe.ref and x.facts), None)
+    if listing is None:
+        raise NotFound(
+            f"'{name}' is not in the catalog", "zoo show says what is known about a folder"
+        )
+    (model,) = describe([listing])
+    label = model.pop("label")
+    stored = api.installed(recipe.ref, facts.stored_builds().get(recipe.ref, {}))
+    builds = []
+    for build in listing.builds:
+        artifact = stored.get(build.name)
+        check = (artifact.manifest.check or {}) if artifact else {}
+        builds.append(
+            {
+                "name": build.name,
+                "format": build.format,
+                "bits_per_weight": build.bits,
+                "disk_bytes": artifact.manifest.size if artifact else build.bytes,
+                "memory_bytes": build.memory_bytes,
+                "minimum_os": build.minimum_os or None,
+                "fits": build.memory_bytes <= machine.memory(),
+                "figures": check.get("metrics") or None,
+            }
+        )
+    model["builds"] = builds
+    wanted = asked_for or model["default_build"]
+    chosen = next(build for build in builds if build["name"] == wanted)
+    return {"model": model, "build": chosen, "named": asked_for is not None, "label": label}
+
+
+def _title(column: dict[str, Any]) -> str:
+    ref, build = column["model"]["ref"], column["build"]["name"]
+    return f"{ref}/{build}" if column["named"] else str(ref)
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+Ask = Callable[[dict[str, Any]], str]
+ROWS: tuple[tuple[str, Ask], ...] = (
+    ("title", lambda c: c["model"]["title"]),
+    ("summary", lambda c: c["model"]["summary"]),
+    ("task", lambda c: c["label"]),
+    ("license", lambda c: c["model"]["license_name"]),
+    ("may I ship it?", lambda c: ANSWERS[c["model"]["commercial"]]),
+    ("gated", lambda c: _yes(c["model"]["gated"])),
+    ("pinned", lambda c: _yes(c["model"]["pinned"])),
+    ("languages", lambda c: _languages(c["model"]["languages"])),
+    ("parameters", lambda c: count(c["model"]["parameters"])),
+    ("context", lambda c: f"{c['model']['context']:,}" if c["model"]["context"] else "-"),
+    ("download", lambda c: catalog_table.size(c["model"])),
+    ("formats", lambda c: ", ".join(c["model"]["formats"])),
+    ("build", lambda c: c["build"]["name"]),
+    ("bits", lambda c: f"{c['build']['bits_per_weight']:.4g}"),
+    ("on disk", lambda c: f"~{human(c['build']['disk_bytes'])}"),
+    ("memory", lambda c: f"~{human(c['build']['memory_bytes'])}"),
+    ("fits here", lambda c: _yes(c["build"]["fits"])),
+    ("minimum OS", lambda c: c["build"]["minimum_os"] or "any"),
+)
+
+
+def _languages(codes: list[str]) -> str:
+    from zoo.catalogs.languages import language_names
+
+    return language_names(tuple(codes)) or "-"
