@@ -29,13 +29,16 @@ def theirs(folder) -> TorchStableDiffusion:
 
 
 @pytest.fixture(scope="module")
-def built(folder, tmp_path_factory) -> Path:
-    return make_build(zoo_stable_diffusion.coreml.plugin, folder, tmp_path_factory.mktemp("build"))
+def builds(folder, tmp_path_factory) -> dict[str, Path]:
+    """One in float16 and the same with palettes of 6 bits."""
+    home, step = tmp_path_factory.mktemp("builds"), {"kind": "palettize", "bits": 6}
+    made = make_build(zoo_stable_diffusion.coreml.plugin, folder, home, step)
+    return {"whole": home / "converted", "palettes": made}
 
 
 @pytest.fixture(scope="module")
-def ours(built) -> CoreMLStableDiffusion:
-    return CoreMLStableDiffusion(built)
+def ours(builds) -> CoreMLStableDiffusion:
+    return CoreMLStableDiffusion(builds["whole"])
 
 
 def test_each_component_is_that_of_diffusers_in_float16(ours, theirs):
@@ -61,7 +64,10 @@ def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
         ours.generate(PROMPT, width=72)
 
 
-def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
+def test_attention_can_be_split_for_the_neural_engine(tmp_path):
+    (tmp_path / "tiny").mkdir()
+    folder = diffusion_checkpoint.make_tiny(tmp_path / "tiny")
+    theirs = TorchStableDiffusion(folder)
     build = make_build(
         zoo_stable_diffusion.coreml.plugin, folder, tmp_path, attention="split-einsum"
     )
@@ -70,10 +76,8 @@ def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
     assert psnr(found, theirs.component_outputs(PROMPT)["unet"]) > 35
 
 
-def test_passes_leave_the_autoencoder_alone(folder, theirs, tmp_path):
-    step = {"kind": "palettize", "bits": 6}
-    build = make_build(zoo_stable_diffusion.coreml.plugin, folder, tmp_path, step)
-    whole = tmp_path / "converted"
+def test_passes_leave_the_autoencoder_alone(builds, theirs):
+    build, whole = builds["palettes"], builds["whole"]
 
     def size(home: Path, name: str) -> int:
         return (home / f"{name}.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size
