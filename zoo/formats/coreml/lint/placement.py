@@ -42,7 +42,7 @@ def layers_of(function: Function) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for op in reversed(function.computing):
-        own = (_layer(value) for values in op.inputs.values() for value in values)
+        own = (_layer(op, value) for _, values in sorted(op.inputs.items()) for value in values)
         read = (found.get(reader.name, "") for value in op.outputs for reader in value.consumers)
         found[op.name] = next(filter(None, own), "") or next(filter(None, read), "")
     last = ""
@@ -51,9 +51,11 @@ def layers_of(function: Function) -> dict[str, str]:
     return {name: layer for name, layer in found.items() if layer}
 
 
-def _layer(value: Value) -> str:
-    """The layer that the name of a weight says."""
+def _layer(op: Op, value: Value) -> str:
+    """The layer that the name of a weight says; the converter names others after the operation."""
     if not value.constant or prod(n or 0 for n in value.shape) < WEIGHTS:
+        return ""
+    if value.name.startswith((op.name, op.kind)):
         return ""
     match = LAYER.match(value.name)
     return match[1] if match else ""
