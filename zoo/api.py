@@ -165,6 +165,7 @@ def lint(
     *,
     target: str = "any",
     system: str | None = None,
+    plan: bool = False,
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
@@ -177,6 +178,7 @@ def lint(
             as `./model.mlpackage`, of anybody.
         target: `iphone-neural-engine`, `iphone`, `gpu`, `mac-gpu`, `mac` or `any`.
         system: such as `ios18` or `macos15`; `None` for any.
+        plan: whether to put Core ML's own plan beside the prediction, on a Mac.
 
     Raises:
         UsageError: an unknown target or system, or a format without a lint.
@@ -186,13 +188,13 @@ def lint(
         if Path(ref).suffix in format_of(name).packages:
             from zoo.family import lint_package
 
-            return lint_package(name, Path(ref).expanduser(), target, system)
+            return lint_package(name, Path(ref).expanduser(), target, system, plan)
     if build is None and format is None:
         recipe, named = _resolve(ref, family)
         linted = [name for name in recipe.formats if format_of(name).packages]
         format = linted[0] if linted and named is None else None
     pipeline, _ = _pipeline(ref, build, format, family, listener)
-    return pipeline.lint(target, system)
+    return pipeline.lint(target, system, plan)
 
 
 class LoadOptions(TypedDict, total=False):

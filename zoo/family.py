@@ -119,13 +119,25 @@ class Family:
         return result
 
     def lint(
-        self, recipe: Recipe, build: Build, artifact: Path, target: str, system: str | None
+        self,
+        recipe: Recipe,
+        build: Build,
+        artifact: Path,
+        target: str,
+        system: str | None,
+        plan: bool = False,
     ) -> LintReport:
         if "lint" not in self._answers:
             raise UsageError(f"the format '{self.format}' has no lint")
         return self._report(
             self._call(
-                "lint", recipe, build=build, artifact=artifact, target=target, system=system
+                "lint",
+                recipe,
+                build=build,
+                artifact=artifact,
+                target=target,
+                system=system,
+                plan=plan,
             ),
             recipe,
         )
@@ -224,7 +236,9 @@ def culprit(error: BaseException) -> str | None:
     return None if found is None else f"the plugin '{found.name}' of {found}"
 
 
-def lint_package(format: str, path: Path, target: str, system: str | None) -> LintReport:
+def lint_package(
+    format: str, path: Path, target: str, system: str | None, plan: bool = False
+) -> LintReport:
     """Lint a package that belongs to no recipe, by the plugin of its format.
 
     Raises:
@@ -236,7 +250,9 @@ def lint_package(format: str, path: Path, target: str, system: str | None) -> Li
     manager = pluggy.PluginManager("zoo")
     manager.add_hookspecs(hookspecs)
     manager.register(load_plugin(origin))
-    found = manager.hook.lint(recipe=None, build=None, artifact=path, target=target, system=system)
+    found = manager.hook.lint(
+        recipe=None, build=None, artifact=path, target=target, system=system, plan=plan
+    )
     if not isinstance(found, LintReport):
         raise UsageError(f"the format '{format}' has no lint")
     return found

@@ -97,12 +97,16 @@ class Placement:
         package, function: which.
         units: the predicted unit of each operation, by name and in order.
         layers: the layer of each operation whose weights, or whose readers' weights, tell it.
+        kinds: the kind of each operation.
+        planned: the unit of each operation by the system's own plan, where that was asked for.
     """
 
     package: str
     function: str
     units: Mapping[str, str]
     layers: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    planned: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def switches(self) -> int:
@@ -114,6 +118,34 @@ class Placement:
         """The share of operations on each unit, from 0 to 1."""
         kinds = list(self.units.values())
         return {kind: kinds.count(kind) / len(kinds) for kind in sorted(set(kinds))}
+
+    @property
+    def compared(self) -> list[str]:
+        """The operations that both the prediction and the plan have."""
+        return [name for name in self.units if name in self.planned]
+
+    def differences(self) -> list[dict[str, Any]]:
+        """Where prediction and plan differ, by kind of operation, the most frequent first.
+
+        Returns: {kind, predicted, planned, count, operations}, at most five operations each.
+        """
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for name in self.compared:
+            case = (self.kinds.get(name, "?"), self.units[name], self.planned[name])
+            if case[1] != case[2]:
+                found.setdefault(case, []).append(name)
+        return [
+            {
+                "kind": kind,
+                "predicted": predicted,
+                "planned": planned,
+                "count": len(names),
+                "operations": names[:5],
+            }
+            for (kind, predicted, planned), names in sorted(
+                found.items(), key=lambda item: -len(item[1])
+            )
+        ]
 
     def regions(self, unit: str) -> int:
         """How many runs of consecutive operations are on a unit."""

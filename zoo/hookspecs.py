@@ -176,7 +176,12 @@ def cost(recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Co
 
 @hookspec(firstresult=True)
 def lint(
-    recipe: Recipe | None, build: Build | None, artifact: Path, target: str, system: str | None
+    recipe: Recipe | None,
+    build: Build | None,
+    artifact: Path,
+    target: str,
+    system: str | None,
+    plan: bool,
 ) -> LintReport:
     """Find what is known to go wrong with a build on a device, from its files alone.
 
@@ -189,10 +194,12 @@ def lint(
         artifact: the folder of the build, or the package itself. Read only.
         target: the device and unit, as given to `--for`, such as `iphone-neural-engine`.
         system: the system, as given to `--os`, such as `ios18`; `None` for any.
+        plan: whether to put the system's own plan beside the prediction, as `Placement.planned`.
 
     Returns: a `zoo.LintReport`, its findings from worst to least.
 
-    Errors: as for `download`; a target or system that you do not know is a `zoo.UsageError`.
+    Errors: as for `download`; a target or system that you do not know is a `zoo.UsageError`,
+    and so is a plan that cannot be had here.
 
     Example:
         >>> @zoo.hookimpl

@@ -243,10 +243,10 @@ class Pipeline:
             Reports(self.store.home).write(self.keys.finished, COST, report)
         return found
 
-    def lint(self, target: str, system: str | None) -> LintReport:
+    def lint(self, target: str, system: str | None, plan: bool = False) -> LintReport:
         """What is known to go wrong with the finished build on a device."""
         family = self._family()
-        report = family.lint(self.pinned, self.build, self.make().path, target, system)
+        report = family.lint(self.pinned, self.build, self.make().path, target, system, plan)
         return replace(report, accepted=self.build.lint.accept)
 
     @property

@@ -20,7 +20,8 @@ import zoo
 import zoo_openelm.coreml
 from zoo.cli.cost_page import page
 from zoo.costs import Cost, Operation
-from zoo.formats.coreml.cost import layer_of, package_cost, read_plan
+from zoo.formats.coreml.cost import layer_of, package_cost
+from zoo.formats.coreml.execute.plan import read_plan
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.plugin import cost as cost_hook
 from zoo_openelm.torch import OpenELMTextModel

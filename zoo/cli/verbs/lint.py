@@ -14,11 +14,11 @@ from typing import cast
 import click
 
 from zoo import api
-from zoo.cli import options, output
+from zoo.cli import options, output, plan_report
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
 from zoo.errors import Exit, InputError, UsageError
-from zoo.findings import EFFECTS, Effect, Finding, LintReport
+from zoo.findings import EFFECTS, Effect, Finding, LintReport, Placement
 
 COLUMNS = (
     Column("RULE"),
@@ -48,6 +48,11 @@ COLUMNS = (
     help="Exit with 1 for findings as bad as this, or worse.",
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page here.")
+@click.option(
+    "--compare-plan",
+    type=click.Path(path_type=Path),
+    help="Write here how Core ML's own plan differs from the prediction; on a Mac.",
+)
 @click.option("--sarif", is_flag=True, help="Print a SARIF 2.1.0 document.")
 @options.as_json
 @options.quiet
@@ -60,6 +65,7 @@ def command(
     system: str | None,
     fail_on: str,
     html: Path | None,
+    compare_plan: Path | None,
     sarif: bool,
     as_json: bool,
     quiet: bool,
@@ -77,13 +83,18 @@ def command(
             name,
             target=target,
             system=system,
+            plan=compare_plan is not None,
             build=build,
             format=format,
             family=family,
             listener=listener,
         )
     if html is not None:
-        _write_page(html, name, report)
+        from zoo.cli.lint_page import page
+
+        _write(html, page(name, report))
+    if compare_plan is not None:
+        _write(compare_plan, json.dumps(plan_report.compare(name, report), indent=1) + "\n")
     if as_json:
         output.document({"ref": name, **report.to_dict()})
     elif sarif:
@@ -111,6 +122,20 @@ def _print(report: LintReport) -> None:
             f"Prediction for {placed.package}, function {placed.function}: {shares} of "
             f"{len(placed.units)} operations; {placed.switches} switches between units."
         )
+        if placed.planned:
+            output.tell(_compared(placed))
+
+
+def _compared(placed: Placement) -> str:
+    """How far the system's own plan agrees with the prediction, in words."""
+    differences = placed.differences()
+    differing = sum(case["count"] for case in differences)
+    several = "; ".join(
+        f"{case['count']} {case['kind']} {case['predicted']} -> {case['planned']}"
+        for case in differences[:5]
+    )
+    agreed = f"Core ML's plan agrees on {len(placed.compared) - differing} of "
+    return f"{agreed}{len(placed.compared)} operations{': ' + several if several else ''}."
 
 
 def _row(finding: Finding) -> tuple[object, ...]:
@@ -133,11 +158,9 @@ def _print_sarif(name: str, report: LintReport) -> None:
     output.tell(json.dumps(to_sarif(report, name, version("zoo-ml")), indent=1))
 
 
-def _write_page(path: Path, name: str, report: LintReport) -> None:
-    from zoo.cli.lint_page import page
-
+def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(page(name, report), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     output.note(f"wrote {path}")

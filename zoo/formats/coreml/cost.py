@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.costs import Operation
-from zoo.formats.coreml.compat import load_coremltools
+from zoo.formats.coreml.execute.plan import load_plan, read_plan
 from zoo.formats.coreml.execute.shapes import Shaped, described, follow
 from zoo.formats.coreml.package.proto import blob, is_constant, read_names, shape_of, type_name
 from zoo.formats.coreml.package.reader import Package, stored_bytes
@@ -124,25 +124,9 @@ def flops(step: Shaped) -> int:
 
 def compute_plan(path: Path, function: str = "main") -> dict[str, tuple[str | None, float | None]]:
     """For each operation, by the name of its first result, Core ML's device and share of cost."""
-    from coremltools.models.compute_plan import MLComputePlan
-
-    compiled = load_coremltools().models.utils.compile_model(str(path))
-    plan = MLComputePlan.load_from_path(compiled)
+    plan = load_plan(path, "ALL")
     functions = plan.model_structure.program.functions
     return read_plan(plan, functions.get(function) or next(iter(functions.values())))
-
-
-def read_plan(plan: Any, function: Any) -> dict[str, tuple[str | None, float | None]]:
-    """What a loaded plan says of the operations of a function."""
-    found = {}
-    for operation in function.block.operations:
-        usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)
-        cost = plan.get_estimated_cost_for_mlprogram_operation(operation)
-        device = type(usage.preferred_compute_device).__name__ if usage else ""
-        name = re.sub(r"^ML|ComputeDevice$", "", device)
-        if operation.outputs:
-            found[operation.outputs[0].name] = (name or None, cost.weight if cost else None)
-    return found
 
 
 Weight = tuple[str, tuple[int, ...], int, int]

@@ -50,14 +50,16 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
 
 
 @hookimpl
-def lint(build: Build | None, artifact: Path, target: str, system: str | None) -> LintReport:
+def lint(
+    build: Build | None, artifact: Path, target: str, system: str | None, plan: bool
+) -> LintReport:
     """Of every package in a build, for its oldest system and later, or of one package."""
     wanted = read_target(target, system)
     if build is not None and system is None:
         wanted = replace(wanted, oldest=oldest_of(build.minimum_os))
     if artifact.suffix in CoreML.packages:
-        return lint_package(artifact, wanted)
-    return lint_folder(artifact, wanted)
+        return lint_package(artifact, wanted, plan=plan)
+    return lint_folder(artifact, wanted, plan=plan)
 
 
 @hookimpl

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from zoo.errors import InputError, NotFound
 from zoo.findings import EFFECTS, Finding, LintReport, Place, Placement
+from zoo.formats.coreml.execute import plan as plans
 from zoo.formats.coreml.lint import package as packages
-from zoo.formats.coreml.lint.graph import Graph, read_graph
+from zoo.formats.coreml.lint.graph import Function, Graph, read_graph
 from zoo.formats.coreml.lint.placement import layers_of, place
 from zoo.formats.coreml.lint.rule import Rule, Target
 from zoo.formats.coreml.lint.rules import RULES
 from zoo.formats.coreml.package.reader import Package
 
 
-def lint_package(path: Path, target: Target, *, rules: Iterable[Rule] = RULES) -> LintReport:
+def lint_package(
+    path: Path, target: Target, *, rules: Iterable[Rule] = RULES, plan: bool = False
+) -> LintReport:
     """Lint one package; its weights are not read.
 
     Args:
         path: a `.mlpackage`, or a compiled `.mlmodelc`.
         target: where it is to run.
         rules: which rules to try.
+        plan: whether to put Core ML's own plan beside the prediction.
 
     Raises:
+        UsageError: the plan is asked for, and this is no Mac.
         NotFound: there is nothing at `path`.
         InputError: it is no package, or holds no ML program.
         IntegrityError: it is damaged.
@@ -42,11 +47,12 @@ def lint_package(path: Path, target: Target, *, rules: Iterable[Rule] = RULES) -
         )
     graph = read_graph(Package(path))
     findings = _findings(graph, path.stem, target, rules)
-    placed = (Placement(path.stem, f.name, place(f, graph), layers_of(f)) for f in graph.functions)
+    planned = plans.planned_units(path, _units(target)) if plan else {}
+    placed = (_placement(path.stem, f, graph, planned.get(f.name, {})) for f in graph.functions)
     return LintReport(target.name, target.system, tuple(findings), tuple(placed))
 
 
-def lint_folder(folder: Path, target: Target) -> LintReport:
+def lint_folder(folder: Path, target: Target, *, plan: bool = False) -> LintReport:
     """Lint every package in a build's folder.
 
     Raises:
@@ -55,13 +61,34 @@ def lint_folder(folder: Path, target: Target) -> LintReport:
     found = sorted(folder.rglob("*.mlpackage"))
     if not found:
         raise NotFound(f"there is no Core ML package in {folder}")
-    reports = [lint_package(path, target) for path in found]
+    reports = [lint_package(path, target, plan=plan) for path in found]
     return LintReport(
         target.name,
         target.system,
         tuple(_sorted(f for report in reports for f in report.findings)),
         tuple(p for report in reports for p in report.placements),
     )
+
+
+def _placement(
+    package: str, function: Function, graph: Graph, planned: Mapping[str, str]
+) -> Placement:
+    """Prediction and plan of one function, both by the names of operations."""
+    return Placement(
+        package,
+        function.name,
+        place(function, graph),
+        layers_of(function),
+        {op.name: op.kind for op in function.computing},
+        {op.name: planned[op.out.name] for op in function.computing if op.out.name in planned},
+    )
+
+
+def _units(target: Target) -> str:
+    """The member of `coremltools.ComputeUnit` for the units of a target."""
+    if "gpu" not in target.units:
+        return "CPU_AND_NE"
+    return "ALL" if "ane" in target.units else "CPU_AND_GPU"
 
 
 def _findings(graph: Graph, name: str, target: Target, rules: Iterable[Rule]) -> list[Finding]:
