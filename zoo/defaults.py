@@ -72,19 +72,35 @@ def _place(folder: Path, paths: Iterable[str], dest: Path) -> None:
 def _take_folder(folder: Path, files: tuple[File, ...]) -> Path:
     if not folder.is_dir():
         raise NotFound(f"the source folder {folder} does not exist")
+    require_pinned(folder, files, f"the source folder {folder}")
+    return folder
+
+
+def require_pinned(folder: Path, files: Iterable[File], what: str) -> None:
+    """Refuse a folder that lacks files, or whose files are not what a recipe pins.
+
+    Args:
+        folder: where the files are.
+        files: as the recipe lists them.
+        what: what the folder is, for the message.
+
+    Raises:
+        NotFound: a file is missing.
+        IntegrityError: a file has another size or hash, or could run code when it is read.
+    """
+    files = tuple(files)
     for file in files:
-        trust.require_data(file.path, f"the source folder {folder}")
+        trust.require_data(file.path, what)
         if not (folder / file.path).is_file():
-            raise NotFound(f"the source folder {folder} has no file '{file.path}'")
+            raise NotFound(f"{what} has no file '{file.path}'")
         require_own(folder, file.path)
     with ThreadPoolExecutor(HASHING_THREADS) as threads:
         faults = threads.map(lambda file: _fault(folder / file.path, file), files)
     if wrong := [fault for fault in faults if fault]:
         raise IntegrityError(
-            f"the source folder {folder} is not what the recipe pins: {'; '.join(wrong)}",
+            f"{what} is not what the recipe pins: {'; '.join(wrong)}",
             "restore the file, or correct the recipe",
         )
-    return folder
 
 
 def _fault(path: Path, file: File) -> str | None:

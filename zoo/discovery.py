@@ -11,6 +11,9 @@ from typing import Any
 from zoo.distributions import Distribution, EntryPoint, installed, normalized
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.files.trust import confined
+from zoo.preferences import FILE, VARIABLE, preferences
+from zoo.requirements import Need, made_for, needs_of
+from zoo.streams import diverted
 from zoo.words import suggest
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
@@ -64,12 +67,14 @@ class Provider:
         """What the entry point names, imported.
 
         Raises:
-            BrokenPlugin: it cannot be imported, or has no such name.
+            BrokenPlugin: it is made for another zoo, cannot be imported, or has no such name.
         """
+        self.require_version()
         module, _, attribute = self.value.partition(":")
         try:
-            loaded = import_module(module)
-            return getattr(loaded, attribute) if attribute else loaded
+            with diverted():
+                loaded = import_module(module)
+                return getattr(loaded, attribute) if attribute else loaded
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: the program does not end for it
@@ -97,12 +102,27 @@ class Provider:
         return Path(spec.submodule_search_locations[0]) / file
 
     def requirements(self) -> dict[str, str | None]:
-        """The packages that the extras bring, each with its installed version or `None`."""
-        return {name: _version(name) for name in _needed(self)}
+        """The packages that the plugin needs, each with its installed version or `None`."""
+        return {need.name: need.version for need in self._needs()}
 
     def missing(self) -> list[str]:
-        """The packages that this plugin needs and that are not installed."""
-        return [name for name in _needed(self) if _distribution(name) is None]
+        """The packages that this plugin needs and that are not installed, or too old or new."""
+        return [str(need) for need in self._needs() if not need.met]
+
+    def _needs(self) -> tuple[Need, ...]:
+        return () if self.dist is None else needs_of(self.dist, self.extras)
+
+    def require_version(self) -> None:
+        """Refuse a plugin that says that it is made for another zoo.
+
+        Raises:
+            BrokenPlugin: the versions that it is made for.
+        """
+        if self.dist is not None and (need := made_for(self.dist)) is not None:
+            raise BrokenPlugin(
+                f"{self} is made for {need.name}{need.wanted}, and this is {need.version}",
+                f"pip install -U {need.name} {self.distribution}",
+            )
 
     def require(self) -> None:
         """Refuse to go on without the packages needed.
@@ -110,6 +130,7 @@ class Provider:
         Raises:
             MissingExtra: with the command that installs them.
         """
+        self.require_version()
         if missing := self.missing():
             packages = " and ".join(missing)
             be = "is" if len(missing) == 1 else "are"
@@ -119,44 +140,25 @@ class Provider:
 
 
 @cache
-def _needed(provider: Provider) -> tuple[str, ...]:
-    """The names of the packages that the provider's extras bring on this machine."""
-    if not provider.extras or provider.dist is None:
-        return ()
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    found = []
-    for line in provider.dist.requires:
-        if not any(extra in line for extra in provider.extras):
-            continue
-        try:
-            wanted = Requirement(line)
-        except InvalidRequirement:
-            found.append(line.partition(";")[0].strip() or "a package without a name")
-            continue
-        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-            continue
-        if any(wanted.marker.evaluate({"extra": e}) for e in provider.extras):
-            found.append(wanted.name)
-    return tuple(found)
-
-
-def _distribution(name: str) -> Distribution | None:
-    return installed().get(normalized(name))
-
-
-@cache
-def _version(name: str) -> str | None:
-    found = _distribution(name)
-    return _version_of(found) if found else None
-
-
-@cache
 def providers(group: str) -> dict[str, tuple[Provider, ...]]:
     """Every name in an entry-point group, with all who provide it.
 
-    Entry points that cannot be read are left out; see `unreadable`.
+    Entry points that cannot be read are left out, see `unreadable`; so are plugins that the user
+    does without, and those beside the one that the user prefers.
     """
+    wanted = preferences()
+    found: dict[str, tuple[Provider, ...]] = {}
+    for name, claims in declared(group).items():
+        kept = [p for p in claims if normalized(p.distribution) not in wanted.off]
+        first = [p for p in kept if normalized(p.distribution) == wanted.prefer.get(name)]
+        if first or kept:
+            found[name] = tuple(first or kept)
+    return found
+
+
+@cache
+def declared(group: str) -> dict[str, tuple[Provider, ...]]:
+    """Every name in an entry-point group, with all who declare it, wanted or not."""
     found: dict[str, list[Provider]] = {}
     for entry in _entry_points(group):
         if isinstance(made := _provider(group, entry), Provider):
@@ -172,7 +174,14 @@ def unreadable() -> list[str]:
         for entry in _entry_points(group)
         if isinstance(made := _provider(group, entry), str)
     ]
-    return [*said_of, *_all_entry_points()[1]]
+    unknown = [
+        f"the entry point '{entry.name}' of {_name(entry.dist)} is in the group "
+        f"'{entry.group}', which zoo does not know{suggest(entry.group, KINDS)}"
+        for entry in _all_entry_points()[0]
+        if entry.group not in KINDS
+    ]
+    problem = preferences().problem
+    return [*said_of, *unknown, *_all_entry_points()[1], *([problem] if problem else [])]
 
 
 def _provider(group: str, entry: EntryPoint) -> Provider | str:
@@ -180,6 +189,11 @@ def _provider(group: str, entry: EntryPoint) -> Provider | str:
     if (extras := entry.extras) is None:
         who = _name(entry.dist)
         return f"the {KINDS[group]} '{entry.name}' of {who} is declared as {entry.value!r}"
+    if group == FAMILIES and not all(entry.name.rpartition(".")[::2]):
+        return (
+            f"the family '{entry.name}' of {_name(entry.dist)} names no format: "
+            f"call the entry point '{entry.name.strip('.')}.FORMAT'"
+        )
     return Provider(group, entry.name, entry.value.split("[")[0].strip(), extras, entry.dist)
 
 
@@ -238,7 +252,8 @@ def provider(group: str, name: str) -> Provider:
         who = " and ".join(f"{p} ({p.value})" for p in claims)
         raise PluginConflict(
             f"the {kind} '{name}' is provided by {who}",
-            f"uninstall one of them: pip uninstall {claims[-1].distribution}",
+            f"choose one: {VARIABLE}={claims[-1].distribution}, prefer one in {FILE} in your "
+            f"configuration folder, or pip uninstall {claims[-1].distribution}",
         )
     return claims[0]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -14,18 +12,14 @@ from zoo import defaults, hookspecs
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import formats_for, listed, runner
 from zoo.costs import Cost
-from zoo.discovery import (
-    FAMILIES,
-    FORMATS,
-    SCORERS,
-    Provider,
-    provider,
-    providers,
-)
-from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
+from zoo.discovery import FORMATS, Provider, provider, providers
+from zoo.errors import MissingPlugin, StepError, UsageError, ZooError, said
 from zoo.files import system
+from zoo.files.results import result_fault
+from zoo.files.watched import Watched
 from zoo.findings import LintReport
-from zoo.words import suggest
+from zoo.plugin_loading import load_plugin, register
+from zoo.streams import diverted
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
@@ -33,7 +27,8 @@ if TYPE_CHECKING:
     from zoo.tasks.model import Model
 
 CORE = "zoo"
-HOOKS = ("download", "convert", "optimize", "run", "cost", "lint")
+READ_ONLY = ("source", "converted", "artifact")
+"""The arguments of hooks that are folders to read alone."""
 
 
 class Family:
@@ -51,7 +46,7 @@ class Family:
 
     def __init__(self, family: str, format: str, *, complete: bool = True) -> None:
         self.family, self.format = family, format
-        self._answers: dict[str, str] = {}
+        self._plugins: list[tuple[Any, str, list[str]]] = []
         self._manager = pluggy.PluginManager("zoo")
         self._manager.add_hookspecs(hookspecs)
         self._add(defaults, CORE)
@@ -60,11 +55,17 @@ class Family:
                 origin.require()
             self._add(load_plugin(origin), str(origin))
         self._listed = listed(family, format)
-        if not self._listed and "run" not in self._answers:
+        if not self._listed and self.answers("run") is None:
             raise self._unknown()
 
     def download(self, recipe: Recipe, dest: Path, progress: Progress) -> Path:
-        return self._path("download", recipe, dest=dest, progress=progress)
+        path, who = self._path("download", recipe, dest=dest, progress=progress)
+        if who != CORE:
+            files = [file for source in recipe.sources for file in source.files]
+            defaults.require_pinned(path, files, f"what {who} brought of '{recipe.ref}'")
+            if not any(path.iterdir()):
+                raise self._failure("download", recipe, "brought nothing", who)
+        return path
 
     def convert(
         self,
@@ -75,7 +76,7 @@ class Family:
         workdir: Path,
         progress: Progress,
     ) -> Path:
-        return self._path(
+        path, _ = self._path(
             "convert",
             recipe,
             build=build,
@@ -84,13 +85,15 @@ class Family:
             workdir=workdir,
             progress=progress,
         )
+        return path
 
     def optimize(
         self, recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
     ) -> Path:
-        return self._path(
+        path, _ = self._path(
             "optimize", recipe, build=build, converted=converted, workdir=workdir, progress=progress
         )
+        return path
 
     def run(
         self, recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Path]
@@ -98,24 +101,26 @@ class Family:
         from zoo.tasks.registry import task_of
 
         expected = task_of(recipe.task).model()
-        model = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
+        model, who = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
         if not isinstance(model, expected):
             home = "zoo." if expected.__module__.startswith("zoo.") else ""
             said = f"returned {model!r}, which is not a {home}{expected.__name__}"
-            raise self._failure("run", recipe, f"{said}, as {recipe.task} needs")
+            raise self._failure("run", recipe, f"{said}, as {recipe.task} needs", who)
         model.ref, model.defaults = recipe.ref, recipe.defaults
         return model
 
     def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
-        if "cost" not in self._answers:
+        if self.answers("cost") is None:
             others = [name for name in recipe.formats if format_of(name).reports_cost]
             raise UsageError(
                 f"builds of '{recipe.ref}' in the format '{self.format}' have no cost report",
                 f"choose another format: --format {others[0]}" if others else None,
             )
-        result = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
+        result, who = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
         if not isinstance(result, Cost):
-            raise self._failure("cost", recipe, f"returned {result!r}, which is not a zoo.Cost")
+            raise self._failure(
+                "cost", recipe, f"returned {result!r}, which is not a zoo.Cost", who
+            )
         return result
 
     def lint(
@@ -127,113 +132,109 @@ class Family:
         system: str | None,
         plan: bool = False,
     ) -> LintReport:
-        if "lint" not in self._answers:
+        if self.answers("lint") is None:
             raise UsageError(f"the format '{self.format}' has no lint")
-        return self._report(
-            self._call(
-                "lint",
-                recipe,
-                build=build,
-                artifact=artifact,
-                target=target,
-                system=system,
-                plan=plan,
-            ),
+        found, who = self._call(
+            "lint",
             recipe,
+            build=build,
+            artifact=artifact,
+            target=target,
+            system=system,
+            plan=plan,
         )
-
-    def _report(self, found: Any, recipe: Recipe) -> LintReport:
         if not isinstance(found, LintReport):
-            raise self._failure("lint", recipe, f"returned {found!r}, which is no zoo.LintReport")
+            raise self._failure("lint", recipe, f"returned {found!r}, which is no LintReport", who)
         return found
 
     def answers(self, hook: str) -> str | None:
         """The distribution whose implementation of `hook` goes first."""
-        return self._answers.get(hook)
+        return next((who for _, who, hooks in reversed(self._plugins) if hook in hooks), None)
 
     def ask(self, hook: str, **arguments: Any) -> Any:
         """What a hook answers, whatever it is: for contracts, which judge it themselves."""
         return getattr(self._manager.hook, hook)(**arguments)
 
-    def _add(self, plugin: ModuleType, origin: str) -> None:
-        try:
-            self._manager.register(plugin)
-            self._manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            raise BrokenPlugin(_explain(plugin, origin, error)) from error
-        for hook in HOOKS:
-            implementation: Any = getattr(plugin, hook, None)
-            if hasattr(implementation, "zoo_impl"):
-                _check_annotations(hook, implementation, origin)
-                self._answers[hook] = origin
+    def _add(self, plugin: Any, origin: str) -> None:
+        self._plugins.append((plugin, origin, register(self._manager, plugin, origin)))
 
-    def _path(self, hook: str, recipe: Recipe, **arguments: Any) -> Path:
-        path = self._call(hook, recipe, **arguments)
+    def _path(self, hook: str, recipe: Recipe, **arguments: Any) -> tuple[Path, str]:
+        """The folder that a step made, and who made it."""
+        path, who = self._call(hook, recipe, **arguments)
         if not isinstance(path, Path) or not path.is_dir():
-            raise self._failure(hook, recipe, f"returned {path!r}, which is not a folder")
-        return path
+            raise self._failure(hook, recipe, f"returned {path!r}, which is not a folder", who)
+        workdir = arguments.get("workdir")
+        if workdir and path.is_relative_to(workdir) and (fault := result_fault(path)):
+            raise self._failure(hook, recipe, fault, who)
+        return path, who
 
-    def _call(self, hook: str, recipe: Recipe, **arguments: Any) -> Any:
-        if hook not in self._answers:
-            raise self._failure(hook, recipe, f"has no '{hook}' hook")
+    def _call(self, hook: str, recipe: Recipe, **arguments: Any) -> tuple[Any, str]:
+        """The answer of the first plugin that has one, and who gave it."""
+        who = f"the plugin for {self.family}.{self.format}"
+        for plugin, origin, hooks in reversed(self._plugins):
+            if hook not in hooks:
+                continue
+            who = origin
+            if (result := self._ask(plugin, origin, hook, recipe, arguments)) is not None:
+                return result, origin
+            if not self._listed and hook in ("convert", "run"):
+                raise self._unknown()
+        if not self.answers(hook):
+            raise self._failure(hook, recipe, f"has no '{hook}' hook", who)
+        raise self._failure(hook, recipe, "returned nothing", who)
+
+    def _ask(
+        self, plugin: Any, origin: str, hook: str, recipe: Recipe, arguments: dict[str, Any]
+    ) -> Any:
+        """What one plugin answers; `None` where it leaves the step to others.
+
+        It may print, and whatever it prints goes to stderr. What it may only read is compared
+        before and after, and a folder that it filled must be what it returns.
+        """
+        others = [other for other, _, _ in self._plugins if other is not plugin]
+        ask = self._manager.subset_hook_caller(hook, others)
+        read = [arguments[name] for name in READ_ONLY if name in arguments]
+        write = arguments.get("workdir", arguments.get("dest"))
+        watched = Watched(read if origin != CORE else (), write if origin != CORE else None)
         try:
-            result = getattr(self._manager.hook, hook)(recipe=recipe, **arguments)
+            with diverted():
+                result = ask(recipe=recipe, **arguments)
         except (ZooError, KeyboardInterrupt):
             raise
         except BaseException as error:  # whatever a plugin does, the program goes on
-            raise self._unplanned(hook, recipe, error) from error
-        if result is None:
-            if not self._listed and hook == "run":
-                raise self._unknown()
-            raise self._failure(hook, recipe, "returned nothing")
+            raise self._unplanned(hook, recipe, error, origin) from error
+        if fault := watched.fault():
+            raise self._failure(hook, recipe, fault, origin)
+        if result is None and watched.written:
+            wrote = watched.written[0]
+            raise self._failure(
+                hook, recipe, f"wrote '{wrote}' and returned nothing; return the folder", origin
+            )
         return result
 
     def _unknown(self) -> MissingPlugin:
         """The error about a family that the format's plugin does not know."""
-        who = self._answers.get("run")
+        who = self.answers("run") or "no installed plugin"
+        does_not = "runs" if who == "no installed plugin" else "does not run"
         others = [name for name in formats_for(self.family) if name != self.format]
         return MissingPlugin(
-            f"{who} does not run the family '{self.family}' in the format '{self.format}'"
-            if who
-            else f"no installed plugin runs the family '{self.family}' in the format "
-            f"'{self.format}'",
+            f"{who} {does_not} the family '{self.family}' in the format '{self.format}'",
             f"other formats of {self.family}: {', '.join(others)}" if others else None,
         )
 
-    def _unplanned(self, hook: str, recipe: Recipe, error: BaseException) -> ZooError:
+    def _unplanned(self, hook: str, recipe: Recipe, error: BaseException, origin: str) -> ZooError:
         """What to tell of an exception that a hook should not have raised."""
-        ours = self._answers[hook] == CORE
+        ours = origin == CORE
         if isinstance(error, OSError) and (ours or error.errno in system.MACHINE):
             known = system.explain(error)
             return type(known)(f"{hook} of '{recipe.ref}': {known.message}", known.hint)
-        return self._failure(hook, recipe, f"{type(error).__name__}: {said(error)}")
+        return self._failure(hook, recipe, f"{type(error).__name__}: {said(error)}", origin)
 
-    def _failure(self, hook: str, recipe: Recipe, reason: str) -> StepError:
-        who = self._answers.get(hook, f"the plugin for {self.family}.{self.format}")
+    def _failure(self, hook: str, recipe: Recipe, reason: str, who: str) -> StepError:
         return StepError(
             f"{hook} of '{recipe.ref}' failed in {who}: {reason}",
             "run again with --debug for the traceback",
         )
-
-
-def culprit(error: BaseException) -> str | None:
-    """The plugin in whose code an exception was raised, or passed through, if it was one's."""
-    modules = {}
-    for group in (FAMILIES, FORMATS):
-        for claims in providers(group).values():
-            for origin in claims:
-                module = origin.value.partition(":")[0]
-                modules[module.rpartition(".")[0] or module] = origin
-    modules.pop(CORE, None)
-    found = None
-    trace = error.__traceback__
-    while trace is not None:
-        name = str(trace.tb_frame.f_globals.get("__name__", ""))
-        while name and name not in modules:
-            name = name.rpartition(".")[0]
-        found = modules.get(name, found)
-        trace = trace.tb_next
-    return None if found is None else f"the plugin '{found.name}' of {found}"
 
 
 def lint_package(
@@ -264,69 +265,3 @@ def _providers(family: str, format: str) -> list[Provider]:
     if format not in providers(FORMATS) or mine.group == FORMATS:
         return [mine]
     return [provider(FORMATS, format), mine]
-
-
-def load_scorer(name: str) -> Callable[[Any, str], bool]:
-    """The function that some plugin's entry point in `zoo.scorers` names.
-
-    Raises:
-        MissingPlugin, PluginConflict: nobody provides it, or several do.
-        MissingExtra, BrokenPlugin: it cannot be loaded, and why.
-    """
-    origin = provider(SCORERS, name)
-    origin.require()
-    scorer: Callable[[Any, str], bool] = origin.load()
-    return scorer
-
-
-def load_plugin(origin: Provider) -> Any:
-    """The module or object of hooks that an entry point names.
-
-    Raises:
-        BrokenPlugin: it cannot be imported, or has no hooks.
-    """
-    plugin = origin.load()
-    if not any(hasattr(getattr(plugin, name, None), "zoo_impl") for name in dir(plugin)):
-        raise BrokenPlugin(
-            f"the plugin '{origin.name}' of {origin} has no hooks",
-            f"mark its functions with @zoo.hookimpl; the hooks are {', '.join(HOOKS)}",
-        )
-    return plugin
-
-
-def _explain(plugin: Any, origin: str, error: pluggy.PluginValidationError) -> str:
-    name = getattr(plugin, "__name__", repr(plugin))
-    for attribute in dir(plugin):
-        implementation: Any = getattr(plugin, attribute, None)
-        if not hasattr(implementation, "zoo_impl"):
-            continue
-        if attribute not in HOOKS:
-            close = suggest(attribute, HOOKS)
-            return f"'{name}' of {origin} implements '{attribute}', which is not a hook{close}"
-        allowed = inspect.signature(getattr(hookspecs, attribute)).parameters
-        for argument in inspect.signature(implementation).parameters:
-            if argument not in allowed:
-                close = suggest(argument, allowed)
-                return (
-                    f"'{attribute}' in '{name}' of {origin} takes '{argument}', "
-                    f"which the hook does not offer{close or ':'} it has {', '.join(allowed)}"
-                )
-    return f"'{name}' of {origin} does not keep to the hooks: {error}"
-
-
-def _check_annotations(hook: str, implementation: Any, origin: str) -> None:
-    """Refuse an annotation that contradicts the hook's; none at all is fine."""
-    promised = inspect.signature(getattr(hookspecs, hook)).parameters
-    for name, parameter in inspect.signature(implementation).parameters.items():
-        said, meant = _type_name(parameter.annotation), _type_name(promised[name].annotation)
-        if said and said not in (meant, "Any", "object"):
-            raise BrokenPlugin(
-                f"'{hook}' of {origin} declares '{name}' as {said}, but the hook passes {meant}"
-            )
-
-
-def _type_name(annotation: Any) -> str:
-    if annotation is inspect.Parameter.empty:
-        return ""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return text.strip("'\"").partition("[")[0].rpartition(".")[2]

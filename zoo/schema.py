@@ -16,7 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from zoo.words import suggest
 
@@ -45,8 +45,7 @@ class Problems:
 
 def read(cls: type[Any], data: object, problems: Problems, path: str = "") -> Any:
     """Build `cls` from `data`, adding to `problems`; `None` where that is impossible."""
-    if not isinstance(data, Mapping):
-        problems.add(path, f"must be a table, not {_shown(data)}")
+    if not _is_readable(data, problems, path):
         return None
     before = len(problems.found)
     hints = hints_of(cls)
@@ -76,6 +75,18 @@ def read(cls: type[Any], data: object, problems: Problems, path: str = "") -> An
     for key, message in validate() if validate else ():
         problems.add(f"{path}.{key}" if path else key, message)
     return made
+
+
+def _is_readable(data: object, problems: Problems, path: str) -> TypeGuard[Mapping[str, Any]]:
+    """Whether it is a table, and no document of another schema, whose keys mean something else."""
+    if not isinstance(data, Mapping):
+        problems.add(path, f"must be a table, not {_shown(data)}")
+        return False
+    version = data.get("schema", 1)
+    if not path and version != 1 and isinstance(version, int):
+        problems.add("schema", f"this version of zoo reads schema 1, not {version}")
+        return False
+    return True
 
 
 def json_schema(cls: type[Any], title: str) -> dict[str, Any]:

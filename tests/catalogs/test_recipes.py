@@ -119,7 +119,6 @@ COREML = '[build.c]\nformat = "coreml"\noptimize = [%s]\n'
         (COREML % '{ kind = "palettize", bits = 5 }', "build.c.optimize[0].bits: must be one of (1, 2,"),
         (COREML % '{ kind = "quantize" }, { kind = "prune", sparsity = 0.5 }', "build.c.optimize: coreml cannot do quantize, prune"),
         (COREML % '{ kind = "mixed", bits_per_weight = 4, calibration = "no.txt" }', "calibration: there is no file 'no.txt' beside the recipe"),
-        ('optimize = [{ kind = "quantize" }]\n', "build.torch.optimize: the format 'torch' is the source itself"),
         ("bits = -1\n", "build.torch.bits: must be above 0"),
         ("limits = { tpo1 = 0.9 }\n", "build.torch.limits.tpo1: "),
         ("limits = { top1 = nan }\n", "build.torch.limits.top1: must be a finite number, not nan"),

@@ -7,6 +7,7 @@ taken over; a name that only others have is accepted while it is unique.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -18,10 +19,11 @@ from zoo import machine
 from zoo.catalogs.build_files import build_files
 from zoo.catalogs.layers import SHIPPED, Layer, Listing
 from zoo.catalogs.listings import Listings
-from zoo.catalogs.names import REFERENCE
+from zoo.catalogs.names import NAME, REFERENCE
 from zoo.discovery import CATALOGS, Provider, providers
 from zoo.errors import (
     AmbiguousName,
+    BrokenPlugin,
     NotFound,
     PluginConflict,
     UsageError,
@@ -152,7 +154,11 @@ class Catalog:
             )
         from zoo.catalogs.resolving import not_found
 
-        raise not_found(layers, name)
+        error = not_found(layers, name)
+        if self.problems:
+            unread = "; ".join(f"{name}: {e.message}" for name, e in self.problems.items())
+            error.hint = f"{error.hint}; catalogs that cannot be read: {' '.join(unread.split())}"
+        raise error
 
 
 def shipped_catalog() -> Path:
@@ -179,12 +185,23 @@ def open_catalog() -> Catalog:
 def _sources() -> dict[str, Callable[[], Path]]:
     found: dict[str, Callable[[], Path]] = {SHIPPED: shipped_catalog}
     for name, claims in providers(CATALOGS).items():
-        found.setdefault(name, partial(_locate, claims))
+        if name in (SHIPPED, USER) or not re.fullmatch(NAME, name):
+            found[f"{name} of {claims[0].distribution}"] = partial(_refuse, claims[0])
+        else:
+            found[name] = partial(_locate, claims)
     mine = machine.config_folder() / "catalog.toml"
     with suppress(OSError):  # a name that no file can have
         if mine.is_file():
             found[USER] = lambda: mine
     return found
+
+
+def _refuse(claim: Provider) -> Path:
+    why = "is zoo's own" if claim.name in (SHIPPED, USER) else "is not in lower case"
+    raise BrokenPlugin(
+        f"the catalog '{claim.name}' of {claim} has a name that {why}",
+        "give the entry point another name, such as that of the distribution",
+    )
 
 
 def _locate(claims: tuple[Provider, ...]) -> Path:

@@ -15,6 +15,7 @@ from zoo.catalogs.index import Index, Stamp, code_here, index_path, installed_he
 from zoo.catalogs.layers import Layer, Listing
 from zoo.discovery import DESCRIPTIONS, TASKS, providers
 from zoo.errors import ZooError
+from zoo.preferences import preferences
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe
@@ -41,7 +42,9 @@ class Listings:
 
     def __iter__(self) -> Iterator[Listing]:
         path = index_path(machine.home(), "recipes", machine.config_folder())
-        index = Index(path, f"{installed_here()} {code_here(_modules)} {build_stamps()}")
+        index = Index(
+            path, f"{installed_here()} {code_here(_modules)} {build_stamps()} {preferences()}"
+        )
         self._chooser = Chooser(index)
         for layer in self.layers:
             for model, entry in layer.models.items():

@@ -176,7 +176,7 @@ def run(arguments: list[str]) -> int:
         return completion.answer(zoo_command)
     settings = Settings()
     try:
-        code = zoo_command.main(arguments, "zoo", standalone_mode=False, obj=settings)
+        code = zoo_command.main(_debug_first(arguments), "zoo", standalone_mode=False, obj=settings)
         return code if isinstance(code, int) else Exit.OK
     except PipeClosed:
         failures.close_stdout()
@@ -185,6 +185,14 @@ def run(arguments: list[str]) -> int:
         if settings.debug:
             failures.trace(error)
         return failures.tell(error)
+
+
+def _debug_first(arguments: list[str]) -> list[str]:
+    """`--debug` is an option of the group, and may be given anywhere before `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    rest = [argument for argument in arguments[:end] if argument != "--debug"]
+    debug = ["--debug"] if len(rest) < end else []
+    return [*debug, *rest, *arguments[end:]]
 
 
 def main() -> None:

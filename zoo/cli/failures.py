@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -28,7 +29,7 @@ def tell(error: BaseException) -> int:
         return tell(known)
     _say(
         f"unexpected {type(error).__name__}: {said(error)}",
-        "zoo --debug ... shows where it comes from",
+        "run again with --debug to see where it comes from",
     )
     return Exit.NEGATIVE
 
@@ -44,14 +45,15 @@ def trace(error: BaseException) -> None:
 
 def close_stdout() -> None:
     """Keep the interpreter from complaining at exit that its output cannot be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for handle in {1, sys.stdout.fileno()}:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), handle)
 
 
 def _known(error: BaseException) -> ZooError | None:
     """What is behind an exception that no code of ours has planned for, if that is known."""
     if isinstance(error, MemoryError):
         return NoRoom("this needs more memory than there is", "give a smaller input or model")
-    from zoo.family import culprit
+    from zoo.culprit import culprit
     from zoo.files import system
 
     if isinstance(error, OSError) and error.errno in system.MACHINE:
@@ -59,7 +61,7 @@ def _known(error: BaseException) -> ZooError | None:
     if (name := culprit(error)) is not None:
         return PluginError(
             f"{name} failed: {type(error).__name__}: {said(error)}",
-            "zoo --debug ... shows where; report it to its makers",
+            "run again with --debug to see where; report it to its makers",
         )
     return system.explain(error) if isinstance(error, OSError) else None
 

@@ -17,6 +17,7 @@ def main() -> None:
     """Run the command line of this process, and end it."""
     try:
         _open_standard_streams()
+        _keep_stdout_for_data()
         from zoo.cli.app import main as run
 
         run()
@@ -24,6 +25,19 @@ def main() -> None:
         if sys.stderr is not None:
             print("zoo: interrupted", file=sys.stderr, flush=True)
         os._exit(INTERRUPTED)
+
+
+def _keep_stdout_for_data() -> None:
+    """Write our own output where stdout is, and what libraries in C write there to stderr."""
+    ours = sys.stdout
+    sys.stdout = os.fdopen(
+        os.dup(1),
+        "w",
+        buffering=1 if ours.isatty() else -1,
+        encoding=ours.encoding,
+        errors=ours.errors,
+    )
+    os.dup2(2, 1)
 
 
 def _open_standard_streams() -> None:

@@ -115,7 +115,10 @@ class Keys:
                 "files": [f.path for f in source.files],
             }
         folder = (self.recipe.home / source.folder).resolve()
-        return {"source": str(folder), "files": [asdict(f) for f in source.files] or _stats(folder)}
+        files: list[Any] = [asdict(file) for file in source.files]
+        if not all(file.sha256 for file in source.files) or not files:
+            files += _stats(folder, {file.path for file in source.files})
+        return {"source": str(folder), "files": files}
 
 
 def of_adapter(recipe: Recipe, name: str) -> Recipe:
@@ -129,10 +132,14 @@ def format_provider(format: str) -> Provider | None:
     return provider(FORMATS, format) if format in providers(FORMATS) else None
 
 
-def _stats(folder: Path) -> list[tuple[str, int, int]]:
-    """What tells one state of a user's folder from another, without reading it."""
+def _stats(folder: Path, names: set[str]) -> list[tuple[str, int, int]]:
+    """What tells one state of a user's files from another, without reading them; of all by default.
+
+    Those that are not there are left out: the download says which.
+    """
+    paths = [folder / name for name in names] or folder.rglob("*")
     return sorted(
         (p.relative_to(folder).as_posix(), p.stat().st_size, p.stat().st_mtime_ns)
-        for p in folder.rglob("*")
+        for p in paths
         if p.is_file()
     )

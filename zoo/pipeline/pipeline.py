@@ -26,6 +26,7 @@ from zoo.progress import Event, Listener, Progress
 from zoo.store import origin
 from zoo.store.reports import COST, Reports
 from zoo.store.store import Artifact, Store
+from zoo.streams import diverted
 from zoo.tasks.registry import task_of
 from zoo.tasks.task import Scorer
 from zoo.tasks.verdict import Verdict, judge
@@ -305,13 +306,14 @@ class Pipeline:
         path = self.store.view(source) if path == source.path else path
         family, reference, adapters = self._family(), self._family(named), self.adapters()
         examples: dict[str, list[Example]] = {}
-        measured = measure(
-            self.recipe,
-            lambda: reference.run(self.pinned, plain, folder, adapters),
-            lambda: family.run(self.pinned, self.build, path, adapters),
-            self._scorer(),
-            examples,
-        )
+        with diverted():
+            measured = measure(
+                self.recipe,
+                lambda: reference.run(self.pinned, plain, folder, adapters),
+                lambda: family.run(self.pinned, self.build, path, adapters),
+                self._scorer(),
+                examples,
+            )
         write_examples(Reports(self.store.home), self.keys.finished, self.recipe, examples)
         tools = {**self._tools(named), **self._tools()}
         verdict = judge(task_of(self.recipe.task), measured.figures, limits, tools)
@@ -340,7 +342,7 @@ class Pipeline:
 
     def _scorer(self) -> Scorer | None:
         """The scorer that the recipe's check names."""
-        from zoo.family import load_scorer
+        from zoo.plugin_loading import load_scorer
 
         named = self.recipe.check.scorer if self.recipe.check else None
         return load_scorer(named) if named else None

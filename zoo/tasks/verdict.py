@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isnan
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -42,13 +43,15 @@ def judge(
     limits: dict[str, float],
     tools: dict[str, str | None],
 ) -> Verdict:
-    """Hold figures of a task against limits; a figure that is not a number breaks every limit.
+    """Hold figures of a task against limits; a figure that is not a number fails, limited or not.
 
     Figures of a build with an adapter begin with its name, as in `pirate:top1`.
     """
     broken = [f"{name} was not measured" for name in limits if name not in metrics]
     for figure, value in metrics.items():
         name = figure.rpartition(":")[2]
+        if isnan(value) and name not in limits:
+            broken.append(f"{figure} is not a number")
         if name not in limits:
             continue
         limit = limits[name]

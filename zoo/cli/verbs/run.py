@@ -7,8 +7,8 @@ n of several is that of seed + n.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,10 +16,11 @@ from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
 from zoo.cli.task_options import TaskCommand, named_task
 from zoo.errors import InputError
+from zoo.streams import diverted
 from zoo.words import harmless, human
 
 if TYPE_CHECKING:
-    from zoo.tasks.task import Given
+    from zoo.tasks.task import Given, Output
 
 LARGEST_INPUT = 1 << 30
 """Bytes that are read from a pipe: three hours of audio in float32, and any prompt."""
@@ -76,7 +77,7 @@ def command(
             listener=listener,
         )
     with model, drawing(quiet) as listener:
-        pieces = task.run(model, given, wanted, listener)
+        pieces = _quietly(lambda: task.run(model, given, wanted, listener))
         if as_json:
             where = {"ref": model.ref, "build": model.build, "format": model.format}
             facts = _facts(pieces, task.lines)
@@ -88,6 +89,19 @@ def command(
                 _write(piece)
     if not task.lines:
         output.tell()
+
+
+def _quietly(run: Callable[[], Output]) -> Generator[str | bytes, None, dict[str, Any] | None]:
+    """What a task's `run` yields and returns; what else is printed meanwhile goes to stderr."""
+    with diverted():
+        pieces = iter(run())
+    while True:
+        try:
+            with diverted():
+                piece = next(pieces)
+        except StopIteration as end:
+            return cast("dict[str, Any] | None", end.value)
+        yield piece
 
 
 def _write(piece: str | bytes) -> None:

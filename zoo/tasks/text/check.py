@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from zoo.errors import ZooError
+from zoo.errors import StepError, ZooError
 from zoo.tasks.examples import Example, collected, keep
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def measure_text(
     with cast("TextModel", source()) as reference:
         text = "\n\n".join(path.read_text(encoding="utf-8") for path in inputs)
         windows = list(_windows(reference.encode(text), reference.context))
-        expected = [_log_probabilities(reference.logits(window)) for window in windows]
+        expected = [_log_probabilities(_logits(reference, window)) for window in windows]
     agree, divergence, surprise, source_surprise = [], [], [], []
     with cast("TextModel", build()) as model:
         for window, wanted in zip(windows, expected, strict=True):
-            found = _log_probabilities(model.logits(window))
+            found = _log_probabilities(_logits(model, window, wanted.shape[1]))
             agree.append(found.argmax(-1) == wanted.argmax(-1))
             divergence.append((np.exp(wanted) * (wanted - found)).sum(-1))
             following = np.arange(len(window) - 1), np.asarray(window[1:])
@@ -60,6 +60,25 @@ def measure_text(
         "source_perplexity": source_perplexity,
         "positions": float(sum(map(len, windows))),
     }
+
+
+def _logits(model: TextModel, tokens: list[int], vocabulary: int | None = None) -> Any:
+    """The logits of a model, which are of the shape that they must have.
+
+    Raises:
+        StepError: they are not; the message names the class.
+    """
+    import numpy as np
+
+    found = np.asarray(model.logits(tokens))
+    wide = vocabulary or (found.shape[1] if found.ndim == 2 else None)
+    if found.shape != (len(tokens), wide):
+        made_by = f"{type(model).__module__}.{type(model).__name__}"
+        raise StepError(
+            f"the logits of {made_by} have the shape {found.shape}, and must have "
+            f"({len(tokens)}, {wide or 'vocabulary'})"
+        )
+    return found
 
 
 def _keep_example(model: TextModel, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Unpack
 
 from zoo.errors import InputError
@@ -158,7 +159,7 @@ class TextModel(Model):
     def _decoded(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
         decoder = self.tokenizer.decoder(prompt)
         ends = self.tokenizer.ends(sampling.stop)
-        for token in self.tokens(prompt, sampling):
+        for token in islice(self.tokens(prompt, sampling), sampling.max_tokens):
             if token in ends:
                 break
             if piece := decoder.step(token):
