@@ -10,6 +10,7 @@ from zoo.words import count, harmless, human
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 ASSETS = ("site.css", "site.js")
 
@@ -41,7 +42,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"bytes": human, "count": count, "plain": _plain}
+    made.filters |= {"bytes": human, "count": count, "plain": _plain, "code": _code}
     made.globals |= {"asset": asset}
     return made
 
@@ -54,3 +55,12 @@ def _steering_nothing(value: object) -> object:
 def _plain(number: float) -> str:
     """A figure for people, in four digits."""
     return f"{number:.4g}"
+
+
+def _code(text: str) -> Markup:
+    """Text whose parts between backticks are code."""
+    from markupsafe import Markup
+
+    parts = harmless(text).split("`")
+    tagged = (Markup("<code>{}</code>" if n % 2 else "{}").format(p) for n, p in enumerate(parts))
+    return Markup("").join(tagged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +19,12 @@ from worlds.coreml_programs import mb, uniform, write
 
 import zoo
 import zoo_openelm.coreml
-from zoo.cli.cost_page import page
 from zoo.costs import Cost, Operation
 from zoo.formats.coreml.cost import layer_of, package_cost
 from zoo.formats.coreml.execute.plan import read_plan
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.plugin import cost as cost_hook
+from zoo.site.cost import page
 from zoo_openelm.torch import OpenELMTextModel
 
 
@@ -105,6 +106,8 @@ def test_a_convolution(tmp_path):
         ("model_embed_tokens_weight", "model_embed_tokens"),
         ("encoder_layers_0_fc1_weight_to_fp16", "encoder_layers_0"),
         ("conv_in_weight_to_fp16", "conv_in"),
+        ("position_embeddings_to_fp16", "position_embeddings"),
+        ("unet_mid_block_resnets_1_conv1_weight_palettized", "unet_mid_block_resnets_1"),
     ],
 )
 def test_the_layer_is_in_the_name_of_the_weight(weight, layer):
@@ -173,7 +176,7 @@ def test_the_page_is_whole_and_needs_nothing_else(build):
     reader.close()
     assert opened == []
     assert "<script>" not in text
-    widths = [float(part.split("%")[0]) for part in text.split("width:")[1:] if part[0].isdigit()]
+    widths = [float(share) for share in re.findall(r'<rect[^>]* width="([^"]*)%"', text)]
     assert max(widths) == 100
     assert np.isfinite(widths).all()
 

@@ -79,7 +79,7 @@ def command(
 
 
 def _write_page(path: Path, name: str, cost: Cost) -> None:
-    from zoo.cli.cost_page import page
+    from zoo.site.cost import page
 
     try:
         path.write_text(page(name, cost), encoding="utf-8")

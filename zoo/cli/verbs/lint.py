@@ -90,7 +90,7 @@ def command(
             listener=listener,
         )
     if html is not None:
-        from zoo.cli.lint_page import page
+        from zoo.site.lint import page
 
         _write(html, page(name, report))
     if compare_plan is not None:

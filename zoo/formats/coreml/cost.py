@@ -18,6 +18,11 @@ from zoo.formats.coreml.package.reader import Package, stored_bytes
 LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
 """The part of a weight's name up to the first number: `model_layers_3` of its layer."""
 
+STORED_AS = re.compile(r"_(to|cast)_fp16.*|_(palettized|quantized)(_.*)?$")
+"""What converters put behind the name of a weight."""
+
+PARAMETER = re.compile(r"weight|bias|gamma|beta")
+
 FREE = {
     "concat", "expand_dims", "fill", "gather", "gather_along_axis", "identity", "pad", "range_1d",
     "reshape", "select", "shape", "slice_by_index", "slice_by_size", "slice_update", "split",
@@ -194,11 +199,21 @@ def _moved(step: Shaped, own: list[Weight]) -> int:
 
 
 def _layers(shaped: list[Shaped], weights: Mapping[str, list[Weight]]) -> dict[str, str]:
-    """The layer of each operation: of its own weights, or else of what its result goes to."""
+    """The layer of each operation: of its own weights, or else of what its result goes to.
+
+    A converter that folds constants names the result by the operation that it replaces, such as
+    `var_67` and `mul_0`. Such a name says nothing.
+    """
+    kinds = "|".join(sorted({"const", "op", "var", *(step.kind for step in shaped)}))
+    folded = re.compile(rf"({kinds})_\d+(_.*)?")
     found: dict[str, str] = {}
     goes_to: dict[str, str] = {}
     for step in reversed(shaped):
-        own = [name for name, shape, count, _ in weights.get(step.name, []) if count]
+        own = [
+            name
+            for name, _, count, _ in weights.get(step.name, [])
+            if count and (PARAMETER.search(name) or not folded.fullmatch(name))
+        ]
         layer = layer_of(own[0]) if own else goes_to.get(step.name, "")
         found[step.name] = layer
         goes_to.update(dict.fromkeys(step.given, layer))
@@ -210,5 +225,6 @@ def _layers(shaped: list[Shaped], weights: Mapping[str, list[Weight]]) -> dict[s
 
 def layer_of(weight: str) -> str:
     """The layer that a weight belongs to, from its name."""
+    weight = STORED_AS.sub("", weight)
     match = LAYER.fullmatch(weight)
     return match[1] if match else re.sub(r"_(weight|bias)(_.*)?$", "", weight)

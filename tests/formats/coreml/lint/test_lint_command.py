@@ -73,9 +73,9 @@ def test_the_page_is_written(packages, capsys, tmp_path):
     assert str(page) in err
     assert "Sum of squares in float16" in text
     assert "1 problem: wrong results, no error." in text
-    assert "Device lint for any Mac or iPhone" in text
+    assert "For any Mac or iPhone" in text
     assert "use <code>reduce_l2_norm</code>" in text
-    assert '<div class="ane" style="width:100.0%"' in text
+    assert '<rect class="ane" x="0.0%" width="100.0%"' in text
     assert "<script" not in text
 
 
@@ -93,7 +93,7 @@ def test_findings_and_bars_have_the_layers_of_the_weights(tmp_path, capsys):
     assert findings["A26"]["layers"] == layers
     assert set(findings["N4"]["layers"]) <= set(layers)
     text = (tmp_path / "page.html").read_text()
-    assert all(f"<td>{layer}</td>" in text for layer in layers)
+    assert all(f"<code>{layer}</code>" in text for layer in layers)
     assert "3 places in the model" in text
 
 
