@@ -3,12 +3,13 @@
 # make quick      lint, types and the tests that build no model, for the inner loop
 # make faults     the long fault-injection tests, with a table of results
 # make bench      speed and memory beside the peers
+# make docs       write the documentation site to build/docs
 # make reference  write docs/cli.md, docs/api.md and the recipe schema from the code
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint types layers unit faults setup bench reference clean
+.PHONY: demo test quick lint types layers unit faults setup bench docs reference clean
 
 setup: $(VENV)/.installed
 
@@ -56,6 +57,9 @@ bench: setup
 	$(BIN)/python benchmarks/speech.py
 	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/unet_conversion.py --widths 64 128 256 256
+
+docs: setup
+	$(BIN)/mkdocs build --strict
 
 reference: setup
 	$(BIN)/python scripts/reference.py

@@ -35,7 +35,7 @@ STORIES = ("stories.py", "plots.py", "words.py", "pirates.py")
 def documents() -> list[Path]:
     found = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
     for folder in ("docs", "benchmarks", "training"):
-        found += sorted((ROOT / folder).glob("*.md"))
+        found += sorted((ROOT / folder).rglob("*.md"))
     return found
 
 
