@@ -1,4 +1,4 @@
-"""The default `download`: a repository on the Hugging Face Hub, or a folder.
+"""The default `download`: a repository on the Hugging Face Hub, a folder, or an archive.
 
 Files from the Hub stay in the layout of its cache, so other programs share them. Every file is
 hashed, against the recipe and against the digest by which the Hub itself names it, and nothing
@@ -14,8 +14,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from zoo.catalogs.recipe import File, Recipe, Source
-from zoo.errors import IntegrityError, NotFound
+from zoo.errors import IntegrityError, MissingPlugin, NotFound
 from zoo.files import trust
+from zoo.files.archives import unpack
 from zoo.files.digests import sha256
 from zoo.files.readable import require_readable
 from zoo.hookspecs import hookimpl
@@ -34,10 +35,10 @@ def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
 
     When they have no tokenizer and the recipe says where there is one, `dest` gets both.
     """
-    source = _bring(recipe.source, recipe.home, progress)
+    source = _bring(recipe.source, recipe, dest, progress)
     if recipe.tokenizer is None or any((source / name).is_file() for name in TOKENIZER_FILES):
         return source
-    tokenizer = _bring(recipe.tokenizer, recipe.home, progress)
+    tokenizer = _bring(recipe.tokenizer, recipe, dest, progress)
     apart = {file.path for file in recipe.tokenizer.files}
     own = [file.path for file in recipe.source.files] or _found(source)
     _place(source, [path for path in own if path not in apart], dest)
@@ -45,9 +46,17 @@ def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
     return dest
 
 
-def _bring(source: Source, home: Path, progress: Progress) -> Path:
-    if source.folder is not None:
-        folder = _take_folder(home / source.folder, source.files)
+def _bring(source: Source, recipe: Recipe, dest: Path, progress: Progress) -> Path:
+    place = source.place(recipe.home)
+    if source.archive is not None and place is not None:
+        folder = _take_archive(place, source, dest)
+    elif place is not None:
+        folder = _take_folder(place, source.files)
+    elif source.url is not None:
+        raise MissingPlugin(
+            f"no plugin downloads '{recipe.ref}' from {source.url}",
+            f"the plugin of the family '{recipe.family}' needs a download hook for such addresses",
+        )
     else:
         folder = Repository(source, progress).pull()
     for path in [file.path for file in source.files] or _found(folder):
@@ -55,12 +64,20 @@ def _bring(source: Source, home: Path, progress: Progress) -> Path:
     return folder
 
 
+def _take_archive(archive: Path, source: Source, dest: Path) -> Path:
+    listed = {file.path for file in source.files}
+    wanted = listed.__contains__ if listed else _is_safe
+    unpack(archive, (source.archive or ("", ""))[1], wanted, dest)
+    require_pinned(dest, source.files, f"the archive {archive}")
+    return dest
+
+
 def _place(folder: Path, paths: Iterable[str], dest: Path) -> None:
     """Have files of `folder` in `dest` too: those of the Hub's cache as links into it.
 
     A file in a user's folder may be edited by its owner: it is copied.
     """
-    for path in paths:
+    for path in paths if folder != dest else ():
         target = dest / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if (folder / path).is_symlink():
@@ -115,7 +132,11 @@ def _fault(path: Path, file: File) -> str | None:
 def _found(folder: Path) -> list[str]:
     """The files of a folder that are fetched by default; others may lie beside them."""
     names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return sorted(name for name in names if any(fnmatch(name, safe) for safe in SAFE_PATTERNS))
+    return sorted(filter(_is_safe, names))
+
+
+def _is_safe(name: str) -> bool:
+    return any(fnmatch(name, safe) for safe in SAFE_PATTERNS)
 
 
 @hookimpl

@@ -19,7 +19,7 @@ from zoo import machine
 from zoo.catalogs.build_files import build_files
 from zoo.catalogs.layers import SHIPPED, Layer, Listing
 from zoo.catalogs.listings import Listings
-from zoo.catalogs.names import NAME, REFERENCE
+from zoo.catalogs.names import NAME, REFERENCE, USER
 from zoo.discovery import CATALOGS, Provider, providers
 from zoo.errors import (
     AmbiguousName,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe
 
 __all__ = ["SHIPPED", "USER", "Catalog", "Layer", "Listing", "open_catalog", "shipped_catalog"]
-
-USER = "user"
 
 
 class Catalog:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+USER = "user"
+"""The catalog of the user's own."""
+
 NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?"
 REPO = rf"(?![A-Za-z0-9_./-]*(?:--|\.\.)){_PART}/{_PART}"

@@ -164,7 +164,7 @@ def _disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def _name(source: Source) -> str:
-    return f"{source.repo}@{source.revision or source.branch}"
+    return source.url or f"{source.repo}@{source.revision or source.branch}"
 
 
 def _merge(file: File, recorded: File | None) -> File:

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from zoo import schema
-from zoo.catalogs.names import NAME, REPO
+from zoo.catalogs.names import NAME, REPO, USER
 from zoo.errors import IntegrityError, NotFound, PluginError, RecipeError, ZooError
+from zoo.files.archives import archive_of
 from zoo.files.documents import parse_toml
 from zoo.files.safe_folder import read_regular
 from zoo.files.trust import confined, plain_branch
 from zoo.words import suggest
 
 A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
+
+
+ANYWHERE = ("/", "~")
+"""How a path begins that is not beside the recipe."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the original model comes from: a repository on the Hub, or a folder."""
+    """Where the original model comes from: a repository on the Hub, a folder, or an address."""
 
     repo: str | None = field(
         default=None,
@@ -64,16 +69,43 @@ class Source:
         metadata={"doc": "for a source without a known commit; the first pull pins it in zoo.lock"},
     )
     folder: str | None = field(
-        default=None, metadata={"doc": "a folder beside the recipe, in place of a repository"}
+        default=None,
+        metadata={
+            "doc": "a folder beside the recipe, in place of a repository; in your own catalog also "
+            "an absolute path, or one from ~"
+        },
+    )
+    url: str | None = field(
+        default=None,
+        metadata={
+            "doc": "an address that the family's download hook understands, or the path of a "
+            "wheel, zip or tar archive, with #folder for a folder in it",
+            "pattern": r"[^\s\x00-\x1f]{1,1024}",
+            "expected": "an address without blanks",
+        },
     )
     files: tuple[File, ...] = field(default=(), metadata={"doc": "the files needed"})
 
     @property
     def pinned(self) -> bool:
-        """Whether the recipe alone decides every byte: a commit, or a folder of hashed files."""
+        """Whether the recipe alone decides every byte: a commit, or hashed files."""
         return self.revision is not None or (
-            self.folder is not None and bool(self.files) and all(f.sha256 for f in self.files)
+            self.repo is None and bool(self.files) and all(f.sha256 for f in self.files)
         )
+
+    def place(self, home: Path) -> Path | None:
+        """The folder or archive on this disk that the source is, if it is one.
+
+        Args:
+            home: the folder of the recipe.
+        """
+        path = (self.archive or (self.folder,))[0]
+        return None if path is None else home / Path(path).expanduser()
+
+    @property
+    def archive(self) -> tuple[str, str] | None:
+        """The path of the archive that `url` names, and the folder in it, if it names one."""
+        return archive_of(self.url) if self.url else None
 
     @property
     def size(self) -> int | None:
@@ -82,14 +114,15 @@ class Source:
         return sum(s or 0 for s in sizes) if sizes and None not in sizes else None
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        if (self.repo is None) == (self.folder is None):
-            yield "repo", "give either 'repo' or 'folder'"
+        if sum(place is not None for place in (self.repo, self.folder, self.url)) != 1:
+            yield "repo", "give one of 'repo', 'folder' and 'url'"
         if self.repo and (self.revision is None) == (self.branch is None):
             yield "revision", "give the commit as 'revision', or 'branch' when none is known"
         if self.branch is not None and not plain_branch(self.branch):
             yield "branch", f"must be the name of a branch or tag, not '{self.branch}'"
-        if self.folder is not None and not confined(self.folder):
-            yield "folder", f"must stay beside the recipe, not '{self.folder}'"
+        for key, path in (("folder", self.folder), ("url", (self.archive or (None,))[0])):
+            if path is not None and not (confined(path) or path.startswith(ANYWHERE)):
+                yield key, f"must stay beside the recipe, not '{path}'"
         paths = [f.path for f in self.files]
         for path in sorted({p for p in paths if paths.count(p) > 1}):
             yield "files", f"lists '{path}' twice"
@@ -328,6 +361,8 @@ def read_recipe(path: Path, ref: str = "") -> Recipe:
     recipe: Recipe | None = schema.read(Recipe, read_toml(path, "recipe"), problems)
     if recipe is not None:
         recipe = replace(recipe, ref=ref or path.stem, home=path.parent)
+        for where, message in _elsewhere(recipe):
+            problems.add(where, message)
         for where, message in faults_of(recipe):
             problems.add(where, message)
     if recipe is None or problems.found:
@@ -335,6 +370,22 @@ def read_recipe(path: Path, ref: str = "") -> Recipe:
         faults = "1 fault" if count == 1 else f"{count} faults"
         raise RecipeError(f"recipe {path} has {faults}:", tuple(problems.found))
     return recipe
+
+
+def _elsewhere(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Sources that are not beside the recipe, which only recipes of the user's own may have."""
+    if recipe.ref.startswith(f"{USER}/"):
+        return
+    named = [("source", recipe.source), *((f"adapter.{n}", a) for n, a in recipe.adapter.items())]
+    named += [("tokenizer", recipe.tokenizer)] if recipe.tokenizer else []
+    for where, source in named:
+        for key, path in (("folder", source.folder), ("url", (source.archive or (None,))[0])):
+            if path is not None and path.startswith(ANYWHERE):
+                yield (
+                    f"{where}.{key}",
+                    f"must stay beside the recipe, not '{path}'; only your own catalog "
+                    "may name other folders",
+                )
 
 
 def recipe_schema() -> dict[str, Any]:

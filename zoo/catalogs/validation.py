@@ -92,5 +92,6 @@ def _not_finite(limits: Mapping[str, float], where: str) -> Iterator[tuple[str, 
 
 
 def _folder_faults(recipe: Recipe, source: Source, where: str) -> Iterator[tuple[str, str]]:
-    if source.folder is not None and not (recipe.home / source.folder).is_dir():
+    folder = source.place(recipe.home) if source.folder is not None else None
+    if folder is not None and not folder.is_dir():
         yield f"{where}.folder", f"there is no folder '{source.folder}' beside the recipe"

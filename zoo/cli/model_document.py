@@ -77,7 +77,7 @@ def _terms(recipe: Recipe) -> dict[str, Any]:
 
 def _url(source: Source) -> str | None:
     if source.repo is None:
-        return None
+        return source.url
     at = f"/tree/{source.revision}" if source.revision else ""
     return f"{HUB}/{source.repo}{at}"
 
@@ -86,6 +86,7 @@ def _source(source: Source) -> dict[str, Any]:
     return {
         "repo": source.repo,
         "folder": source.folder,
+        "url": source.url,
         "revision": source.revision,
         "branch": source.branch,
         "pinned": source.pinned,

@@ -70,6 +70,8 @@ def origin(source: dict[str, Any]) -> str:
     """Where a source comes from, and whether it is pinned."""
     if source["folder"] is not None:
         return f"folder {source['folder']}" + (" (pinned)" if source["pinned"] else "")
+    if source["url"] is not None:
+        return f"{source['url']}" + (" (pinned)" if source["pinned"] else "")
     if source["revision"] is None:
         return f"{source['repo']}@{source['branch']} (UNPINNED until the first pull)"
     how = "pinned" if source["branch"] is None else f"{source['branch']}, locked by the first pull"

@@ -107,18 +107,23 @@ class Keys:
         }
 
     def _asked(self, source: Source) -> dict[str, Any]:
-        if source.folder is None:
+        place = source.place(self.recipe.home)
+        if place is None:
             wanted = source.revision or source.branch
             return {
-                "source": source.repo,
+                "source": source.url or source.repo,
                 "wanted": wanted,
                 "files": [f.path for f in source.files],
             }
-        folder = (self.recipe.home / source.folder).resolve()
+        place = place.resolve()
         files: list[Any] = [asdict(file) for file in source.files]
         if not all(file.sha256 for file in source.files) or not files:
-            files += _stats(folder, {file.path for file in source.files})
-        return {"source": str(folder), "files": files}
+            if source.archive is not None:
+                files += _stats(place.parent, {place.name})
+            else:
+                files += _stats(place, {file.path for file in source.files})
+        inside = source.archive[1] if source.archive else ""
+        return {"source": str(place), "files": files, **({"inside": inside} if inside else {})}
 
 
 def of_adapter(recipe: Recipe, name: str) -> Recipe:

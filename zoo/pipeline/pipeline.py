@@ -62,7 +62,9 @@ class Pipeline:
         family = runner(self.recipe.family, self.build.format)
         format = format_provider(self.build.format) or family
         fetched = self._has(self.keys.source)
-        steps = [PlannedStep("download", "zoo", fetched, self._download_bytes())]
+        source = self.recipe.source
+        bringer = str(family) if source.url and not source.archive else "zoo"
+        steps = [PlannedStep("download", bringer, fetched, self._download_bytes())]
         if self.build.optimize:
             done, size = (
                 self._has(self.keys.finished),
@@ -270,7 +272,7 @@ class Pipeline:
     def _record(self, fetched: Artifact) -> None:
         """Write what came from the Hub into `zoo.lock`, each file to the source that it is of."""
         for source, commit, files in origin.fetched_files(self.recipe, fetched):
-            if source.repo:
+            if source.repo or source.url:
                 self.lock.record(source, commit, files)
 
     def _require_locked(self, fetched: Artifact) -> None:
@@ -368,7 +370,7 @@ class Pipeline:
             return False
 
     def _download_bytes(self) -> int:
-        return estimates.download_bytes(self.pinned) if self.recipe.source.repo else 0
+        return estimates.download_bytes(self.pinned) if self.recipe.source.folder is None else 0
 
     def _require_room(self) -> None:
         """Refuse to begin what the disks cannot hold: source, intermediates and result."""
@@ -380,10 +382,12 @@ class Pipeline:
             "the result": needs.get("optimize", needs.get("convert", 0)),
         }
         coming = 0
-        if "download" in needs and self.recipe.source.repo:
+        if self.recipe.source.url:
+            rest = {"the source": needs.get("download", 0), **rest}
+        elif "download" in needs and self.recipe.source.repo:
             coming = to_come(self.pinned.source, needs["download"])
         if room.same_disk(cache_folder(), self.store.home):
-            rest = {"the source": coming, **rest}
+            rest = {"the source": coming, **rest} if coming else rest
         else:
             hint = "free some space, or set HF_HOME to a folder on another disk"
             room.require(cache_folder(), {"the source": coming}, f"'{self.recipe.ref}'", hint)

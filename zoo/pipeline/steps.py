@@ -140,7 +140,7 @@ class Workshop:
         try:
             return self.store.get(step.key)
         except IntegrityError as error:
-            if step.publishes != "download" or self.recipe.source.repo is None:
+            if step.publishes != "download" or self.recipe.source.folder is not None:
                 raise
             message = f"{error.message}; fetching what is wrong"
             self.listener(Event(step.name, "note", message=message))

@@ -48,6 +48,7 @@ def describe(recipe: Recipe, fetched: Iterable[tuple[Source, str | None, list[Fi
             {
                 "repo": source.repo,
                 "folder": source.folder,
+                "url": source.url,
                 "commit": source.revision or commit,
                 "branch": source.branch,
                 "files": [vars(file) for file in files],

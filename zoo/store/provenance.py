@@ -221,7 +221,7 @@ def _source_component(manifest: Manifest, number: int, source: dict[str, Any]) -
     made = {
         "type": "machine-learning-model",
         "bom-ref": ref,
-        "name": str(source.get("repo") or source.get("folder") or "unknown"),
+        "name": str(source.get("repo") or source.get("folder") or source.get("url") or "unknown"),
         "version": str(source.get("commit") or "unpinned"),
         "components": [
             _file(f["path"], f["sha256"], f"{ref}/{f['path']}") for f in source["files"]
@@ -235,4 +235,6 @@ def _source_component(manifest: Manifest, number: int, source: dict[str, Any]) -
 def _uri(source: dict[str, Any], path: str) -> str:
     if source.get("repo"):
         return f"hf://{source['repo']}@{source.get('commit') or source.get('branch')}/{path}"
+    if source.get("url"):
+        return f"{source['url']}#{path}"
     return f"file:{source.get('folder')}/{path}"
