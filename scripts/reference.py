@@ -22,6 +22,7 @@ FACES = (
     ("zoo.tasks", "For authors of a task, and of a model class for a task."),
     ("zoo.formats", "For authors of a family or a format: shared by all formats."),
     ("zoo.formats.torch", "For families that run in PyTorch."),
+    ("zoo.decoders", "Families of decoder-only language models as data."),
     ("zoo.formats.mlx", "For families that run in MLX."),
     ("zoo.formats.coreml", "For families that convert to Core ML."),
     ("zoo.testing", "For the tests of a plugin."),

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import zoo
+from zoo.decoders import for_transformers
 from zoo.formats.torch import TorchTextModel
-from zoo_mistral.config import for_transformers, read_mistral_config
+from zoo_mistral.config import MISTRAL
 
 
 class MistralTextModel(TorchTextModel):
@@ -22,7 +23,7 @@ class MistralTextModel(TorchTextModel):
             zoo.IntegrityError: the config is not a Mistral's, or the weights are not the config's.
             zoo.NotFound: there is no tokenizer.
         """
-        config = read_mistral_config(folder)
+        config = MISTRAL.read(folder)
         context = context or config.max_position_embeddings
         return cls.of(for_transformers(config), folder, context=context, **options)
 

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FACES = (
+    "zoo.decoders",
     "zoo.tasks",
     "zoo.formats",
     "zoo.formats.coreml",
@@ -22,6 +23,7 @@ FACES = (
 FOR_PLUGINS = {
     "zoo",
     "zoo.audio",
+    "zoo.decoders",
     "zoo.images",
     "zoo.tasks",
     "zoo.testing",

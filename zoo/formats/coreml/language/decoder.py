@@ -31,7 +31,7 @@ from zoo.formats.coreml.compress.encoding import Compression, plain_name, to_flo
 from zoo.formats.coreml.compress.ledger import Ledger
 from zoo.formats.coreml.convert.streaming import Metadata, save_program, shared_constant, streaming
 from zoo.formats.coreml.language.rope import rope_tables
-from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec
+from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, bias_of
 from zoo.formats.coreml.language.weights import Weights, expected_bits
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.weights import Role
@@ -290,12 +290,25 @@ class _Decoder:
         h = self._norm(x, names.ffn_norm, number)
         inner = [self._linear(h, name, number) for name in names.gate_up]
         gate, up = mb.split(x=inner[0], num_splits=2, axis=-1) if len(inner) == 1 else inner
-        return self._linear(mb.mul(x=mb.silu(x=gate), y=up), names.down, number)
+        return self._linear(mb.mul(x=self._activated(gate), y=up), names.down, number)
+
+    def _activated(self, gate: Any) -> Any:
+        match self.spec.activation:
+            case "silu":
+                return self.mb.silu(x=gate)
+            case "gelu":
+                return self.mb.gelu(x=gate, mode="EXACT")
+            case "gelu_tanh":
+                return self.mb.gelu(x=gate, mode="TANH_APPROXIMATION")
 
     def _linear(self, x: Any, name: str, number: int) -> Any:
         weight = name.format(layer=number)
         rows = self.spec.shapes[weight][0]
-        y = self.mb.linear(x=x, weight=self.weights.large(weight), bias=zeros(rows))
+        bias = zeros(rows)
+        if name in self.spec.names.biased:
+            named = bias_of(weight)
+            bias = shared_constant(plain_name(named), self.weights.small(named))
+        y = self.mb.linear(x=x, weight=self.weights.large(weight), bias=bias)
         return self.branches.added(x, weight, y)
 
     def _norm(self, x: Any, name: str, number: int = 0) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from zoo import schema
 from zoo.errors import IntegrityError
@@ -14,6 +15,15 @@ from zoo.formats.coreml.compress.passes import Target
 
 SPEC_FILE = "decoder.json"
 """Where a build keeps its spec."""
+
+
+Activation = Literal["silu", "gelu", "gelu_tanh"]
+"""Of the gate; `gelu_tanh` is the approximation by a tangent."""
+
+
+def bias_of(weight: str) -> str:
+    """The name of the bias beside a weight."""
+    return weight.removesuffix(".weight") + ".bias"
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class TensorNames:
         output: from the heads back to the width.
         gate_up: SwiGLU's gate and up by themselves, or one tensor with both in this order.
         down: SwiGLU's way back to the width.
+        biased: those of the linear layers that have a bias beside them, called `.bias` in place of
+            `.weight`.
     """
 
     embedding: str
@@ -51,6 +63,7 @@ class TensorNames:
     down: str
     head: str | None = None
     qk_norms: tuple[str, ...] = ()
+    biased: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,9 @@ class DecoderSpec:
         eps: of RMSNorm.
         rope_theta: base of the rotary frequencies.
         rope_factor: positions are divided by it (linear scaling).
+        rope_scaling: `llama3` or `yarn`, which scale frequencies apart from each other; else none.
+        rope_parameters: of that scaling, by their names in transformers.
+        activation: of the gate.
         context: tokens that the state holds.
         window: each token sees itself and this many minus one before; `None`: all before.
     """
@@ -79,6 +95,9 @@ class DecoderSpec:
     rope_theta: float
     context: int
     rope_factor: float = 1.0
+    rope_scaling: str | None = None
+    rope_parameters: dict[str, float] = field(default_factory=dict)
+    activation: Activation = "silu"
     window: int | None = None
 
     def validate(self) -> Iterator[tuple[str, str]]:
@@ -131,6 +150,7 @@ class DecoderSpec:
                 parts = [sum(rows)] if len(group) == 1 else rows
                 own |= {name: (height, width) for name, height in zip(group, parts, strict=True)}
             own |= dict.fromkeys(names.qk_norms, (self.head_dim,))
+            own |= {bias_of(name): own[name][:1] for name in names.biased}
             shapes |= {name.format(layer=number): shape for name, shape in own.items()}
         return shapes
 
