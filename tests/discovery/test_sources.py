@@ -73,7 +73,7 @@ def test_a_folder_anywhere_in_the_users_own_catalog(mine, tmp_path, home):
     (folder / "voice.txt").write_text("{}!\n")
     done = mine.zoo("pull", "mine", env={"HOME": str(tmp_path)})
     assert done.returncode == 5
-    assert "'voice.txt'" in done.stderr
+    assert "voice.txt has 4 bytes, not 3" in done.stderr
 
 
 def test_an_unhashed_folder_that_is_edited_is_another_source(mine, tmp_path):

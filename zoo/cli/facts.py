@@ -30,6 +30,18 @@ def stored_builds() -> dict[str, dict[str, Artifact]]:
     return found
 
 
+def failed_builds() -> dict[str, dict[str, Artifact]]:
+    """Builds that failed their check: reference to key to artifact."""
+    from zoo.cli.entries import everything
+
+    found: dict[str, dict[str, Artifact]] = {}
+    for entry in everything(api.store()):
+        if entry.failed and entry.artifact:
+            manifest = entry.artifact.manifest
+            found.setdefault(manifest.ref, {})[manifest.key] = entry.artifact
+    return found
+
+
 def smallest_memory(recipe: Recipe) -> int:
     """Bytes of memory that the least demanding build needs."""
     return min(estimates.memory_bytes(recipe, build) for build in recipe.build.values())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zoo.catalogs import estimates
@@ -20,13 +22,19 @@ if TYPE_CHECKING:
 HUB = "https://huggingface.co"
 
 
-def describe(recipe: Recipe, asked_for: str | None, stored: dict[str, Artifact]) -> dict[str, Any]:
+def describe(
+    recipe: Recipe,
+    asked_for: str | None,
+    stored: dict[str, Artifact],
+    failed: Mapping[str, Artifact] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The document of a model.
 
     Args:
         recipe: with what `zoo.lock` knows of its source.
         asked_for: the build that is looked at closely, if any.
         stored: by build, the finished builds in the store.
+        failed: by build, those that failed their check.
     """
     default = choose(recipe, None, None)[0]
     return {
@@ -55,10 +63,11 @@ def describe(recipe: Recipe, asked_for: str | None, stored: dict[str, Artifact])
         "adapters": {name: _source(source) for name, source in recipe.adapter.items()},
         "refused": {name: error.message for name, error in recipe.refused.items()},
         "builds": [
-            _build(recipe, name, default, asked_for, stored.get(name)) for name in recipe.build
+            _build(recipe, name, default, asked_for, stored.get(name), failed.get(name))
+            for name in recipe.build
         ],
         "check": asdict(recipe.check) if recipe.check else None,
-        "metrics": _metrics(recipe, stored),
+        "metrics": _metrics(recipe, {**failed, **stored}),
         "run": f"zoo run {recipe.ref}",
         "commands": _commands(recipe),
     }
@@ -95,13 +104,19 @@ def _source(source: Source) -> dict[str, Any]:
 
 
 def _build(
-    recipe: Recipe, name: str, default: str, asked_for: str | None, stored: Artifact | None
+    recipe: Recipe,
+    name: str,
+    default: str,
+    asked_for: str | None,
+    stored: Artifact | None,
+    failed: Artifact | None,
 ) -> dict[str, Any]:
     from zoo.cli import compression
 
     build = recipe.build[name]
     manifest = stored.manifest if stored else None
-    check = manifest.check if manifest else None
+    checked = stored or failed
+    check = checked.manifest.check if checked else None
     return {
         "name": name,
         "format": build.format,

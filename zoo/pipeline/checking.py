@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from zoo import machine
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import formats_for, runner, usable
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import PluginError
+from zoo.files.digests import sha256
+from zoo.pipeline.checks import Measured, limits_of
 from zoo.tasks.registry import task_of
-from zoo.tasks.verdict import Verdict
+from zoo.tasks.verdict import Verdict, judge
 from zoo.words import human
 
+Tools = dict[str, str | None]
+
 NO_LIMITS = "no limits apply to a compressed build of your own checkpoint: judge the figures"
+
+
+def verdict_on(recipe: Recipe, build: Build, measured: Measured, tools: Tools) -> Verdict:
+    """What figures that were measured now are worth."""
+    limits = limits_of(recipe, build)
+    verdict = judge(task_of(recipe.task), measured.figures, limits, tools)
+    verdict = replace(verdict, inputs=inputs_of(recipe))
+    if not limits and verdict.status == "passed":
+        verdict = replace(verdict, status="measured", reason=NO_LIMITS)
+    if measured.unmeasured:
+        names = ", ".join(measured.unmeasured)
+        note = f"without its adapters, which {build.format} cannot use: {names}"
+        verdict = replace(verdict, reason="; ".join(filter(None, (verdict.reason, note))))
+    return verdict
+
+
+def verdict_again(recipe: Recipe, build: Build, check: Mapping[str, Any] | None) -> Verdict | None:
+    """What figures that were measured before are worth by the limits of now.
+
+    Args:
+        check: what the manifest of the build says of them.
+
+    Returns: `None` where there are no figures, or what they were measured on has changed.
+    """
+    found = check or {}
+    if not found.get("metrics") or found.get("inputs") != inputs_of(recipe):
+        return None
+    absent = {name for name in recipe.adapter if not any(
+        figure.startswith(f"{name}:") for figure in found["metrics"])}  # fmt: skip
+    measured = Measured(found["metrics"], tuple(sorted(absent)))
+    return verdict_on(recipe, build, measured, found.get("tools", {}))
+
+
+def inputs_of(recipe: Recipe) -> dict[str, str]:
+    """The sha256 of each file that a recipe's check measures on."""
+    files = recipe.check.inputs if recipe.check else ()
+    return {name: sha256(recipe.home / name) for name in files}
 
 
 def reference_format(recipe: Recipe, build: Build) -> str | None:

@@ -16,20 +16,20 @@ from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import IntegrityError, ZooError
 from zoo.files import room
-from zoo.pipeline.checking import NO_LIMITS, cannot_check, reference_format
+from zoo.pipeline.checking import cannot_check, reference_format, verdict_again, verdict_on
 from zoo.pipeline.checks import limits_of, measure, write_examples
 from zoo.pipeline.keys import Keys, format_provider, of_adapter
 from zoo.pipeline.linting import lint_build, with_lint
 from zoo.pipeline.plan import Plan, PlannedStep
+from zoo.pipeline.space import require_room
 from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
 from zoo.store import origin
 from zoo.store.reports import COST, Reports
 from zoo.store.store import Artifact, Store
 from zoo.streams import diverted
-from zoo.tasks.registry import task_of
 from zoo.tasks.task import Scorer
-from zoo.tasks.verdict import Verdict, judge
+from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:
     from zoo.costs import Cost
@@ -127,7 +127,11 @@ class Pipeline:
             self.listener(Event("build", "cached", message=done.manifest.key))
             return done
         self._family()
-        self._require_room()
+        if check and not again and (failed := self._failed()) is not None:
+            verdict = self._judged_again(failed)
+            if verdict is not None:
+                return self._publish(failed, verdict)
+        require_room(self.pinned, self.plan(), self.store)
         source = self.fetch()
         if again:
             self._workshop.require_unused(self.keys.converted, self.keys.finished)
@@ -210,17 +214,58 @@ class Pipeline:
     @room.explained()
     def check(self) -> Verdict:
         """Measure the finished build again and store the verdict; a failed build is quarantined."""
-        verdict, _ = self._checked(self.make(check=False), forced=True)
+        artifact = self.store.get(self.keys.finished) or self._failed() or self.make(check=False)
+        verdict, _ = self._checked(artifact, forced=True)
         return verdict
 
     def _checked(self, artifact: Artifact, *, forced: bool) -> tuple[Verdict, Artifact]:
-        verdict = self._judge(self.fetch(), artifact.path, forced=forced)
+        """Measure a build, or judge it again by what was measured when only limits changed."""
+        recorded = (artifact.manifest.check or {}).get("limits")
+        verdict = None
+        if recorded != limits_of(self.recipe, self.build):
+            verdict = self._judged_again(artifact)
+        verdict = verdict or self._judge(self.fetch(), artifact.path, forced=forced)
+        return verdict, self._stored_with(artifact, verdict)
+
+    def _publish(self, failed: Artifact, verdict: Verdict) -> Artifact:
+        """A build that failed its check before, if it passes now.
+
+        Raises:
+            CheckFailed: it still fails; `--force` builds it again.
+        """
+        artifact = self._stored_with(failed, verdict)
+        if verdict.status == "failed":
+            raise self._workshop.failure(verdict, artifact)
+        return artifact
+
+    def _judged_again(self, artifact: Artifact) -> Verdict | None:
+        verdict = verdict_again(self.recipe, self.build, artifact.manifest.check)
+        if verdict is None:
+            return None
+        report = lint_build(self._family(), self.pinned, self.build, artifact.path)
+        return with_lint(verdict, report)
+
+    def _failed(self) -> Artifact | None:
+        """The build as it is now, if it failed its check before and is still whole."""
+        try:
+            artifact = self.store.read(self.store.failed / self.keys.finished)
+        except IntegrityError:
+            return None
+        files = artifact.manifest.files if artifact else ()
+        whole = artifact and not any(file.fault(artifact.path) for file in files)
+        return artifact if whole else None
+
+    def _stored_with(self, artifact: Artifact, verdict: Verdict) -> Artifact:
+        """The artifact with a verdict, where one with that verdict belongs."""
+        failed = artifact.entry.parent == self.store.failed
         with self.store.lock(self.keys.finished):
-            if verdict.status == "failed":
+            if verdict.status == "failed" and not failed:
                 artifact = self.store.set_aside(artifact, check=asdict(verdict))
+            elif verdict.status not in ("failed", "not run") and failed:
+                artifact = self.store.restore(artifact, check=asdict(verdict))
             elif verdict.status != "not run" or not (artifact.manifest.check or {}).get("metrics"):
                 artifact = self.store.update(artifact, check=asdict(verdict))
-        return verdict, artifact
+        return artifact
 
     def load(self, check: bool = True) -> Model:
         """The finished build, made if need be, and loaded; nobody removes it meanwhile."""
@@ -302,7 +347,6 @@ class Pipeline:
             return verdict
         named = reference_format(self.recipe, self.build)
         assert named is not None
-        limits = limits_of(self.recipe, self.build)
         self.listener(Event("check", "start"))
         plain, folder = self._reference(named, source)
         path = self.store.view(source) if path == source.path else path
@@ -318,14 +362,7 @@ class Pipeline:
             )
         write_examples(Reports(self.store.home), self.keys.finished, self.recipe, examples)
         tools = {**self._tools(named), **self._tools()}
-        verdict = judge(task_of(self.recipe.task), measured.figures, limits, tools)
-        if not limits and verdict.status == "passed":
-            verdict = replace(verdict, status="measured", reason=NO_LIMITS)
-        if measured.unmeasured:
-            names = ", ".join(measured.unmeasured)
-            note = f"without its adapters, which {self.build.format} cannot use: {names}"
-            reason = "; ".join(filter(None, (verdict.reason, note)))
-            verdict = replace(verdict, reason=reason)
+        verdict = verdict_on(self.recipe, self.build, measured, tools)
         self.listener(Event("check", "done", message=str(verdict)))
         return verdict
 
@@ -371,28 +408,6 @@ class Pipeline:
 
     def _download_bytes(self) -> int:
         return estimates.download_bytes(self.pinned) if self.recipe.source.folder is None else 0
-
-    def _require_room(self) -> None:
-        """Refuse to begin what the disks cannot hold: source, intermediates and result."""
-        from zoo.hub.repository import cache_folder, to_come
-
-        needs = {step.name: step.bytes for step in self.plan().steps if not step.done}
-        rest = {
-            "intermediates": needs.get("convert", 0) if self.build.optimize else 0,
-            "the result": needs.get("optimize", needs.get("convert", 0)),
-        }
-        coming = 0
-        if self.recipe.source.url:
-            rest = {"the source": needs.get("download", 0), **rest}
-        elif "download" in needs and self.recipe.source.repo:
-            coming = to_come(self.pinned.source, needs["download"])
-        if room.same_disk(cache_folder(), self.store.home):
-            rest = {"the source": coming, **rest} if coming else rest
-        else:
-            hint = "free some space, or set HF_HOME to a folder on another disk"
-            room.require(cache_folder(), {"the source": coming}, f"'{self.recipe.ref}'", hint)
-        hint = "free some space with zoo prune, or set ZOO_HOME to a folder on another disk"
-        room.require(self.store.home, rest, f"'{self.recipe.ref}'", hint)
 
 
 def _have_too(source: Path, target: Path) -> None:

@@ -85,7 +85,10 @@ class Workshop:
 
     def failure(self, verdict: Verdict, artifact: Artifact) -> CheckFailed:
         """The error about a build whose check failed; it offers builds that stay nearer."""
-        kept = f"it is kept with its report in {artifact.entry}"
+        kept = (
+            f"it is kept with its report in {artifact.entry}, and is judged again when its limits "
+            "change; zoo build --force makes it again"
+        )
         if refused := verdict.lint.get("failed"):
             example = f'lint = {{ accept = {{ {refused[0]} = "why it may stay" }} }}'
             return CheckFailed(

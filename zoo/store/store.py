@@ -235,8 +235,15 @@ class Store:
 
     def set_aside(self, artifact: Artifact, **changes: Any) -> Artifact:
         """Move an artifact whose check failed out of reach of `get`."""
+        return self._moved(self.failed, artifact, changes)
+
+    def restore(self, artifact: Artifact, **changes: Any) -> Artifact:
+        """Move an artifact whose check failed, and passes now, to where `get` finds it."""
+        return self._moved(self.artifacts, artifact, changes)
+
+    def _moved(self, place: Path, artifact: Artifact, changes: dict[str, Any]) -> Artifact:
         artifact = self.update(artifact, **changes)
-        entry = self.failed / artifact.entry.name
+        entry = place / artifact.entry.name
         self._place(artifact.entry, entry)
         return Artifact((entry / artifact.manifest.location).resolve(), artifact.manifest, entry)
 

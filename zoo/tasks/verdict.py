@@ -19,6 +19,7 @@ class Verdict:
         reason: why it is so, for people.
         metrics, limits: figure to value.
         tools: the versions of what was compared.
+        inputs: the sha256 of each file that was measured on.
         why: why no check was run: it was not asked for (`skipped`), the build is the source
             itself (`source`), or it cannot be done here (`unable`).
         lint: what the lint found, as `LintReport.summary`; empty where the format has none.
@@ -29,6 +30,7 @@ class Verdict:
     metrics: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
     tools: dict[str, str | None] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
     why: Literal["", "skipped", "source", "unable"] = ""
     lint: dict[str, Any] = field(default_factory=dict)
 

@@ -39,7 +39,8 @@ def command(name: str, family: str | None, as_json: bool) -> None:
     """Everything known about a model before it is downloaded."""
     recipe, build = api.resolve(name, family=family)
     stored = api.installed(name, facts.stored_builds().get(recipe.ref, {}), family)
-    data = model_document.describe(recipe, build, stored)
+    failed = api.installed(name, facts.failed_builds().get(recipe.ref, {}), family)
+    data = model_document.describe(recipe, build, stored, failed)
     if as_json:
         output.document(data)
     else:
