@@ -19,15 +19,16 @@ from zoo.catalogs.reference import Reference
 from zoo.costs import Cost
 from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
 from zoo.findings import LintReport
+from zoo.pipeline.adapters import with_adapters
 from zoo.pipeline.choice import choose, fit
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
 from zoo.store.store import Artifact, Store
-from zoo.tasks.model import Model
+from zoo.tasks.model import AdapterChoice, Model
 from zoo.tasks.registry import task_of
 from zoo.tasks.verdict import Verdict
-from zoo.words import human, suggest
+from zoo.words import human
 
 if TYPE_CHECKING:
     from zoo.tasks.pictures.model import ImageModel
@@ -203,7 +204,7 @@ class LoadOptions(TypedDict, total=False):
     build: str | None
     format: str | None
     family: str | None
-    adapter: str | None
+    adapter: AdapterChoice
     check: bool
     force: bool
     listener: Listener
@@ -226,7 +227,7 @@ def load(
     build: str | None = None,
     format: str | None = None,
     family: str | None = None,
-    adapter: str | None = None,
+    adapter: AdapterChoice = None,
     check: bool = True,
     force: bool = False,
     listener: Listener = notes,
@@ -243,7 +244,8 @@ def load(
         format: the format to run; by default what suits this machine, said on stderr.
         family: the architecture of a folder or repository, when its config.json doesn't tell.
         adapter: the LoRA adapter to begin with; `Model.use` changes it. A name in the recipe, or
-            one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`.
+            one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`. Several at
+            once are given with their weights, such as `{"ink": 0.6, "outline": 0.4}`.
         check: whether a build that is made now is checked against its source.
         force: load even what is estimated not to fit this machine's memory.
         listener: called with every progress `Event`.
@@ -341,14 +343,14 @@ def _pipeline(
     format: str | None,
     family: str | None,
     listener: Listener,
-    adapter: str | None = None,
-) -> tuple[Pipeline, str | None]:
-    """The pipeline of the build that is meant, and the name of the adapter in it."""
+    adapter: AdapterChoice = None,
+) -> tuple[Pipeline, AdapterChoice]:
+    """The pipeline of the build that is meant, and the choice of adapters by their names in it."""
     recipe, named = _resolve(ref, family, listener)
     if named and build is not None and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
     name, reason = choose(recipe, named if build is None else build, format)
-    recipe, using = _with_adapter(recipe, name, adapter)
+    recipe, using = with_adapters(recipe, name, adapter)
     if reason:
         listener(Event("choose", "note", message=reason))
     return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener), using
@@ -372,23 +374,3 @@ def _resolve(
         if os.path.isdir(ref):
             raise type(error)(error.message, f"for the folder write ./{ref}") from error
         raise
-
-
-def _with_adapter(recipe: Recipe, build: str, adapter: str | None) -> tuple[Recipe, str | None]:
-    """The recipe with an adapter of the user's own among its adapters, and the adapter's name."""
-    if adapter is None or adapter in recipe.adapter:
-        return recipe, adapter
-    reference = Reference.parse(adapter)
-    if reference.kind == "catalog":
-        known = ", ".join(recipe.adapter) or "none"
-        raise NotFound(
-            f"'{recipe.ref}' has no adapter '{adapter}'{suggest(adapter, recipe.adapter)}",
-            f"its adapters: {known}; one of your own is a folder, such as ./{adapter}",
-        )
-    if reference.kind == "folder" and not Path(reference.name).is_dir():
-        raise NotFound(f"the adapter '{adapter}' is not a folder")
-    from zoo.pipeline.own import adapter_name
-
-    reserved = format_of(recipe.build[build].format).reserved_names
-    name = adapter_name(reference, recipe.adapter, reserved)
-    return replace(recipe, adapter={**recipe.adapter, name: reference.source}), name

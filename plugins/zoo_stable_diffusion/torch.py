@@ -123,9 +123,9 @@ class TorchStableDiffusion(StableDiffusionModel):
         self.adapters = tuple(folders)
         return self
 
-    def switch(self, adapter: str | None) -> None:
+    def blend(self, weights: Mapping[str, float]) -> None:
         for branches in self._branches:
-            branches.active = adapter
+            branches.use(weights)
 
     def close(self) -> None:
         super().close()

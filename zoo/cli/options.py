@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from zoo.words import read_bytes
+
+if TYPE_CHECKING:
+    from zoo.tasks.model import AdapterChoice
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,6 +62,10 @@ adapter = click.option(
     "--adapter", metavar="A", help="A LoRA adapter: a name that zoo show lists, or a folder.",
     shell_complete=completed("adapters"),
 )  # fmt: skip
+adapters = click.option(
+    "--adapter", metavar="A[=WEIGHT]", multiple=True, shell_complete=completed("adapters"),
+    help="A LoRA adapter: a name that zoo show lists, or a folder. Repeat it to combine several.",
+)  # fmt: skip
 _build = click.option(
     "--build", metavar="B", help="The build, such as mlx-4bit.",
     shell_complete=completed("builds"),
@@ -71,3 +78,18 @@ _format = click.option(
 def build_choice(command: Command) -> Command:
     """--build, --format and --family."""
     return _build(_format(family(command)))
+
+
+def adapter_choice(given: Sequence[str]) -> AdapterChoice:
+    """What `--adapter`, as often as it is given, stands for in `zoo.load`."""
+    weights: dict[str, float] = {}
+    weighted = len(given) > 1
+    for text in given:
+        name, sign, weight = text.rpartition("=")
+        try:
+            weights[name if sign else text] = float(weight) if sign else 1.0
+        except ValueError:
+            weights[text] = 1.0  # a folder with an equals sign in its name
+        else:
+            weighted = weighted or bool(sign)
+    return weights if weighted else next(iter(given), None)

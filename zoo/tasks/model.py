@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,9 @@ from zoo.words import suggest
 
 if TYPE_CHECKING:
     from typing import Self
+
+AdapterChoice = str | Mapping[str, float] | None
+"""One adapter, several with the weight of each, or none."""
 
 
 class Model(ABC):
@@ -22,7 +26,7 @@ class Model(ABC):
     format = ""
     closed = False
     adapters: Sequence[str] = ()
-    adapter: str | None = None
+    adapter: AdapterChoice = None
     defaults: Mapping[str, Any] = MappingProxyType({})
     """Options that the recipe gives when the caller does not."""
 
@@ -30,26 +34,43 @@ class Model(ABC):
     def __call__(self, *args: Any, **options: Any) -> Any:
         """What the model is for: generate text, transcribe speech, draw a picture."""
 
-    def use(self, adapter: str | None) -> None:
-        """Go on with an adapter of `adapters`, or with `None`, the model itself.
+    def use(self, adapter: AdapterChoice) -> None:
+        """Switch to an adapter of `adapters`, to several at once, or with `None` to none.
+
+        Args:
+            adapter: a name, or the weight of each, such as `{"ink": 0.6, "outline": 0.4}`.
 
         Raises:
             NotFound: it has no such adapter.
+            InputError: a weight is not a finite number, or the format runs one adapter at a time.
         """
         self.require_open()
-        if adapter is not None and adapter not in self.adapters:
-            known = ", ".join(self.adapters) or "none"
-            raise NotFound(
-                f"'{self.ref}' has no adapter '{adapter}'{suggest(adapter, self.adapters)}",
-                f"its adapters: {known}",
-            )
-        self.switch(adapter)
+        for name in adapter_weights(adapter):
+            self._require_adapter(name)
+        if isinstance(adapter, Mapping):
+            self.blend(adapter)
+        else:
+            self.switch(adapter)
         self.adapter = adapter
 
+    def _require_adapter(self, name: str) -> None:
+        if name not in self.adapters:
+            raise NotFound(
+                f"'{self.ref}' has no adapter '{name}'{suggest(name, self.adapters)}",
+                f"its adapters: {', '.join(self.adapters) or 'none'}",
+            )
+
     def switch(self, adapter: str | None) -> None:
-        """What `use` does beyond remembering; a model with `adapters` overrides it."""
-        if adapter is not None:
-            raise NotImplementedError(f"{type(self).__name__} cannot switch adapters")
+        """Apply one adapter with its full weight, or none. Override it, or `blend`."""
+        self.blend({} if adapter is None else {adapter: 1.0})
+
+    def blend(self, weights: Mapping[str, float]) -> None:
+        """Apply several adapters, each scaled by its weight."""
+        if weights:
+            raise InputError(
+                f"'{self.ref}' runs one adapter at a time in the format '{self.format}'",
+                "combine adapters in torch or mlx",
+            )
 
     def close(self) -> None:
         """Free the weights. A closed model answers with an `InputError`."""
@@ -75,3 +96,18 @@ class Model(ABC):
         """Refuse to work after `close`."""
         if self.closed:
             raise InputError(f"'{self.ref}' is closed", "load it again with zoo.load")
+
+
+def adapter_weights(adapter: AdapterChoice) -> dict[str, float]:
+    """The weight of each adapter that is asked for.
+
+    Raises:
+        InputError: a weight is not a finite number.
+    """
+    if not isinstance(adapter, Mapping):
+        return {} if adapter is None else {adapter: 1.0}
+    for name, weight in adapter.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not isfinite(weight):
+            raise InputError(f"the weight of adapter '{name}' is {weight!r}, not a finite number")
+    return {name: float(weight) for name, weight in adapter.items()}

@@ -92,11 +92,11 @@ class MLXStableDiffusion(StableDiffusionModel):
             self.switch(None)
         return self
 
-    def switch(self, adapter: str | None) -> None:
+    def blend(self, weights: Mapping[str, float]) -> None:
         import mlx.core as mx
 
         for branches in self._branches:
-            branches.use(adapter)
+            branches.use(weights)
         if self._branches:
             self._noise = mx.compile(self.unet)  # a compiled graph holds the weights it has seen
 

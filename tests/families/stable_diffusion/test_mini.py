@@ -113,6 +113,21 @@ def test_styles_change_what_is_drawn(mini):
     assert read(drawn["outline"]).shape == "ring"  # the edge of a circle alone
 
 
+def test_styles_are_combined_from_the_command_line(built, tmp_path, mini):
+    target, prompt = tmp_path / "both.png", "a large red circle in the middle"
+    styles = ("--adapter", "ink=0.6", "--adapter", "outline=0.4")
+    line = ("run", "stable-diffusion:mini", prompt, "--seed", "5", *styles, "--no-check")
+    done = built.zoo(*line, "--format", "torch", "-o", str(target), "--quiet")
+    assert done.returncode == 0, done.stderr
+    mini.use({"ink": 0.6, "outline": 0.4})
+    wanted = np.asarray(mini.generate(prompt, seed=5), float)
+    mini.use(None)
+    assert np.abs(np.asarray(Image.open(target), float) - wanted).max() <= 2
+    refused = built.zoo(*line, "--format", "coreml", "-o", str(tmp_path / "none.png"))
+    assert refused.returncode == 2
+    assert "the format 'coreml' runs one adapter at a time" in refused.stderr
+
+
 def test_a_package_with_two_styles_is_little_larger(built, tmp_path):
     prompt = "a large red circle in the middle"
     code = f"""

@@ -48,9 +48,11 @@ def drawn(made: Any) -> np.ndarray:
     return np.asarray(picture, float)
 
 
-def kohya(modules: dict[str, torch.nn.Module], rank: int = 3) -> dict[str, torch.Tensor]:
+def kohya(
+    modules: dict[str, torch.nn.Module], rank: int = 3, seed: int = 5
+) -> dict[str, torch.Tensor]:
     """Random parts for modules by kohya's names, with one alpha."""
-    torch.manual_seed(5)
+    torch.manual_seed(seed)
     made = {}
     for name, module in modules.items():
         rows, columns, *kernel = module.weight.shape
@@ -97,6 +99,39 @@ def require_same(source: Path, style: Path) -> None:
             model.use(adapter)
             found = model.generate(PROMPT, steps=3, guidance=3.0, seed=3)
             assert np.abs(np.asarray(found, float) - picture).max() <= APART
+
+
+def test_weighted_styles_add_up_as_in_diffusers(tiny, tmp_path):
+    made = pipeline(tiny)
+    modules = {
+        f"lora_unet_{name.replace('.', '_')}": module
+        for name, module in attended(made.unet).items()
+    }
+    some = dict(list(modules.items())[::2]) | of_text(made.text_encoder, "lora_te_")
+    styles = {
+        "ink": saved(tmp_path / "ink", kohya(modules)),
+        "outline": saved(tmp_path / "outline", kohya(some, rank=2, seed=6)),
+    }
+    for name, folder in styles.items():
+        made.load_lora_weights(folder / FILE, adapter_name=name)
+    choices = ({"ink": 0.6, "outline": 0.4}, {"outline": -0.5}, "ink")
+    wanted = []
+    for choice in choices:
+        weights = choice if isinstance(choice, dict) else {choice: 1.0}
+        made.set_adapters(list(weights), list(weights.values()))
+        wanted.append(drawn(made))
+    for kind in FORMATS.values():
+        model = kind(tiny).add_adapters(styles)
+        for choice, picture in zip(choices, wanted, strict=True):
+            model.use(choice)
+            assert model.adapter == choice
+            found = model.generate(PROMPT, steps=3, guidance=3.0, seed=3)
+            assert np.abs(np.asarray(found, float) - picture).max() <= APART
+        for weight in (float("nan"), True, "0.5"):
+            with pytest.raises(zoo.InputError, match=r"'ink' is (nan|True|'0.5'), not a"):
+                model.use({"ink": weight})
+        with pytest.raises(zoo.NotFound, match="no adapter 'inc'"):
+            model.use({"ink": 0.5, "inc": 0.5})
 
 
 def test_a_style_of_kohya_with_its_text_encoder_draws_as_in_diffusers(tiny, tmp_path):

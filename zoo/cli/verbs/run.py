@@ -30,7 +30,7 @@ LARGEST_INPUT = 1 << 30
 @options.model
 @click.argument("input", required=False)
 @options.build_choice
-@options.adapter
+@options.adapters
 @options.no_check
 @click.option("--force", is_flag=True, help="Load even what is not thought to fit the memory.")
 @options.as_json
@@ -44,7 +44,7 @@ def command(
     build: str | None,
     format: str | None,
     family: str | None,
-    adapter: str | None,
+    adapter: tuple[str, ...],
     no_check: bool,
     force: bool,
     as_json: bool,
@@ -71,7 +71,7 @@ def command(
             build=build,
             format=format,
             family=family,
-            adapter=adapter,
+            adapter=options.adapter_choice(adapter),
             check=not no_check,
             force=force,
             listener=listener,

@@ -21,22 +21,27 @@ class Branches:
         self._module, self._adapters = module, adapters
         self._layers: dict[str, Any] = {}
 
-    def use(self, adapter: str | None) -> None:
-        """Add the products of `adapter`, or of none.
+    def use(self, weights: Mapping[str, float]) -> None:
+        """Add the products of these adapters from now on, each times its weight.
 
         The layers are replaced when the first adapter is used: mlx-lm's trainer, which `LoRALinear`
         is a part of, takes as long to import as a model takes to its first token.
         """
-        if adapter and not self._layers:
+        if weights and not self._layers:
             self._replace_layers()
         if not self._layers:
             return
         import mlx.core as mx
 
-        changes = self._adapters[adapter] if adapter else {}
-        for weight, layer in self._layers.items():
-            if change := changes.get(weight):
-                down, up = mx.array(change.down.T), mx.array(change.up.T)
+        for name, layer in self._layers.items():
+            changes = [
+                (self._adapters[adapter][name], scale)
+                for adapter, scale in weights.items()
+                if name in self._adapters[adapter]
+            ]
+            if changes:  # the sum of products is one product of a higher rank
+                down = mx.concatenate([mx.array(change.down.T) for change, _ in changes], axis=1)
+                up = mx.concatenate([mx.array(change.up.T) * scale for change, scale in changes])
             else:
                 down = mx.zeros((layer.lora_a.shape[0], 1), layer.lora_a.dtype)
                 up = mx.zeros((1, layer.lora_b.shape[1]), layer.lora_b.dtype)

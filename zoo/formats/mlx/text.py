@@ -65,9 +65,9 @@ class MLXTextModel(TextModel):
         self.adapters = tuple(folders)
         return self
 
-    def switch(self, adapter: str | None) -> None:
+    def blend(self, weights: Mapping[str, float]) -> None:
         if self._branches is not None:
-            self._branches.use(adapter)
+            self._branches.use(weights)
 
     def close(self) -> None:
         super().close()

@@ -20,7 +20,7 @@ class Branches:
     def __init__(self, module: Any, adapters: Mapping[str, Mapping[str, LowRank]]) -> None:
         import torch
 
-        self.active: str | None = None
+        self._weights: dict[str, float] = {}
         place = next(module.parameters())
         self._parts: dict[tuple[str, str], tuple[Any, Any]] = {}
         for adapter, changes in adapters.items():
@@ -31,17 +31,23 @@ class Branches:
             layer = module.get_submodule(weight.removesuffix(".weight"))
             layer.register_forward_hook(self._hook(weight))
 
+    def use(self, weights: Mapping[str, float]) -> None:
+        """Add the products of these adapters from now on, each times its weight."""
+        self._weights = dict(weights)
+
     def _hook(self, weight: str) -> Any:
         import torch
 
         def add(layer: Any, inputs: tuple[Any], output: Any) -> Any:
-            found = self._parts.get((self.active or "", weight))
-            if found is None:
-                return output
-            down, up = found
-            if isinstance(layer, torch.nn.Conv2d):
-                low = torch.einsum("rc,nchw->nrhw", down, inputs[0])
-                return output + torch.einsum("dr,nrhw->ndhw", up, low)
-            return output + inputs[0] @ down.T @ up.T
+            for adapter, scale in self._weights.items():
+                if (adapter, weight) not in self._parts:
+                    continue
+                down, up = self._parts[adapter, weight]
+                if isinstance(layer, torch.nn.Conv2d):
+                    low = torch.einsum("rc,nchw->nrhw", down, inputs[0])
+                    output = output + scale * torch.einsum("dr,nrhw->ndhw", up, low)
+                else:
+                    output = output + scale * (inputs[0] @ down.T @ up.T)
+            return output
 
         return add

@@ -83,9 +83,9 @@ class TorchTextModel(TextModel):
         self.adapters = tuple(folders)
         return self
 
-    def switch(self, adapter: str | None) -> None:
+    def blend(self, weights: Mapping[str, float]) -> None:
         if self._branches is not None:
-            self._branches.active = adapter
+            self._branches.use(weights)
 
     def close(self) -> None:
         super().close()
