@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo.api import catalog
+
 STORY, DIGITS, SHAPES = (f"models/user/{name}/one.html" for name in ("story", "digits", "shapes"))
 PAGES = ("index.html", STORY, DIGITS, SHAPES, "models/zoo/mistral/7b-instruct.html")
 LIGHT, DARK = "light", "dark"
@@ -55,6 +57,24 @@ def test_search_needs_every_word(visit: Visit) -> None:
     page.locator("#q").fill("coreml-palettized speech")  # builds and tasks are found too
     assert "Whisper miniature" in visit.cards()
     assert "Mistral miniature" not in visit.cards()
+
+
+def test_search_finds_what_zoo_list_finds(visit: Visit) -> None:
+    page = visit.open("index.html")
+    for query in (
+        "sdxl",
+        "whisper german",
+        "4bit openelm",
+        "en",
+        "mit",
+        "iphone text",
+        "inpaint sd",
+    ):
+        page.locator("#q").fill(query)
+        found = {listing.ref for listing in catalog().search(*query.split())}
+        shown = set(page.locator(".card:visible .ref > code").all_text_contents())
+        assert {ref for ref in shown if not ref.startswith("user/")} == found, query
+        assert found, query
 
 
 def test_filters_narrow_and_can_be_shared(visit: Visit) -> None:

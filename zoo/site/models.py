@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from zoo import api
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.languages import language_name
 from zoo.catalogs.layers import SHIPPED, Listing
 from zoo.catalogs.licenses import License, license_of
 from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.search import text_of
 from zoo.errors import PluginError
 from zoo.site.commands import Commands, commands
 from zoo.site.examples import Example, examples
@@ -101,19 +103,15 @@ class ModelView:
     builds: tuple[BuildView, ...]
     source_url: str
     commands: Commands
-    formats: str = field(default="")
+    formats: str
+    languages: tuple[str, ...]
+    words: str
+    """What search finds beside the words on the card."""
 
     @property
     def checked(self) -> list[BuildView]:
         """The builds that a check has figures of."""
         return [build for build in self.builds if build.figures]
-
-    @property
-    def words(self) -> str:
-        """What search finds beside the words on the card."""
-        names = [build.name for build in self.builds]
-        recipe = self.recipe
-        return " ".join([recipe.family, recipe.task, recipe.license, *names, *recipe.adapter])
 
 
 ICONS = {"text-generation": "text", "automatic-speech-recognition": "speech"}
@@ -153,7 +151,17 @@ def model_view(listing: Listing, stored: dict[str, Artifact], reports: Reports) 
         source_url=url_of(recipe.source),
         commands=commands(listing.ref, recipe, task),
         formats=" ".join(recipe.formats),
+        languages=tuple(map(language_name, recipe.languages)),
+        words=_words(listing, task),
     )
+
+
+def _words(listing: Listing, task: Task) -> str:
+    """What `zoo list` finds a model by, without the words on its card."""
+    recipe = listing.recipe
+    assert recipe is not None
+    shown = f"{listing.ref} {recipe.title} {recipe.summary} {task.title}".lower().split()
+    return " ".join(dict.fromkeys(w for w in text_of(listing).split() if w not in shown))
 
 
 def page_of(ref: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo import api
 from zoo.catalogs.catalog import Catalog
+from zoo.catalogs.search import SYNONYMS
 from zoo.errors import InputError, IntegrityError, UsageError, ZooError
 from zoo.files.safe_folder import SafeFolder, read_regular
 from zoo.files.system import explain
@@ -68,6 +69,7 @@ def site(catalog: Catalog, stored: dict[str, dict[str, Artifact]]) -> Site:
         root="",
         models=models,
         problems=problems,
+        synonyms=json.dumps(SYNONYMS, separators=(",", ":")),
         tasks=list(dict.fromkeys(model.task for model in models)),
         formats=sorted({name for model in models for name in model.recipe.formats}),
         **common,

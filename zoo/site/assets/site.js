@@ -26,7 +26,20 @@ function catalog() {
     size: (a, b) => a.size - b.size,
     memory: (a, b) => a.memory - b.memory,
   };
+  const synonyms = JSON.parse(form.dataset.synonyms);
   let order = "";
+
+  // As zoo list searches: short words must begin a word, longer ones may be inside of one.
+  function finder(word) {
+    const bits = word.match(/^(\d)-?bits?$/);
+    const either = bits ? [`${bits[1]}bit`, `int${bits[1]}`] : (Object.hasOwn(synonyms, word) ? synonyms[word] : [word]);
+    const tests = either.map((one) => {
+      if (one.length > 3) return (text) => text.includes(one);
+      const start = new RegExp(`(?<![a-z0-9])${one.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`);
+      return (text) => start.test(text);
+    });
+    return (text) => tests.some((test) => test(text));
+  }
 
   function wanted() {
     const values = Object.fromEntries(Object.entries(controls).map(([name, control]) => [name, control.value.trim()]));
@@ -36,11 +49,11 @@ function catalog() {
 
   function show() {
     const want = wanted();
-    const words = want.q.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = want.q.toLowerCase().split(/\s+/).filter(Boolean).map(finder);
     let count = 0;
     for (const model of cards) {
       const match =
-        words.every((word) => model.text.includes(word)) &&
+        words.every((has) => has(model.text)) &&
         (!want.task || model.task === want.task) &&
         (!want.license || want.license.split(" ").includes(model.license)) &&
         (!want.memory || model.memory <= Number(want.memory) * 1e9) &&
