@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 from conftest import Sandbox
 
+from zoo.api import catalog
+from zoo.pipeline.checks import write_examples
 from zoo.site import charts
+from zoo.site.examples import examples
 from zoo.site.models import page_of
 from zoo.store.reports import CHECK, Reports
+from zoo.tasks.examples import Example, collecting, keep
 
 NASTY = '</a><script>alert(1)</script><img src=x onerror=alert(2)>"\\u202egnp.exe'
 RECIPE = """schema = 1
@@ -141,6 +145,22 @@ def test_axes_hold_all_values(values: list[float]) -> None:
     chart = charts.scatter([charts.Point("x", abs(v), v) for v in values])
     assert chart.ys[0].value <= min(values) <= max(values) <= chart.ys[-1].value
     assert len(chart.ys) < 9
+
+
+def test_outputs_of_a_check_are_kept_beside_the_build(tmp_path: Path) -> None:
+    recipe = catalog().resolve("whisper:mini")[0]
+    clip = str(recipe.home / "clips" / "01.wav")
+    with collecting() as found:
+        keep(Example(clip, "four", "for"))
+        keep(Example("a ring", image=b"\x89PNG one", expected_image=b"\x89PNG two"))
+    keep(Example("nobody collects it"))
+    reports = Reports(tmp_path)
+    write_examples(reports, "k", recipe, {"": found[:1], "ink": found[1:]})
+    speech, image = examples(reports, "k")
+    assert (speech.input, speech.output, speech.expected) == ("clips/01.wav", "four", "for")
+    assert (image.adapter, image.input) == ("ink", "a ring")
+    assert reports.file("k", image.image) == b"\x89PNG one"
+    assert reports.file("k", image.expected_image) == b"\x89PNG two"
 
 
 def test_a_damaged_report_is_no_report(tmp_path: Path) -> None:
