@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from pathlib import Path
 
@@ -14,18 +13,27 @@ def home() -> Path:
     """Where artifacts are kept: `ZOO_HOME`, or the platform's cache folder."""
     if given := os.environ.get("ZOO_HOME"):
         return given_path(given, "ZOO_HOME")
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("zoo"))
+    return _user_folder("XDG_CACHE_HOME", ".cache", "Library/Caches")
 
 
 def config_folder() -> Path:
     """Where the user's own catalog is: `ZOO_CONFIG`, or the platform's configuration folder."""
     if given := os.environ.get("ZOO_CONFIG"):
         return given_path(given, "ZOO_CONFIG")
+    return _user_folder("XDG_CONFIG_HOME", ".config", "Library/Application Support")
+
+
+def _user_folder(variable: str, linux: str, mac: str) -> Path:
+    """The platform's folder for our files, as platformdirs has it, whose import takes 8 ms."""
+    if sys.platform == "darwin":
+        return Path.home() / mac / "zoo"
+    if sys.platform.startswith("linux") and "ANDROID_DATA" not in os.environ:
+        given = os.environ.get(variable, "").strip()
+        return (Path(given) if given else Path.home() / linux) / "zoo"
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("zoo"))
+    cache = linux == ".cache"
+    return Path((platformdirs.user_cache_dir if cache else platformdirs.user_config_dir)("zoo"))
 
 
 def lock_file() -> Path:
@@ -61,10 +69,12 @@ def free_memory() -> int:
 
 def apple_silicon() -> bool:
     """Whether this is a Mac with Apple's own processor."""
-    return sys.platform == "darwin" and platform.machine() == "arm64"
+    return sys.platform == "darwin" and os.uname().machine == "arm64"
 
 
 def describe() -> str:
     """This machine in a few words."""
+    import platform
+
     kind = "Apple silicon" if apple_silicon() else f"{platform.system()} {platform.machine()}"
     return f"{kind}, {memory() / 1e9:.0f} GB"

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zoo import machine
+from zoo.catalogs.facts import FORMAT, MEMORY, NAME, OFFERED
 from zoo.catalogs.pairs import usable
 
 if TYPE_CHECKING:
@@ -53,20 +54,22 @@ class Chooser:
 
     def learn(self, facts: Facts) -> None:
         """Find out what `best` asks about the formats of a model."""
-        for build in facts.builds:
-            format, pair = build.format, (facts.family, build.format)
+        family = facts.family
+        for build in facts.raw_builds:
+            format = build[FORMAT]
             if format not in self._ranks:
-                kept = self.index.remember(f"rank {format}", partial(rank, format))
-                self._ranks[format] = kept
-            if pair not in self._usable:
-                kept = self.index.remember(f"usable {'.'.join(pair)}", partial(usable, *pair))
-                self._usable[pair] = bool(kept)
+                self._ranks[format] = self.index.remember(f"rank {format}", partial(rank, format))
+            if (family, format) not in self._usable:
+                asked = partial(usable, family, format)
+                kept = self.index.remember(f"usable {family}.{format}", asked)
+                self._usable[family, format] = bool(kept)
 
     def best(self, facts: Facts) -> str:
         """The build of a model that suits this machine: one of the recipe's own, if it has any."""
         self.learn(facts)
-        own = [build for build in facts.builds if not build.offered_by] or facts.builds
-        builds = [(build.name, build.format, build.memory_bytes) for build in own]
+        raw = facts.raw_builds
+        own = [build for build in raw if not build[OFFERED]] or raw
+        builds = [(build[NAME], build[FORMAT], build[MEMORY]) for build in own]
         of = facts.family
         return best_build(
             builds, self._ranks.__getitem__, lambda f: self._usable[of, f], self.memory

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
@@ -32,6 +33,11 @@ class BuildFacts(NamedTuple):
     offered_by: str
 
 
+NAME, FORMAT, MEMORY, OFFERED = map(
+    BuildFacts._fields.index, ("name", "format", "memory_bytes", "offered_by")
+)
+
+
 class Facts(NamedTuple):
     """A model, before anything is fetched.
 
@@ -46,36 +52,41 @@ class Facts(NamedTuple):
         repo: the repository of the source, empty when it is a folder.
         download_bytes: bytes to fetch.
         download_exact: whether every file's size is known; else `download_bytes` is an estimate.
-        builds: in the order of the recipe.
+        raw_builds: the values of `builds`, which are made when they are asked for.
     """
 
     title: str
     summary: str
     task: str
     label: str
-    synonyms: tuple[str, ...]
+    synonyms: Sequence[str]
     family: str
     license: str
     gated: bool
     pinned: bool
     parameters: int
     context: int
-    languages: tuple[str, ...]
-    tags: tuple[str, ...]
+    languages: Sequence[str]
+    tags: Sequence[str]
     repo: str
-    adapters: tuple[str, ...]
+    adapters: Sequence[str]
     download_bytes: int
     download_exact: bool
-    builds: tuple[BuildFacts, ...]
+    raw_builds: Sequence[Sequence[Any]]
+
+    @property
+    def builds(self) -> tuple[BuildFacts, ...]:
+        """The builds, in the order of the recipe."""
+        return tuple(map(BuildFacts._make, self.raw_builds))
 
     @property
     def formats(self) -> tuple[str, ...]:
         """The formats that the builds are in, each once, in order."""
-        return tuple(dict.fromkeys(build.format for build in self.builds))
+        return tuple(dict.fromkeys(build[FORMAT] for build in self.raw_builds))
 
     def build(self, name: str) -> BuildFacts:
         """The build of that name."""
-        return next(build for build in self.builds if build.name == name)
+        return BuildFacts._make(next(b for b in self.raw_builds if b[NAME] == name))
 
 
 def facts_of(recipe: Recipe) -> Facts:

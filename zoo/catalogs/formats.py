@@ -120,6 +120,11 @@ class Format:
         return int(self.disk_bytes(weights, build) * 1.1) + RUNTIME_BYTES
 
 
+def target_of(recipe: Recipe, build: Build) -> str | None:
+    """What a build is linted for: by its recipe, else by its format; `None` for no lint."""
+    return build.lint.target or format_of(build.format).lint_target(recipe, build)
+
+
 _DESCRIBED: dict[str, Format] = {}
 
 

@@ -1,8 +1,8 @@
 """What was read of catalogs and recipes, kept so that browsing parses only what has changed.
 
 Reading a recipe takes some 4 ms, and there may be thousands. The index is a cache and nothing
-more: it is written whole and renamed, and one that is damaged, of another version, or of other
-plugins is read as an empty one. Where it cannot be written, nothing is kept.
+more: it is written whole and renamed, and one whose checksum is wrong, of another version, or of
+other plugins is read as an empty one. Where it cannot be written, nothing is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from zoo.distributions import OURS, installed
 
-FORMAT = 1
+FORMAT = 2
 LARGEST = 1 << 28
 DAYS = 30
 """How long an index that nobody writes again is kept: that of an environment that is gone."""
@@ -47,7 +47,7 @@ class Index:
         if self._known is None:
             self._known = self._read()
         kept = self._known.get(path)
-        if stamp is None or not isinstance(kept, list) or len(kept) != 2 or kept[0] != stamp:
+        if stamp is None or kept is None or kept[0] != stamp:
             return None
         self._used[path] = kept
         return kept[1]
@@ -76,12 +76,13 @@ class Index:
         if not self._changed and not (whole and len(self._used) < len(self._known or ())):
             return
         files = self._used if whole else {**(self._known or {}), **self._used}
-        text = json.dumps({"format": FORMAT, "made_by": self.made_by, "files": files})
+        body = json.dumps(files)
+        head = json.dumps([FORMAT, self.made_by, zlib.crc32(body.encode())])
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             try:
-                draft.write_text(text, encoding="utf-8")
+                draft.write_text(f"{head}\n{body}", encoding="utf-8")
                 os.replace(draft, self.path)
             finally:
                 draft.unlink(missing_ok=True)
@@ -92,11 +93,12 @@ class Index:
 
     def _read(self) -> dict[str, Any]:
         try:
-            document = json.loads(_regular(self.path))
-            sound = document["format"] == FORMAT and document["made_by"] == self.made_by
-            files = document["files"] if sound else {}
-            return files if isinstance(files, dict) else {}
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            head, _, body = _regular(self.path).partition(b"\n")
+            if json.loads(head) != [FORMAT, self.made_by, zlib.crc32(body)]:
+                return {}
+            files: dict[str, Any] = json.loads(body)
+            return files
+        except (OSError, ValueError, RecursionError):
             return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class Layer:
     """
 
     def __init__(self, name: str, path: Path, file: CatalogFile) -> None:
-        self.name, self.path = name, path
+        self.name, self.path, self._folder = name, path, str(path.parent)
         self.models: dict[str, Entry] = file.models
         self.aliases: dict[str, str] = file.aliases
         self.complete: Callable[[Recipe], Recipe] = lambda recipe: recipe
@@ -85,9 +86,9 @@ class Layer:
         prefix = "" if self.name == SHIPPED else f"{self.name}/"
         return f"{prefix}{model}:{variant}"
 
-    def file(self, model: str, variant: str) -> Path:
-        """The recipe file of a variant."""
-        return self.path.parent / self.models[model].variants[variant]
+    def file(self, model: str, variant: str) -> str:
+        """The path of the recipe file of a variant."""
+        return f"{self._folder}{os.sep}{self.models[model].variants[variant]}"
 
     def recipe(self, model: str, variant: str) -> Recipe:
         """The recipe of a variant.
@@ -105,7 +106,7 @@ class Layer:
                 f"'{model}' has no variant '{variant}'{close}",
                 f"variants of {model}: {', '.join(variants)}",
             )
-        recipe = read_recipe(self.file(model, variant), self.ref(model, variant))
+        recipe = read_recipe(Path(self.file(model, variant)), self.ref(model, variant))
         return self.complete(recipe)
 
 
@@ -211,7 +212,7 @@ class Listing:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        return self.known.languages
+        return tuple(self.known.languages)
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -238,7 +239,7 @@ class Listing:
         return {
             "ref": self.ref,
             "default": self.default,
-            **{k: v for k, v in known._asdict().items() if k != "builds"},
+            **{k: v for k, v in known._asdict().items() if k != "raw_builds"},
             "context": known.context or None,
             "repo": known.repo or None,
             "languages": list(known.languages),

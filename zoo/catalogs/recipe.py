@@ -282,6 +282,10 @@ class Recipe:
         """Everything that a download brings: the source and, if it is apart, the tokenizer."""
         return (self.source,) if self.tokenizer is None else (self.source, self.tokenizer)
 
+    def limits_of(self, build: Build) -> dict[str, float]:
+        """The limits for a build: its own over the recipe's."""
+        return {**(self.check.limits if self.check else {}), **build.limits}
+
     def pick(self, build: str | None = None, format: str | None = None) -> tuple[str, Build]:
         """The named build, or the first one of a format.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from zoo import machine
 from zoo.catalogs import search
 from zoo.catalogs.layers import Listing
 from zoo.catalogs.licenses import LICENSES, license_of
+from zoo.cli.lookup import stored_builds
 from zoo.errors import UsageError
 from zoo.words import nearest, suggest
 
@@ -96,7 +96,7 @@ def task_holds(wanted: str | None, listings: Iterable[Listing]) -> Test:
 def describe(listings: Iterable[Listing]) -> list[dict[str, Any]]:
     """Models as `zoo list --json` has them, with the label of the task."""
     memory = machine.memory()
-    stored = _stored()
+    stored = stored_builds()
     return [_described(listing, memory, stored) for listing in listings]
 
 
@@ -136,19 +136,6 @@ def _described(listing: Listing, memory: int, stored: dict[str, dict[str, Any]])
             if (artifact.manifest.check or {}).get("status") == "passed"
         ),
     }
-
-
-def _stored() -> dict[str, dict[str, Any]]:
-    """What is in the store, which is imported only if there is something."""
-    try:
-        with os.scandir(machine.home() / "artifacts") as folders:
-            if not any(True for _ in folders):
-                return {}
-    except OSError:
-        return {}
-    from zoo.cli.facts import stored_builds
-
-    return stored_builds()
 
 
 def _installed(listing: Listing, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:

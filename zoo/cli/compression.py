@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.catalogs.formats import format_of
 from zoo.cli import facts, output
 from zoo.cli.output import Column
 from zoo.errors import IntegrityError
-from zoo.store.store import Artifact
+
+if TYPE_CHECKING:
+    from zoo.store.store import Artifact
 
 SCHEMES = (
     Column("STORED AS"),

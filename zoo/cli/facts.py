@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo import api, machine, words
+from zoo import machine, words
 from zoo.catalogs import estimates
-from zoo.catalogs.recipe import Build, Recipe
-from zoo.costs import Operation
-from zoo.findings import EFFECTS
-from zoo.store.store import Artifact
+
+if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Build, Recipe
+    from zoo.costs import Operation
+    from zoo.store.store import Artifact
 
 ENOUGH = 1000
 """Weights below which padding and tables would hide what each of them takes."""
@@ -20,6 +21,7 @@ WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
 
 def stored_builds() -> dict[str, dict[str, Artifact]]:
     """Finished builds in the store, of whatever version: reference to key to artifact."""
+    from zoo import api
     from zoo.cli.entries import published
 
     found: dict[str, dict[str, Artifact]] = {}
@@ -33,9 +35,10 @@ def stored_builds() -> dict[str, dict[str, Artifact]]:
 def failed_builds() -> dict[str, dict[str, Artifact]]:
     """Builds that failed their check: reference to key to artifact."""
     from zoo.cli.entries import everything
+    from zoo.store.store import Store
 
     found: dict[str, dict[str, Artifact]] = {}
-    for entry in everything(api.store()):
+    for entry in everything(Store(machine.home())):
         if entry.failed and entry.artifact:
             manifest = entry.artifact.manifest
             found.setdefault(manifest.ref, {})[manifest.key] = entry.artifact
@@ -75,6 +78,8 @@ def lint(check: dict[str, Any] | None) -> str:
     found = (check or {}).get("lint")
     if not found:
         return "-"
+    from zoo.findings import EFFECTS
+
     effects = [
         finding["effect"]
         for finding in found.get("findings", ())

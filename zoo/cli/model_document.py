@@ -8,12 +8,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from zoo.catalogs import estimates
+from zoo.catalogs.formats import target_of
 from zoo.catalogs.languages import language_name
 from zoo.catalogs.licenses import license_of
 from zoo.cli import facts
-from zoo.pipeline.checks import limits_of
 from zoo.pipeline.choice import choose
-from zoo.pipeline.linting import target_of
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe, Source
@@ -131,7 +130,7 @@ def _build(
         "default": name == default,
         "installed": manifest is not None,
         "made": manifest.created if manifest else None,
-        "limits": limits_of(recipe, build),
+        "limits": recipe.limits_of(build),
         "check": check,
         "lint": (check or {}).get("lint") or None,
         "words": facts.optimizations(build),
@@ -149,7 +148,7 @@ def _metrics(recipe: Recipe, stored: dict[str, Artifact]) -> dict[str, dict[str,
         task = task_of(recipe.task)
     except PluginError:
         return {}
-    names = [name for build in recipe.build.values() for name in limits_of(recipe, build)]
+    names = [name for build in recipe.build.values() for name in recipe.limits_of(build)]
     names += list(recipe.check.recorded) if recipe.check else []
     for artifact in stored.values():
         names += (artifact.manifest.check or {}).get("metrics", {})

@@ -36,6 +36,9 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
 
     A cell may be `Styled`; colors and links are for terminals.
     """
+    if not is_terminal():
+        _plain_table(columns, rows)
+        return
     cells = [[cell if isinstance(cell, Styled) else Styled(cell) for cell in row] for row in rows]
     texts = [[clean(cell.text) for cell in row] for row in cells]
     widths = [
@@ -47,6 +50,24 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     _print_row(titles, [column.title for column in columns], columns, widths, shown)
     for row, plain in zip(cells, texts, strict=True):
         _print_row(row, plain, columns, widths, shown)
+
+
+def _plain_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+    """A table for a pipe: every column that has something in it, each row on one line."""
+    texts = [[clean(cell) for cell in row] for row in rows]
+    shown = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
+    lines = [[columns[i].title for i in shown], *([row[i] for i in shown] for row in texts)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    sides = [str.rjust if columns[i].right else str.ljust for i in shown]
+    print(
+        "\n".join(
+            (" " * GAP)
+            .join([side(text, room) for side, text, room in zip(sides, line, widths, strict=True)])
+            .rstrip()
+            for line in lines
+        ),
+        file=sys.stdout,
+    )
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
@@ -135,8 +156,6 @@ def one_line(text: str) -> str:
 def _fitting(columns: Sequence[Column], texts: list[list[str]], widths: list[int]) -> list[int]:
     """The columns to show: those with something in them that the terminal has room for."""
     shown = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
-    if not is_terminal():
-        return shown
     room = width()
     while (over := sum(widths[i] + GAP for i in shown) - GAP - room) > 0:
         wrapping = [i for i in shown if columns[i].wrap and widths[i] > LEAST]

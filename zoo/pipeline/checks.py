@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def limits_of(recipe: Recipe, build: Build) -> dict[str, float]:
     """The limits for a build: its own over the recipe's."""
-    return {**(recipe.check.limits if recipe.check else {}), **build.limits}
+    return recipe.limits_of(build)
 
 
 @dataclass(frozen=True)

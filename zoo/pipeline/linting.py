@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.catalogs.formats import format_of
+from zoo.catalogs.formats import target_of
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import InputError, NotFound
 from zoo.findings import LintReport
@@ -14,11 +14,6 @@ from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:
     from zoo.family import Family
-
-
-def target_of(recipe: Recipe, build: Build) -> str | None:
-    """What a build is linted for: by its recipe, else by its format; `None` for no lint."""
-    return build.lint.target or format_of(build.format).lint_target(recipe, build)
 
 
 def lint_build(family: Family, recipe: Recipe, build: Build, path: Path) -> LintReport | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from zoo import api
-from zoo.cli import facts, model_document, options, output
+from zoo.cli import model_document, options, output
+from zoo.cli.lookup import look_up
 from zoo.cli.model_card import markdown
 
 
@@ -14,6 +14,5 @@ from zoo.cli.model_card import markdown
 @options.family
 def command(name: str, family: str | None) -> None:
     """A model as a Markdown page: facts, license, builds, checks, commands."""
-    recipe, build = api.resolve(name, family=family)
-    stored = api.installed(name, facts.stored_builds().get(recipe.ref, {}), family)
+    recipe, build, stored = look_up(name, family)
     output.tell(markdown(model_document.describe(recipe, build, stored)))

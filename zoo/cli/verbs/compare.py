@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
-from zoo import api, machine
+from zoo import machine
+from zoo.catalogs.catalog import open_catalog
 from zoo.catalogs.licenses import ANSWERS
-from zoo.cli import catalog_table, facts, options, output
+from zoo.cli import catalog_table, options, output
 from zoo.cli.catalog_filters import describe
+from zoo.cli.lookup import look_up
 from zoo.cli.output import Column
 from zoo.errors import NotFound, UsageError
 from zoo.words import count, human
@@ -50,15 +52,14 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
 
 def _column(name: str) -> dict[str, Any]:
     """A model of the catalog, and the build of it that is compared."""
-    recipe, asked_for = api.resolve(name)
-    listing = next((x for x in api.catalog() if x.ref == recipe.ref and x.facts), None)
+    recipe, asked_for, stored = look_up(name)
+    listing = next((x for x in open_catalog() if x.ref == recipe.ref and x.facts), None)
     if listing is None:
         raise NotFound(
             f"'{name}' is not in the catalog", "zoo show says what is known about a folder"
         )
     (model,) = describe([listing])
     label = model.pop("label")
-    stored = api.installed(recipe.ref, facts.stored_builds().get(recipe.ref, {}))
     builds = []
     for build in listing.builds:
         artifact = stored.get(build.name)

@@ -27,8 +27,8 @@ from __future__ import annotations
 
 import click
 
-from zoo import api
-from zoo.cli import facts, model_document, model_page, options, output
+from zoo.cli import model_document, model_page, options, output
+from zoo.cli.lookup import look_up, look_up_failed
 
 
 @click.command(name="show")
@@ -37,9 +37,8 @@ from zoo.cli import facts, model_document, model_page, options, output
 @options.as_json
 def command(name: str, family: str | None, as_json: bool) -> None:
     """Everything known about a model before it is downloaded."""
-    recipe, build = api.resolve(name, family=family)
-    stored = api.installed(name, facts.stored_builds().get(recipe.ref, {}), family)
-    failed = api.installed(name, facts.failed_builds().get(recipe.ref, {}), family)
+    recipe, build, stored = look_up(name, family)
+    failed = look_up_failed(recipe, name, family)
     data = model_document.describe(recipe, build, stored, failed)
     if as_json:
         output.document(data)
