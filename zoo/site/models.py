@@ -118,16 +118,17 @@ ICONS = {"text-generation": "text", "automatic-speech-recognition": "speech"}
 ICONS |= {"text-to-image": "image"}
 
 
-def model_view(listing: Listing, stored: dict[str, Artifact], reports: Reports) -> ModelView:
+def model_view(
+    listing: Listing, recipe: Recipe, stored: dict[str, Artifact], reports: Reports
+) -> ModelView:
     """What the pages say of a model.
 
     Args:
-        listing: the model, with a recipe that can be read.
+        listing: the model's line of the catalog.
+        recipe: its recipe, which takes time to read.
         stored: its finished builds in the store, by key.
         reports: what was measured of them.
     """
-    recipe = listing.recipe
-    assert recipe is not None
     task = _task(recipe.task)
     newest = sorted(stored.values(), key=lambda artifact: artifact.manifest.created)
     current = api.installed(recipe, stored)
@@ -152,14 +153,12 @@ def model_view(listing: Listing, stored: dict[str, Artifact], reports: Reports) 
         commands=commands(listing.ref, recipe, task),
         formats=" ".join(recipe.formats),
         languages=tuple(map(language_name, recipe.languages)),
-        words=_words(listing, task),
+        words=_words(listing, recipe, task),
     )
 
 
-def _words(listing: Listing, task: Task) -> str:
+def _words(listing: Listing, recipe: Recipe, task: Task) -> str:
     """What `zoo list` finds a model by, without the words on its card."""
-    recipe = listing.recipe
-    assert recipe is not None
     shown = f"{listing.ref} {recipe.title} {recipe.summary} {task.title}".lower().split()
     return " ".join(dict.fromkeys(w for w in text_of(listing).split() if w not in shown))
 

@@ -52,10 +52,11 @@ def site(catalog: Catalog, stored: dict[str, dict[str, Artifact]]) -> Site:
     models, problems = [], [(name, error.message) for name, error in catalog.problems.items()]
     for listing in catalog:
         try:
-            if listing.recipe is None:
+            recipe = listing.recipe
+            if recipe is None:
                 problems.append((listing.ref, listing.problem))
             else:
-                models.append(model_view(listing, stored.get(listing.ref, {}), reports))
+                models.append(model_view(listing, recipe, stored.get(listing.ref, {}), reports))
         except ZooError as error:
             problems.append((listing.ref, error.message))
     common = {"version": version("zoo-ml"), "date": time.strftime("%Y-%m-%d", time.gmtime())}
