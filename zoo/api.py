@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +18,7 @@ from zoo.catalogs.reference import Reference
 from zoo.costs import Cost
 from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
 from zoo.findings import LintReport
+from zoo.notices import Notices
 from zoo.pipeline.adapters import with_adapters
 from zoo.pipeline.choice import choose, fit
 from zoo.pipeline.pipeline import Pipeline
@@ -42,10 +42,8 @@ SpeechName = Literal["whisper", "whisper:mini"]
 ImageName = Literal["stable-diffusion", "stable-diffusion:mini"]
 
 
-def notes(event: Event) -> None:
-    """The listener of Python callers: what a person should read, on stderr."""
-    if event.state == "note":
-        print(f"zoo: {event.message}", file=sys.stderr)
+notes = Notices()
+"""The listener of Python callers: notes on stderr, and progress in a terminal or a notebook."""
 
 
 def catalog() -> Catalog:

@@ -33,6 +33,8 @@ class ZooError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
 
 
 class CheckFailed(ZooError):

@@ -71,6 +71,20 @@ class Catalog:
     def __iter__(self) -> Iterator[Listing]:
         return iter(Listings(self.layers))
 
+    def __repr__(self) -> str:
+        return f"<Catalog of {len(self)} models: {', '.join(layer.name for layer in self.layers)}>"
+
+    def _repr_html_(self) -> str:
+        from zoo.tables import grid
+        from zoo.words import human
+
+        rows = [
+            (x.ref, x.facts.label, human(x.download_bytes), x.license, x.summary)
+            for x in self
+            if x.facts
+        ]
+        return grid(("name", "task", "download", "license", "summary"), rows)
+
     def __len__(self) -> int:
         return sum(len(e.variants) for layer in self.layers for e in layer.models.values())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +260,27 @@ class Recipe:
     """Why files that might offer more builds cannot be read."""
     ref: str = field(default="", metadata={"internal": True})
     home: Path = field(default=Path(), metadata={"internal": True}, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<Recipe {self.ref or self.title}: {self.task}, {len(self.build)} builds>"
+
+    def _repr_html_(self) -> str:
+        from zoo.tables import pairs
+
+        where = self.source.repo or self.source.folder
+        rows = (
+            ("title", self.title), ("summary", self.summary), ("task", self.task),
+            ("family", self.family), ("license", self.license),
+            ("gated", "yes" if self.gated else ""), ("parameters", f"{self.parameters:,}"),
+            ("source", f"{where}@{self.source.revision or self.source.branch or ''}".rstrip("@")),
+            ("builds", ", ".join(self.build)), ("adapters", ", ".join(self.adapter)),
+        )  # fmt: skip
+        return pairs(self.ref or self.title, rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data, for JSON."""
+        data = asdict(replace(self, refused={}))
+        return {**data, "home": str(self.home)}
 
     def validate(self) -> Iterator[tuple[str, str]]:
         if self.schema != 1:

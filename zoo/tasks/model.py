@@ -34,6 +34,23 @@ class Model(ABC):
     def __call__(self, *args: Any, **options: Any) -> Any:
         """What the model is for: generate text, transcribe speech, draw a picture."""
 
+    def __repr__(self) -> str:
+        build = f"/{self.build}" if self.build else ""
+        with_adapter = f", adapter {self.adapter}" if self.adapter else ""
+        state = ", closed" if self.closed else ""
+        return f"<{type(self).__name__} {self.ref or 'model'}{build}{with_adapter}{state}>"
+
+    def _repr_html_(self) -> str:
+        from zoo.tables import pairs
+
+        rows = (
+            ("build", self.build), ("format", self.format),
+            ("adapters", ", ".join(self.adapters)), ("adapter", self.adapter),
+            ("options", ", ".join(f"{k}={v}" for k, v in self.defaults.items())),
+            ("closed", "yes" if self.closed else ""),
+        )  # fmt: skip
+        return pairs(f"{self.ref or 'model'} ({type(self).__name__})", rows)
+
     def use(self, adapter: AdapterChoice) -> None:
         """Switch to an adapter of `adapters`, to several at once, or with `None` to none.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +33,17 @@ class Verdict:
     inputs: dict[str, str] = field(default_factory=dict)
     why: Literal["", "skipped", "source", "unable"] = ""
     lint: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data, for JSON."""
+        return asdict(self)
+
+    def _repr_html_(self) -> str:
+        from zoo.tables import grid
+
+        rows = [(k, f"{v:.4g}", self.limits.get(k.rpartition(":")[2], "")) for k, v in
+                self.metrics.items()]  # fmt: skip
+        return f"<p>{self.status}</p>{grid(('figure', 'value', 'limit'), rows)}"
 
     def __str__(self) -> str:
         figures = ", ".join(f"{k} {v:.4g}" for k, v in self.metrics.items())
