@@ -20,7 +20,7 @@ from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
 from zoo.findings import LintReport
 from zoo.notices import Notices
 from zoo.pipeline.adapters import with_adapters
-from zoo.pipeline.choice import choose, fit
+from zoo.pipeline.choice import choose, fit, require_passes
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
@@ -348,6 +348,7 @@ def _pipeline(
     if named and build is not None and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
     name, reason = choose(recipe, named if build is None else build, format)
+    require_passes(recipe, name)
     recipe, using = with_adapters(recipe, name, adapter)
     if reason:
         listener(Event("choose", "note", message=reason))

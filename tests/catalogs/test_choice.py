@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import zoo
 from zoo import machine
 from zoo.catalogs.catalog import open_catalog
 from zoo.pipeline import choice
-from zoo.pipeline.choice import choose
+from zoo.pipeline.choice import choose, require_passes
 
 
 @pytest.fixture
@@ -59,3 +61,12 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(on, tmp
         zoo.load("mistral")
     assert "--force" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
+
+
+def test_passes_of_a_format_that_has_none_are_refused_before_anything_is_fetched(recipe):
+    passes = recipe.build["mlx-4bit"].optimize
+    wrong = replace(recipe, build={"torch": replace(recipe.build["torch"], optimize=passes)})
+    with pytest.raises(zoo.RecipeError, match="lists passes, and the format 'torch' has none"):
+        require_passes(wrong, "torch")
+    require_passes(recipe, "torch")
+    require_passes(recipe, "mlx-4bit")

@@ -43,6 +43,7 @@ class Format:
         runs_source: whether a build without passes is the source itself, so that other builds are
             checked against it.
         links_source: whether a conversion keeps the source's weights by links, and takes no room.
+        takes_passes: whether a build in it can be optimized.
         writes_adapters: whether `convert` writes the adapters into the build. A format that reads
             them when it runs has one build for any set of adapters.
         reports_cost: whether `zoo cost` chooses this format when none is asked for.
@@ -58,6 +59,7 @@ class Format:
     apple_rank: int = 50
     runs_source: bool = False
     links_source: bool = False
+    takes_passes: bool = True
     writes_adapters: bool = True
     reports_cost: bool = False
     packages: tuple[str, ...] = ()

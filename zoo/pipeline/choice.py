@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from zoo import machine
 from zoo.catalogs import estimates
 from zoo.catalogs.chooser import best_build, rank
+from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import usable
 from zoo.catalogs.recipe import Recipe
+from zoo.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,17 @@ def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, 
     ]
     name = best_build(builds, rank, lambda f: usable(recipe.family, f), machine.memory())
     return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
+
+
+def require_passes(recipe: Recipe, build: str) -> None:
+    """Refuse a build with passes in a format that has none.
+
+    Raises:
+        RecipeError: it is one.
+    """
+    chosen = recipe.build[build]
+    if chosen.optimize and not format_of(chosen.format).takes_passes:
+        raise RecipeError(
+            f"'{recipe.ref}/{build}' lists passes, and the format '{chosen.format}' has none: "
+            "remove optimize from the build, or choose another format"
+        )

@@ -14,6 +14,7 @@ class Torch(Format):
     rank, apple_rank = 10, 30
     runs_source = True
     links_source = True
+    takes_passes = False
     writes_adapters = False
 
     def serves(self, family: str) -> bool:
