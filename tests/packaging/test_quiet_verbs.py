@@ -47,7 +47,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
     "line",
     [
         "list", "list --json", "list 4bit --fits --sort size", "list -q", "show large", "show mistral",
-        "show mistral --json", "compare mistral whisper large", "card large", "completion bash",
+        "show mistral --json", "compare mistral whisper large", "card large", "catalog list", "catalog check", "completion bash",
         "plan large", "plan mistral",
         "plan large:one/plain-loud --json", "verify", "ls", "ls --json", "du", "plugins", "doctor",
         "prune --dry-run", "prune --old --downloads --dry-run", "provenance large:one/plain",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo import machine
+from zoo.catalogs import added
 from zoo.catalogs.build_files import build_files
 from zoo.catalogs.layers import SHIPPED, Layer, Listing
 from zoo.catalogs.listings import Listings
@@ -201,11 +202,17 @@ def _sources() -> dict[str, Callable[[], Path]]:
             found[f"{name} of {claims[0].distribution}"] = partial(_refuse, claims[0])
         else:
             found[name] = partial(_locate, claims)
+    for name in added.names():
+        found.setdefault(name, partial(_added, name))
     mine = machine.config_folder() / "catalog.toml"
     with suppress(OSError):  # a name that no file can have
         if mine.is_file():
             found[USER] = lambda: mine
     return found
+
+
+def _added(name: str) -> Path:
+    return added.read(name).path
 
 
 def _refuse(claim: Provider) -> Path:

@@ -19,6 +19,7 @@ SECTIONS = {
     "Browse": {
         "list": "Browse the catalog.",
         "show": "Everything known about a model before it is downloaded.",
+        "catalog": "Catalogs beside the shipped one: add, list, remove, and check any.",
         "compare": "Compare models, or builds of a model, side by side.",
         "card": "A model as a Markdown page.",
         "plan": "What making a build would do: steps, bytes, memory.",

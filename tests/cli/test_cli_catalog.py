@@ -1,0 +1,171 @@
+"""Catalogs that a person adds: folders, and archives by their address."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from cli.world import RECIPE, Said
+from zoo.hub import catalog_archive
+
+CATALOG = 'schema = 1\n[models.small]\ndefault = "one"\nvariants = { one = "recipes/one.toml" }\n'
+
+
+def folder_of(path: Path, recipe: str = RECIPE) -> Path:
+    (path / "recipes").mkdir(parents=True)
+    (path / "catalog.toml").write_text(CATALOG)
+    (path / "recipes" / "one.toml").write_text(recipe % ("0" * 64))
+    (path / "recipes" / "check.txt").write_text("Once.\n")
+    return path
+
+
+def archive_of(path: Path, **more: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        tar.add(path, arcname="acme-1.0")
+        for name, data in more.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return made.getvalue()
+
+
+class Web:
+    def __init__(self, url: str, files: dict[str, bytes]) -> None:
+        self.url, self.files = url, files
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    files: dict[str, bytes] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = files.get(self.path)
+            self.send_response(404 if data is None else 200)
+            self.end_headers()
+            self.wfile.write(data or b"")
+
+        def log_message(self, format: str, *args: object) -> None:
+            assert "Authorization" not in self.headers
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Web(f"http://127.0.0.1:{server.server_port}", files)
+        server.shutdown()
+
+
+def test_a_folder_is_read_where_it_is(zoo: Callable[..., Said], tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "acme")
+    assert zoo("catalog", "add", str(folder)).code == 0
+    assert [m["ref"] for m in zoo("list", "acme/", "--json").json["models"]] == ["acme/small:one"]
+    recipe = folder / "recipes" / "one.toml"
+    recipe.write_text(recipe.read_text().replace("Tiny model", "Changed model"))
+    assert "Changed model (acme/small:one)" in zoo("show", "acme/small").out
+    rows = {row["name"]: row for row in zoo("catalog", "list", "--json").json["catalogs"]}
+    assert rows["acme"]["origin"] == str(folder)
+    assert rows["acme"]["models"] == 1
+    again = zoo("catalog", "add", str(folder))
+    assert again.code == 2
+    assert "there is a catalog 'acme' already" in again.err
+    assert zoo("catalog", "add", str(folder), "--name", "Zoo!").code == 2
+    assert zoo("catalog", "add", str(folder), "--name", "zoo").code == 2
+    assert zoo("catalog", "remove", "acme").code == 0
+    assert zoo("show", "acme/small").code == 3
+    assert (folder / "catalog.toml").is_file()
+    assert zoo("catalog", "remove", "acme").code == 3
+
+
+def test_an_invalid_catalog_is_not_added(zoo: Callable[..., Said], tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "acme", RECIPE.replace("license", "licence"))
+    said = zoo("catalog", "add", str(folder))
+    assert said.code == 2
+    assert "licence: unknown key, did you mean 'license'?" in said.err
+    assert "acme" not in zoo("catalog", "list").out
+    assert zoo("catalog", "add", str(tmp_path)).code == 3
+
+
+def test_an_archive_is_fetched_checked_and_unpacked(
+    zoo: Callable[..., Said], tmp_path: Path, web: Web
+) -> None:
+    data = archive_of(folder_of(tmp_path / "acme"))
+    digest = hashlib.sha256(data).hexdigest()
+    web.files["/acme.tar.gz"] = data
+    address = f"{web.url}/acme.tar.gz"
+    bare = zoo("catalog", "add", address)
+    assert bare.code == 2
+    assert "it is not https" in bare.err
+    said = zoo("catalog", "add", address, "--sha256", digest)
+    assert said.code == 0, said.err
+    assert f"added the catalog 'acme', SHA-256 {digest}" in said.err
+    assert "Tiny model (acme/small:one)" in zoo("show", "acme/small").out
+
+
+def refused(zoo: Callable[..., Said], web: Web, data: bytes, code: int, words: str) -> None:
+    web.files["/acme.tar.gz"] = data
+    digest = hashlib.sha256(data).hexdigest()
+    said = zoo("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", digest)
+    assert (said.code, words in said.err) == (code, True), said.err
+    assert "acme" not in zoo("catalog", "list").out
+
+
+def test_what_is_no_catalog_is_refused(
+    zoo: Callable[..., Said], tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path / "acme")
+    changed = zoo("catalog", "add", f"{web.url}/gone.tar.gz", "--sha256", "0" * 64)
+    assert (changed.code, "there is nothing at" in changed.err) == (3, True)
+    web.files["/acme.tar.gz"] = archive_of(folder)
+    changed = zoo("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", "0" * 64)
+    assert changed.code == 5
+    assert "it changed, or is another file; nothing of it was used" in changed.err
+    refused(zoo, web, b"<!DOCTYPE html><title>404</title>", 5, "is a web page, not an archive")
+    refused(zoo, web, b"plain words", 5, "is no archive")
+    refused(zoo, web, archive_of(tmp_path / "acme" / "recipes"), 3, "there is no catalog.toml")
+    monkeypatch.setattr(catalog_archive, "LARGEST", 1 << 20)
+    refused(zoo, web, archive_of(folder, bomb=bytes(2 << 20)), 5, "unpacks to more than 1 MB")
+    refused(zoo, web, bytes(3 << 20), 5, "has more than 1 MB")
+    assert zoo("catalog", "add", f"{web.url}/page", "--sha256", "0" * 64).code == 2
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert zoo("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", "0" * 64).code == 7
+
+
+def test_a_record_that_is_damaged_affects_only_its_own_catalog(
+    zoo: Callable[..., Said], tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "acme")
+    zoo("catalog", "add", str(folder))
+    record = tmp_path / "config" / "catalogs" / "acme" / "added.json"
+    record.write_text("{")
+    listed = zoo("list")
+    assert listed.code == 0
+    assert "mistral:mini" in listed.out
+    assert "remove it: zoo catalog remove acme" in zoo("show", "acme/small").err
+    assert zoo("catalog", "remove", "acme").code == 0
+
+
+def test_the_shipped_catalog_has_no_gaps_but_unknown_hashes(zoo: Callable[..., Said]) -> None:
+    known = [f"--allow={kind}" for kind in ("unpinned", "unhashed", "unsized")]
+    said = zoo("catalog", "check", *known)
+    assert said.code == 0, said.out
+    assert "67 models, 0 gaps" in said.err
+
+
+def test_gaps_are_named(zoo: Callable[..., Said], tmp_path: Path) -> None:
+    recipe = RECIPE.replace('license = "MIT"', 'license = "LicenseRef-Odd"').replace(
+        "size = 4, ", ""
+    )
+    folder = folder_of(tmp_path / "acme", recipe)
+    said = zoo("catalog", "check", str(folder), "--json")
+    assert said.code == 1
+    assert {gap["kind"] for gap in said.json["gaps"]} == {"unsized", "license", "languages"}
+    assert zoo("catalog", "check", "nowhere").code == 3

@@ -1,0 +1,115 @@
+"""A catalog by its address: an archive of TOML files, checked before anything in it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from zoo.errors import Inaccessible, IntegrityError, NotFound, Offline, UsageError, said
+from zoo.files.archives import ENDINGS
+from zoo.redaction import redacted
+
+LARGEST = 64 << 20
+"""Bytes of a catalog, packed and unpacked: recipes are text, and check inputs are short."""
+
+SECONDS = 30.0
+
+
+def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
+    """Fetch the archive at an address into a folder; its path and its SHA-256.
+
+    No token is sent. An address without TLS is taken with a digest only.
+
+    Raises:
+        UsageError: the address is none that can be taken.
+        NotFound, Offline, Inaccessible: it cannot be had.
+        IntegrityError: it is too large, is no archive, or has another digest.
+    """
+    parts = urlsplit(url)
+    ending = next((e for e in ENDINGS if parts.path.lower().endswith(e)), None)
+    if ending is None:
+        raise UsageError(
+            f"{redacted(url)} is not the address of an archive",
+            f"archives end in {', '.join(ENDINGS)}",
+        )
+    if parts.scheme != "https" and sha256 is None:
+        raise UsageError(
+            f"{redacted(url)} can be changed on the way: it is not https",
+            "give the SHA-256 that it must have: --sha256 DIGEST",
+        )
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        raise Offline(f"{redacted(url)} is not fetched: HF_HUB_OFFLINE is set")
+    path = into / f"archive{ending}"
+    digest = _fetch(url, path)
+    if sha256 is not None and digest != sha256.lower():
+        raise IntegrityError(
+            f"{redacted(url)} has the SHA-256 {digest}, not {sha256.lower()}",
+            "it changed, or is another file; nothing of it was used",
+        )
+    _require_archive(path, url)
+    return path, digest
+
+
+def _fetch(url: str, path: Path) -> str:
+    import httpx2
+
+    from zoo.hub.client import session
+
+    state, count = hashlib.sha256(), 0
+    try:
+        with (
+            session().stream("GET", url, follow_redirects=True, timeout=SECONDS) as response,
+            path.open("wb") as file,
+        ):
+            _require_ok(response, url)
+            for chunk in response.iter_bytes():
+                count += len(chunk)
+                if count > LARGEST:
+                    raise IntegrityError(
+                        f"{redacted(url)} has more than {LARGEST >> 20} MB, which no catalog has",
+                        "nothing of it was used",
+                    )
+                state.update(chunk)
+                file.write(chunk)
+    except httpx2.HTTPError as error:
+        raise Offline(f"{redacted(url)} cannot be reached: {redacted(said(error))}") from error
+    return state.hexdigest()
+
+
+def _require_ok(response: Any, url: str) -> None:
+    if response.status_code in (404, 410):
+        raise NotFound(f"there is nothing at {redacted(url)}")
+    if response.status_code >= 400:
+        raise Inaccessible(f"{redacted(url)} answers with the status {response.status_code}")
+
+
+def _require_archive(path: Path, url: str) -> None:
+    """Refuse what is no archive, or unpacks to more than a catalog has."""
+    with path.open("rb") as file:
+        begin = file.read(512).lstrip().lower()
+    if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise IntegrityError(
+            f"{redacted(url)} is a web page, not an archive", "give the address of the file itself"
+        )
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as zipped:
+                sizes = [info.file_size for info in zipped.infolist()]
+        else:
+            sizes = []
+            with tarfile.open(path) as tar:
+                for member in tar:
+                    sizes.append(member.size)
+                    if sum(sizes) > LARGEST:
+                        break
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+        raise IntegrityError(f"{redacted(url)} is no archive: {said(error)}") from error
+    if sum(sizes) > LARGEST:
+        raise IntegrityError(
+            f"{redacted(url)} unpacks to more than {LARGEST >> 20} MB, which no catalog has"
+        )
