@@ -54,6 +54,7 @@ bench: setup
 	$(BIN)/python benchmarks/coreml_conversion.py
 	$(BIN)/python benchmarks/coreml_executor.py
 	$(BIN)/python benchmarks/lint.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/speech.py
 	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/unet_conversion.py --widths 64 128 256 256

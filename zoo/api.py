@@ -16,11 +16,13 @@ from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.reference import Reference
 from zoo.costs import Cost
+from zoo.devices import Device
 from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
 from zoo.findings import LintReport
 from zoo.notices import Notices
 from zoo.pipeline.adapters import with_adapters
 from zoo.pipeline.choice import choose, fit, require_passes
+from zoo.pipeline.fitting import Fitting, fit_build
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
@@ -157,6 +159,40 @@ def cost(
         format = costed[0] if costed and named is None else None
     pipeline, _ = _pipeline(ref, build, format, family, listener)
     return replace(pipeline.cost(tokens), ref=pipeline.recipe.ref, build=pipeline.name)
+
+
+def fit_device(
+    ref: str,
+    device: Device,
+    *,
+    context: int | None = None,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    listener: Listener = notes,
+) -> Fitting:
+    """Whether a build fits a device, by its own shapes if it is there, else by estimate.
+
+    Nothing is fetched or made.
+
+    Args:
+        device: of `zoo.devices`, or one with a memory of your own.
+        context: tokens that a language model is to hold.
+
+    Raises:
+        UsageError: a context for a model of another task, or more than the model can.
+    """
+    recipe, named = _resolve(ref, family)
+    if build is None and format is None and named is None and device.phone:
+        format = next((f for f in recipe.formats if not format_of(f).runs_source), None)
+    pipeline, _ = _pipeline(ref, build, format, family, listener)
+    recipe = pipeline.recipe
+    if context is not None:
+        if recipe.task != "text-generation":
+            raise UsageError(f"--context is for language models, and '{recipe.ref}' is none")
+        if recipe.context is not None and context > recipe.context:
+            raise UsageError(f"'{recipe.ref}' can hold {recipe.context:,} tokens, not {context:,}")
+    return fit_build(recipe, pipeline.name, device, context, pipeline.memory())
 
 
 def lint(

@@ -38,17 +38,38 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What a build takes of memory while it runs, in bytes.
+
+    Attributes:
+        weights: as they are stored.
+        caches: states that outlive a call, at their full length.
+        activations: the most intermediate results at once.
+        largest_package: of the weights, those in one package.
+        context: tokens that the caches hold, of a language model.
+    """
+
+    weights: int
+    caches: int
+    activations: int
+    largest_package: int = 0
+    context: int | None = None
+
+
+@dataclass(frozen=True)
 class Cost:
     """The operations of a build, in order.
 
     Attributes:
         case: what they were counted for, such as "1 token after 1,023 others".
         operations: all that compute, without constants.
+        memory: what it takes of memory, where the format can tell.
         ref, build: the model and its build; zoo fills them in.
     """
 
     case: str
     operations: tuple[Operation, ...]
+    memory: Memory | None = None
     ref: str = ""
     build: str = ""
 

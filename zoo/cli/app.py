@@ -32,6 +32,7 @@ SECTIONS = {
         "check": "Measure a build against its source.",
         "run": "Run a model, making what is missing.",
         "cost": "What a build takes to run: weights, traffic and arithmetic.",
+        "fit": "Whether a build fits a device: weights, caches, activations, limits of apps.",
         "lint": "Find what will go wrong on a device, from the package alone.",
     },
     "Disk": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.errors import IntegrityError, ZooError
+from zoo.errors import InputError, IntegrityError, ZooError
 from zoo.files import room
 from zoo.pipeline.checking import cannot_check, reference_format, verdict_again, verdict_on
 from zoo.pipeline.checks import limits_of, measure, write_examples
@@ -32,12 +33,16 @@ from zoo.tasks.task import Scorer
 from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:
-    from zoo.costs import Cost
+    from zoo.costs import Cost, Memory
     from zoo.family import Family
     from zoo.findings import LintReport
     from zoo.tasks.examples import Example
     from zoo.tasks.model import Model
     from zoo.tasks.task import Scorer
+
+
+PROMPT = 256
+"""Tokens of a prompt that go through a language model at once."""
 
 
 class Pipeline:
@@ -290,6 +295,19 @@ class Pipeline:
             report = {"case": found.case, "layers": layers}
             Reports(self.store.home).write(self.keys.finished, COST, report)
         return found
+
+    def memory(self) -> Memory | None:
+        """What the finished build takes of memory; `None` where it is not there or cannot tell."""
+        if not (format_of(self.build.format).reports_cost and self._has(self.keys.finished)):
+            return None
+        artifact = self.store.get(self.keys.finished)
+        if artifact is None:
+            return None
+        family, folder = self._family(), self.store.view(artifact)
+        for tokens in (PROMPT, None):
+            with suppress(InputError):
+                return family.cost(self.pinned, self.build, folder, tokens).memory
+        return None
 
     def lint(self, target: str, system: str | None, plan: bool = False) -> LintReport:
         """What is known to go wrong with the finished build on a device."""

@@ -19,6 +19,7 @@ from zoo.formats.coreml.language.neural_engine.manifest import MANIFEST_FILE
 from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
 from zoo.formats.coreml.lint.report import lint_folder, lint_package
 from zoo.formats.coreml.lint.targets import oldest_of, read_target
+from zoo.formats.coreml.memory import package_memory, together
 from zoo.formats.coreml.package.reader import Package
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
@@ -42,11 +43,15 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
         }
         many = "1 token" if given == 1 else f"{given:,} tokens"
         case = f"{many} after {context - given:,} others"
-        return Cost(case, tuple(package_cost(artifact / PACKAGE, inputs)))
+        memory = replace(package_memory(artifact / PACKAGE, inputs), context=context)
+        return Cost(case, tuple(package_cost(artifact / PACKAGE, inputs)), memory)
     operations: list[Operation] = []
+    parts = []
     for path in sorted(artifact.rglob("*.mlpackage")):
-        operations += package_cost(path, fixed_inputs(Package(path)), path.stem)
-    return Cost("one call of each component", tuple(operations))
+        inputs = fixed_inputs(Package(path))
+        operations += package_cost(path, inputs, path.stem)
+        parts.append(package_memory(path, inputs))
+    return Cost("one call of each component", tuple(operations), together(parts))
 
 
 @hookimpl

@@ -29,6 +29,7 @@ class Shaped:
         arguments: the shape of each argument that is a tensor, by name; lists are numbered.
         given: the names of the arguments that other operations computed, or that are inputs.
         results: the shape of each result.
+        names: of all results.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Shaped:
     arguments: dict[str, tuple[int, ...]]
     given: tuple[str, ...]
     results: tuple[tuple[int, ...], ...]
+    names: tuple[str, ...] = ()
 
 
 def follow(
@@ -129,7 +131,8 @@ def _recorded(
         several = results if isinstance(results, list | tuple) else (results,)
         shapes = {key: tuple(tensor.shape) for key, tensor in _tensors(named)}
         made = tuple(tuple(result.shape) for result in several)
-        seen.append(Shaped(step.kind, step.outputs[0][0], shapes, tuple(step.reads), made))
+        outputs = tuple(output for output, _ in step.outputs)
+        seen.append(Shaped(step.kind, outputs[0], shapes, tuple(step.reads), made, outputs))
         return results
 
     return run

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
-from zoo.costs import Cost, Operation
+from zoo.costs import Cost, Memory, Operation
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.language.neural_engine.manifest import read_manifest
 from zoo.formats.coreml.language.neural_engine.program import EXTEND, MAIN, PREFILL
 from zoo.formats.coreml.language.spec import DecoderSpec
+from zoo.formats.coreml.memory import package_memory, together
 from zoo.formats.coreml.package.reader import Package
 
 
@@ -39,10 +41,13 @@ def static_cost(folder: Path, spec: DecoderSpec, tokens: int) -> Cost:
     ]
     calls = [(part.package, kind) for part in manifest.layers]
     calls += [(part.package, MAIN) for part in manifest.heads]
+    parts = [Memory(table.stat().st_size, 0, 0)]
     for name, function in calls:
         path = folder / name
         inputs = fixed_inputs(Package(path), function)
+        parts.append(package_memory(path, inputs, function))
         operations += package_cost(path, inputs, path.stem, function)
     blocks = ceil(tokens / size)
     case = "1 token" if tokens == 1 else f"a block of {size} tokens, 1 of {blocks} for {tokens:,}"
-    return Cost(case, tuple(operations))
+    memory = replace(together(parts), context=spec.context)
+    return Cost(case, tuple(operations), memory)

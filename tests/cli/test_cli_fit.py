@@ -1,0 +1,96 @@
+"""`zoo fit`: sizes against what an app may have on a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cli.world import Said
+from zoo.costs import Memory
+from zoo.devices import devices, find_device
+from zoo.pipeline.pipeline import Pipeline
+
+
+def test_a_small_model_fits_a_phone_and_a_large_one_does_not(zoo: Callable[..., Said]) -> None:
+    small = zoo("fit", "mistral:mini", "--device", "iphone-15-pro", "--json")
+    assert small.code == 0
+    assert small.json["build"] == "mlx", "the source itself does not run on a phone"
+    assert small.json["entitlement"] is False
+    large = zoo(
+        "fit", "mistral:7b-instruct-v0.3/coreml-fp16", "--device", "iphone-15-pro", "--json"
+    )
+    assert large.code == 1
+    assert large.json["needed"] > 14_000_000_000
+    assert "an app may have 6.0 GB" in large.json["reasons"][0]
+    assert large.json["instead"] is not None
+    instead = zoo(
+        "fit", f"mistral:7b-instruct-v0.3/{large.json['instead']}", "--device", "iphone-15-pro"
+    )
+    assert instead.code == 0, "the build that is offered fits"
+
+
+def test_the_entitlement_and_its_source_are_told(zoo: Callable[..., Said]) -> None:
+    said = zoo("fit", "mistral:7b-instruct-v0.3/mlx-4bit", "--device", "iphone-15-pro")
+    assert said.code == 0
+    assert "fits, with the entitlement alone" in said.out
+    assert "https://github.com/introlab/rtabmap/pull/1446" in said.out
+
+
+def test_one_package_of_more_than_a_phone_loads_does_not_fit(zoo: Callable[..., Said]) -> None:
+    """Where the memory would do: 4 GB of a flexible package, on an iPad of 16 GB."""
+    name = "mistral:7b-instruct-v0.3/coreml-int4"
+    said = zoo("fit", name, "--device", "ipad-pro-m4-16gb", "--json")
+    assert said.code == 1
+    assert any("one package has" in reason for reason in said.json["reasons"])
+    assert zoo("fit", name, "--memory", "16GB").code == 0, "a Mac loads it"
+
+
+def test_memory_of_ones_own_decides(zoo: Callable[..., Said]) -> None:
+    needed = zoo("fit", "mistral:mini/mlx", "--json").json["needed"]
+    assert zoo("fit", "mistral:mini/mlx", "--memory", str(needed)).code == 0
+    assert zoo("fit", "mistral:mini/mlx", "--memory", str(needed - 1)).code == 1
+
+
+def test_a_finished_build_is_counted_by_its_own_shapes(
+    zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Memory(1_000_000, 2_000_000, 3_000_000, 1_000_000, context=512)
+    monkeypatch.setattr(Pipeline, "memory", lambda self: made)
+    said = zoo("fit", "mistral:mini/coreml-fp16", "--memory", "1GB", "--context", "512", "--json")
+    assert said.code == 0
+    assert said.json["exact"] is True
+    assert said.json["needed"] == 6_000_000 + said.json["runtime"]
+    longer = zoo("fit", "mistral:mini/coreml-fp16", "--memory", "1GB", "--context", "600", "--json")
+    assert longer.code == 1
+    assert "options = { context = 600 }" in longer.json["reasons"][0]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["--device", "iphone-15-pr"], "did you mean 'iphone-15-pro'?"),
+        (["--device", "iphone-15-pro", "--memory", "8GB"], "not both"),
+        (["--memory", "much"], "is no size"),
+        (["--context", "999999"], "can hold 1,024 tokens, not 999,999"),
+    ],
+)
+def test_a_bad_question_is_one_sentence(
+    zoo: Callable[..., Said], line: list[str], words: str
+) -> None:
+    said = zoo("fit", "mistral:mini", *line)
+    assert said.code == 2
+    assert words in said.err
+
+
+def test_a_context_is_for_language_models(zoo: Callable[..., Said]) -> None:
+    assert "is none" in zoo("fit", "whisper:mini", "--context", "10").err
+
+
+def test_every_device_has_a_source_and_limits_below_its_memory() -> None:
+    assert len(devices()) >= 30
+    for device in devices().values():
+        assert device.source.startswith("https://")
+        assert device.app < (device.entitled or 0) < device.memory
+        assert device.phone
+    assert find_device("iphone-15-pro").most == 6_000_000_000

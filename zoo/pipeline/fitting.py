@@ -1,0 +1,122 @@
+"""Whether a build fits a device: what it takes, held against what an app may have there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zoo.catalogs import estimates
+from zoo.catalogs.formats import RUNTIME_BYTES, format_of, target_of
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.costs import Memory
+from zoo.devices import Device
+from zoo.words import human
+
+ENGINE_PACKAGE, PHONE_PACKAGE = 1 << 30, 2 << 30
+"""Most weights in one package for the Neural Engine of a phone, and for a phone at all; by the
+rules A13 and L16 of docs/lint.md."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What a build takes, and whether a device has it.
+
+    Attributes:
+        ref, build: the model and its build.
+        device: what it is to fit.
+        memory: what the build takes beside the runtime.
+        exact: whether that was read from the finished build; else it is estimated.
+        reasons: why it does not fit; empty if it does.
+        instead: a build of the same model that does, by estimate.
+    """
+
+    ref: str
+    build: str
+    device: Device
+    memory: Memory
+    exact: bool
+    reasons: tuple[str, ...] = ()
+    instead: str | None = None
+
+    @property
+    def runtime(self) -> int:
+        """Bytes of the app and the runtime."""
+        return RUNTIME_BYTES
+
+    @property
+    def needed(self) -> int:
+        """All bytes together."""
+        taken = self.memory
+        return taken.weights + taken.caches + taken.activations + self.runtime
+
+    @property
+    def fits(self) -> bool:
+        return not self.reasons
+
+    @property
+    def entitlement(self) -> bool:
+        """Whether it fits with the entitlement for more memory alone."""
+        return self.fits and self.needed > self.device.app
+
+
+def fit_build(
+    recipe: Recipe, name: str, device: Device, context: int | None, made: Memory | None
+) -> Fitting:
+    """Whether one build fits.
+
+    Args:
+        recipe: the model.
+        name: of the build.
+        device: where it is to run.
+        context: tokens that it is to hold; `None` for what the build holds.
+        made: what the finished build takes; `None` for an estimate.
+    """
+    memory = made or estimated(recipe, recipe.build[name])
+    found = Fitting(recipe.ref, name, device, memory, made is not None)
+    reasons = tuple(_reasons(found, recipe, context))
+    instead = _instead(recipe, name, device) if reasons else None
+    return Fitting(recipe.ref, name, device, memory, made is not None, reasons, instead)
+
+
+def estimated(recipe: Recipe, build: Build) -> Memory:
+    """What a build takes before it is made; caches and activations as a tenth of the weights."""
+    weights = estimates.build_bytes(recipe, build)
+    whole = max(estimates.memory_bytes(recipe, build) - RUNTIME_BYTES, weights)
+    return Memory(weights, 0, whole - weights)
+
+
+def _reasons(found: Fitting, recipe: Recipe, context: int | None) -> Iterator[str]:
+    device, memory = found.device, found.memory
+    if found.needed > device.most:
+        yield f"it needs {human(found.needed)}, and an app may have {human(device.most)}"
+    if context is not None and memory.context is not None and context > memory.context:
+        yield (
+            f"its caches hold {memory.context:,} tokens, and {context:,} are asked for: build it "
+            f"with options = {{ context = {context} }}"
+        )
+    build = recipe.build[found.build]
+    if not device.phone:
+        return
+    if format_of(build.format).runs_source:
+        yield f"the format '{build.format}' does not run on {device.name}"
+    engine = target_of(recipe, build) == "iphone-neural-engine"
+    most = ENGINE_PACKAGE if engine else PHONE_PACKAGE
+    largest = memory.largest_package or (0 if engine else memory.weights)
+    if format_of(build.format).packages and largest > most:
+        yield f"one package has {human(largest)} of weights, and a phone loads {human(most)}"
+
+
+def _instead(recipe: Recipe, name: str, device: Device) -> str | None:
+    """The build with the most bits that fits, by estimate."""
+    fitting = [
+        other
+        for other, build in recipe.build.items()
+        if other != name
+        and not build.offered_by
+        and not list(
+            _reasons(
+                Fitting(recipe.ref, other, device, estimated(recipe, build), False), recipe, None
+            )
+        )
+    ]
+    return max(fitting, key=lambda n: estimates.bits_per_weight(recipe.build[n]), default=None)
