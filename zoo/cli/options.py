@@ -45,17 +45,19 @@ def completed(what: str) -> Callable[[click.Context, click.Parameter, str], list
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress, only notes.")
-yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
-no_check = click.option("--no-check", is_flag=True, help="Do not check a build made now.")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Hide progress; notes remain.")
+yes = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+dry_run = click.option(
+    "--dry-run", is_flag=True, help="Print what would be removed, and remove nothing."
+)
+no_check = click.option("--no-check", is_flag=True, help="Do not check a new build.")
 model = click.argument("name", shell_complete=completed("names"))
 artifacts = click.argument(
     "names", nargs=-1, required=True, metavar="REF_OR_KEY...",
     shell_complete=completed("artifacts"),
 )  # fmt: skip
 family = click.option(
-    "--family", metavar="F", help="The family of a folder or repository without a recipe.",
+    "--family", metavar="F", help="Model family of a folder or repository without a recipe.",
     shell_complete=completed("families"),
 )  # fmt: skip
 adapter = click.option(

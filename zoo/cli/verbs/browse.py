@@ -10,7 +10,9 @@ from zoo.cli import facts, output
 
 @click.command(name="browse")
 @click.argument("name", required=False)
-@click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
+@click.option(
+    "--print", "only_print", is_flag=True, help="Print the address instead of opening it."
+)
 def command(name: str | None, only_print: bool) -> None:
     """Open the catalog in a web browser, or the page of a model.
 

@@ -15,7 +15,7 @@ from zoo.tasks.verdict import Verdict
 @options.build_choice
 @options.adapter
 @options.no_check
-@click.option("--force", is_flag=True, help="Convert and optimize again, even if it is there.")
+@click.option("--force", is_flag=True, help="Build again, even if the build exists.")
 @options.quiet
 def command(
     name: str,
@@ -27,9 +27,9 @@ def command(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Make a build: download, convert, optimize, check.
+    """Download, convert, optimize and check a build.
 
-    Prints the folder that it is in; the verdict of its check goes to stderr.
+    Prints the folder of the build. The verdict of the check goes to stderr.
     """
     with drawing(quiet) as listener:
         artifact = api.build(

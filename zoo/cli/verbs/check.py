@@ -38,9 +38,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Measure a build against its source, and lint it for its target.
+    """Compare a build with its source, and lint it for its target.
 
-    The build is made first if it is not there. Exit code 1: it strays too far, or nobody can say.
+    Builds first if needed. Exits with 1 if a limit is exceeded or the check could not run.
     """
     with drawing(quiet) as listener:
         verdict = api.check(

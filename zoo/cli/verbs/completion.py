@@ -17,7 +17,7 @@ INSTALL = {
 @click.argument("shell", type=click.Choice(list(INSTALL)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes names, builds, adapters and options in a shell.
+    """Print the script that completes names in bash, zsh or fish.
 
     \b
     bash:  source <(zoo completion bash)      in ~/.bashrc

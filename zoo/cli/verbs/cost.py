@@ -35,9 +35,11 @@ FIGURES = (
 @click.command(name="cost")
 @options.model
 @options.build_choice
-@click.option("--tokens", type=click.IntRange(1), help="Tokens that go through at once.")
+@click.option("--tokens", type=click.IntRange(1), help="Number of tokens in one call.")
 @click.option("--operations", "each", is_flag=True, help="List every operation.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with charts here.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), help="Write a page with charts to this file."
+)
 @options.as_json
 @options.quiet
 def command(
@@ -51,10 +53,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """What a build takes to run: weights, traffic and arithmetic.
+    """Count the weights, memory traffic and arithmetic of a build.
 
-    TRAFFIC is what operations read and write beside weights; of FLOPS, a multiplication and an
-    addition are two. On a Mac, DEVICE and SHARE are those of Core ML's own plan.
+    TRAFFIC is what operations read and write, without weights. A multiply-add counts as two FLOPS.
+    On a Mac, DEVICE and SHARE come from Core ML's compute plan.
     """
     with drawing(quiet) as listener:
         cost = api.cost(

@@ -20,7 +20,7 @@ from zoo.words import human
 @click.command(name="doctor")
 @options.as_json
 def command(as_json: bool) -> int:
-    """Look at this machine and say what is wrong."""
+    """Check this machine's setup."""
     data = examine()
     if as_json:
         output.document(data)

@@ -24,7 +24,7 @@ COLUMNS = (
 @click.command(name="du")
 @options.as_json
 def command(as_json: bool) -> None:
-    """How much of the disk the artifacts take."""
+    """Show the disk usage of the store."""
     store = api.store()
     used = disk.usage(store)
     items = [

@@ -31,10 +31,10 @@ from zoo.words import human
 @options.as_json
 @options.quiet
 def command(names: tuple[str, ...], dest: Path, as_json: bool, quiet: bool) -> None:
-    """Write artifacts to a folder or a tar archive.
+    """Export artifacts to a folder or a tar archive.
 
-    By key, by reference (mistral:mini, with its source and all its builds), or by reference and
-    build. zoo import reads it on another machine.
+    Name them by key, by reference (mistral:mini, with its source and all its builds), or by
+    reference and build. Use zoo import on the other machine.
     """
 
     store = api.store()

@@ -38,7 +38,7 @@ def command(
     context: int | None,
     as_json: bool,
 ) -> int:
-    """Whether a build fits a device; by default, this machine.
+    """Check whether a build fits a device; by default, this machine.
 
     Counts weights, caches and the largest activations against what an app may take there. Nothing
     is fetched: a build that is not made yet is estimated. Exit code 1: it does not fit.

@@ -22,17 +22,16 @@ from zoo.progress import Progress
 @click.option(
     "--key",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Take only what has a good signature by this public key (PEM).",
+    help="Import only if signed with the key of this public key (PEM).",
 )
 @options.as_json
 @options.quiet
 def command(source: Path, key: Path | None, as_json: bool, quiet: bool) -> None:
-    """Take artifacts from a folder or a tar archive.
+    """Import artifacts from a folder or a tar archive.
 
-    All of them or none. Every file is hashed; what the manifest does not list is refused, and so is
-    an artifact that would take the place of another one here. What zoo.lock of the other machine
-    says of their sources is taken over, unless it contradicts yours. The verdict of a check is that
-    of whoever made the export: --key says whom you trust.
+    Imports all of them or none. Every file is hashed. Unlisted files, and artifacts that would
+    replace another one, are refused. Pins of their sources are added to zoo.lock, unless they
+    contradict it. The verdict of a check is the exporter's claim: use --key to require a signature.
     """
     from zoo.store import archive, signing
 

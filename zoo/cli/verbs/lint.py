@@ -39,15 +39,15 @@ COLUMNS = (
     show_default=True,
     help="iphone-neural-engine, iphone, gpu, mac-gpu, mac or any.",
 )
-@click.option("--os", "system", help="Only what holds for this system, such as ios18 or macos15.")
+@click.option("--os", "system", help="Only findings for this system, such as ios18 or macos15.")
 @click.option(
     "--fail-on",
     type=click.Choice(EFFECTS),
     default="silent",
     show_default=True,
-    help="Exit with 1 for findings as bad as this, or worse.",
+    help="Exit with 1 for findings of this effect or worse.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page here.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page to this file.")
 @click.option(
     "--compare-plan",
     type=click.Path(path_type=Path),
@@ -70,10 +70,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Find what will go wrong on a device, from the package alone.
+    """Find known device faults in a Core ML package.
 
-    NAME is a model, whose build is made if it is not there, or a .mlpackage of anybody. Effects
-    from worst to least: silent (wrong numbers), refused (does not compile, load or run), slow
+    NAME is a model, which is built first if needed, or the path of any .mlpackage. Effects, worst
+    first: silent (wrong numbers), refused (does not compile, load or run), slow
     (leaves the Neural Engine), note.
     """
     if as_json and sarif:

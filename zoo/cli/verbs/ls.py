@@ -31,7 +31,7 @@ COLORS = {"passed": "green", "failed": "red", "corrupt": "red"}
 @click.option("--keys", is_flag=True, help="Show the key of each artifact in the store too.")
 @options.as_json
 def command(keys: bool, as_json: bool) -> None:
-    """List the artifacts on this disk."""
+    """List the artifacts in the store."""
     found = entries.everything(api.store())
     total = sum(e.manifest.size for e in found if e.manifest)
     if as_json:

@@ -26,7 +26,7 @@ COLUMNS = (Column("STEP"), Column("BY"), Column("STATE"), Column("BYTES", right=
 def command(
     name: str, build: str | None, format: str | None, family: str | None, as_json: bool
 ) -> None:
-    """What making a build would do: steps, bytes, memory."""
+    """Show what a build would download, write and need."""
     plan = api.plan(name, build=build, format=format, family=family)
     memory = machine.memory()
     data = {

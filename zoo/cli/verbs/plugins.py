@@ -36,9 +36,9 @@ COLUMNS = (
 
 
 @click.command(name="plugins")
-@click.option("--check", is_flag=True, help="Import each, and say which are broken.")
-@click.option("--timing", is_flag=True, help="Import each, and say how long that takes.")
-@click.option("--hooks", is_flag=True, help="Say which distribution answers which hook.")
+@click.option("--check", is_flag=True, help="Import each plugin and report broken ones.")
+@click.option("--timing", is_flag=True, help="Import each plugin and print the time it takes.")
+@click.option("--hooks", is_flag=True, help="Print which distribution implements which hook.")
 @click.option("--freeze", is_flag=True, help="Print requirements that install the same plugins.")
 @click.option(
     "--contract", metavar="FAMILY.FORMAT",

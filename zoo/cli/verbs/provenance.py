@@ -20,10 +20,10 @@ from zoo.errors import IntegrityError, UsageError
     help="A model card of the Hugging Face Hub, a CycloneDX ML-BOM, or an in-toto statement.",
 )
 def command(name: str, form: str) -> None:
-    """Where an artifact comes from: source, recipe, tools, check.
+    """Show where an artifact comes from: source, recipe, tools, check.
 
-    What was recorded when it was made. Name one artifact: a key of zoo ls, or a reference with
-    its build.
+    Prints what was recorded when it was made. Name one artifact: a key from zoo ls --keys, or a
+    reference with its build.
     """
     from zoo.store import provenance
 

@@ -17,16 +17,16 @@ from zoo.store.store import Store
 
 
 @click.command(name="prune")
-@click.option("--old", is_flag=True, help="Also what other versions of the tools or recipe made.")
-@click.option("--downloads", is_flag=True, help="Also downloads that were never finished.")
+@click.option("--old", is_flag=True, help="Also builds made by other versions of tools or recipe.")
+@click.option("--downloads", is_flag=True, help="Also unfinished downloads.")
 @options.yes
 @options.dry_run
 @options.as_json
 def command(old: bool, downloads: bool, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Remove what nothing needs any more.
+    """Remove artifacts that nothing needs.
 
-    Failed builds, abandoned work, and converted models that a build was optimized from. What a
-    process is using stays.
+    Removes quarantined builds, abandoned work, and intermediate conversions. Artifacts in use are
+    kept.
     """
     store = api.store()
     paths = [*store.leftovers(), *_intermediates(store)]

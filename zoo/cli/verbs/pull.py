@@ -16,7 +16,7 @@ from zoo.cli.drawing import drawing
 def command(name: str, family: str | None, quiet: bool) -> None:
     """Download and verify the source of a model.
 
-    Prints the folder that it is in.
+    Prints the folder of the source.
     """
     with drawing(quiet) as listener:
         artifact = api.pull(name, family=family, listener=listener)

@@ -18,7 +18,9 @@ from zoo.words import human
 
 @click.command(name="rm")
 @options.artifacts
-@click.option("--downloads", is_flag=True, help="Also their files in the Hub's cache.")
+@click.option(
+    "--downloads", is_flag=True, help="Also remove their files from the Hugging Face cache."
+)
 @options.yes
 @options.dry_run
 @options.as_json
@@ -27,9 +29,9 @@ def command(
 ) -> int:
     """Remove artifacts.
 
-    By key, by reference (mistral:mini, with all its builds), or by reference and build
-    (mistral:mini/mlx-4bit). Files in the Hub's cache are shared with other programs, and stay
-    unless --downloads says otherwise; a folder of yours always stays.
+    Name them by key, by reference (mistral:mini, with all its builds), or by reference and build
+    (mistral:mini/mlx-4bit). Files in the Hugging Face cache are shared with other programs and are
+    kept without --downloads. Your own folders are always kept.
     """
     store = api.store()
     found = entries.everything(store)

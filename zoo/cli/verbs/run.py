@@ -32,7 +32,9 @@ LARGEST_INPUT = 1 << 30
 @options.build_choice
 @options.adapters
 @options.no_check
-@click.option("--force", is_flag=True, help="Load even what is not thought to fit the memory.")
+@click.option(
+    "--force", is_flag=True, help="Load even if the model is not expected to fit in memory."
+)
 @options.as_json
 @options.quiet
 @click.pass_context
@@ -51,7 +53,7 @@ def command(
     quiet: bool,
     **given_options: Any,
 ) -> None:
-    """Run a model, making what is missing.
+    """Run a model, building it first if needed.
 
     INPUT depends on the task: a prompt, or the path of an audio file; without one, or with -, it
     is read from stdin. The options depend on the task too: zoo run NAME --help lists the model's.

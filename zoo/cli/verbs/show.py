@@ -36,7 +36,7 @@ from zoo.cli.lookup import look_up, look_up_failed
 @options.family
 @options.as_json
 def command(name: str, family: str | None, as_json: bool) -> None:
-    """Everything known about a model before it is downloaded."""
+    """Show a model's license, files, builds and check."""
     recipe, build, stored = look_up(name, family)
     failed = look_up_failed(recipe, name, family)
     data = model_document.describe(recipe, build, stored, failed)

@@ -22,7 +22,7 @@ from zoo.errors import Exit, IntegrityError
 def command(names: tuple[str, ...], key: Path) -> int:
     """Sign artifacts with a key.
 
-    What rotted is not signed. The signature stays with the artifact, also in zoo export.
+    Damaged artifacts are refused. zoo export includes the signature.
     """
     from zoo.store import signing
 

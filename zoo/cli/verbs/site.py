@@ -18,7 +18,7 @@ from zoo.words import human
 @click.argument("folder", type=click.Path(path_type=Path))
 @options.as_json
 def command(folder: Path, as_json: bool) -> None:
-    """Write the catalog as a web site into FOLDER.
+    """Write the catalog as a static web site.
 
     The site needs no server and fetches nothing: open its index.html, or copy the folder to any
     host. Builds in the store bring the figures and outputs of their checks.

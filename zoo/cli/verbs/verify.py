@@ -22,21 +22,23 @@ from zoo.store.store import Store
 @click.argument(
     "names", nargs=-1, metavar="[REF_OR_KEY]...", shell_complete=options.completed("artifacts")
 )
-@click.option("--repair", is_flag=True, help="Fetch again what is bad; remove builds that are.")
+@click.option(
+    "--repair", is_flag=True, help="Download damaged sources again; remove damaged builds."
+)
 @click.option(
     "--key",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Also require a good signature by this public key (PEM).",
+    help="Also require a valid signature by this public key (PEM).",
 )
 @options.as_json
 @options.quiet
 def command(
     names: tuple[str, ...], repair: bool, key: Path | None, as_json: bool, quiet: bool
 ) -> int:
-    """Hash every stored file again.
+    """Verify stored files against their hashes.
 
-    All artifacts, or those named by key or reference. Without --repair nothing is changed and no
-    network is used.
+    Verifies all artifacts, or those named by key or reference. Without --repair it changes nothing
+    and uses no network.
     """
     store = api.store()
     chosen = entries.published(store)

@@ -198,9 +198,9 @@ def flags() -> tuple[click.Option, ...]:
     """The options of `zoo run` beside those of the model's own call."""
     count, every = click.IntRange(1, 64), click.IntRange(1)
     return (
-        click.Option(["-o", "--output"], help="The file to write, such as fox.png; - for stdout."),
-        click.Option(["--count"], type=count, help="So many images, of seeds in a row."),
-        click.Option(["--preview"], type=every, help="Write the image every N steps."),
+        click.Option(["-o", "--output"], help="Output file, such as fox.png; - for stdout."),
+        click.Option(["--count"], type=count, help="Number of images, with consecutive seeds."),
+        click.Option(["--preview"], type=every, help="Also write the image every N steps."),
         click.Option(["--image"], help="Start from this image (img2img)."),
-        click.Option(["--mask"], help="White where --image is generated again."),
+        click.Option(["--mask"], help="Inpainting mask: white areas of --image are generated."),
     )

@@ -13,36 +13,37 @@ from zoo.tasks.options import SEED, CallOptions, option
 class ImageOptions(CallOptions):
     """How an image is generated."""
 
-    negative: str = option("what the image should be away from", default="")
-    steps: int = option(
-        "steps of denoising, from noise to image", default=20, minimum=1, maximum=1000
-    )
+    negative: str = option("negative prompt", default="")
+    steps: int = option("number of denoising steps", default=20, minimum=1, maximum=1000)
     guidance: float = option(
-        "how much more the prompt counts than its absence; 1 or less leaves that out and halves "
-        "the work (https://arxiv.org/abs/2207.12598)",
+        "classifier-free guidance scale; 1 or less turns guidance off and halves the work "
+        "(https://arxiv.org/abs/2207.12598)",
         default=7.5,
         minimum=0,
     )
     seed: int | None = option(
-        "same seed, same image, in every format up to rounding; image n of a batch is that of "
-        "seed + n",
+        "random seed; the same in every format, up to rounding; image n of a batch uses seed + n",
         default=None,
         **SEED,
     )
     width: int | None = option(
-        "in pixels; by default what the model was trained for", default=None, minimum=1
+        "width in pixels; by default the size that the model was trained for",
+        default=None,
+        minimum=1,
     )
     height: int | None = option(
-        "in pixels; by default what the model was trained for", default=None, minimum=1
+        "height in pixels; by default the size that the model was trained for",
+        default=None,
+        minimum=1,
     )
     scheduler: str | None = option(
-        "the sampler, such as ddim or euler; by default the source's own", default=None
+        "scheduler, such as ddim or euler; by default the source's", default=None
     )
     strength: float = option(
-        "how much of a given image is generated again", default=0.8, above=0, maximum=1
+        "denoising strength for image-to-image", default=0.8, above=0, maximum=1
     )
     safety: bool = option(
-        "whether an image that the model's safety checker flags, if it has one, is black",
+        "blank images that the model's safety checker flags",
         default=True,
     )
 

@@ -18,93 +18,93 @@ class TranscribeOptions(CallOptions):
     """How speech is turned into text."""
 
     language: str | None = option(
-        "a code such as en or a name such as english; without it that of the checkpoint, else "
-        "found in the first window",
+        "language code or name, such as en or english; by default the checkpoint's, else detected "
+        "in the first window",
         default=None,
     )
     task: Literal["transcribe", "translate"] | None = option(
-        "transcribe, or translate into English; without it that of the checkpoint, else transcribe",
+        "transcribe, or translate to English; by default the checkpoint's, else transcribe",
         default=None,
     )
-    prompt: str = option("text that comes before, for names and spellings", default="")
-    carry_initial_prompt: bool = option(
-        "whether the prompt stands before every window, not the first alone", default=False
-    )
-    prefix: str = option("text with which every window begins", default="")
-    words: bool = option("whether each word gets its times", default=False)
+    prompt: str = option("initial prompt, for names and spellings", default="")
+    carry_initial_prompt: bool = option("repeat the prompt before every window", default=False)
+    prefix: str = option("text that every window starts with", default="")
+    words: bool = option("word timestamps", default=False)
     beams: int = option(
-        "how many texts are followed at once; 1 takes the likeliest token each time",
+        "beam size; 1 is greedy decoding",
         default=1,
         minimum=1,
         maximum=32,
     )
     patience: float | None = option(
-        "beam search ends after beams * patience finished texts", default=None, above=0
+        "beam search stops after beams * patience finished candidates", default=None, above=0
     )
     best_of: int | None = option(
-        "how many texts are sampled at temperatures above 0", default=None, minimum=1, maximum=32
+        "number of candidates when sampling at a temperature above 0",
+        default=None,
+        minimum=1,
+        maximum=32,
     )
     length_penalty: float | None = option(
-        "exponent of the length by which texts are ranked; without it, the mean per token",
+        "length penalty exponent for ranking candidates; by default the mean per token",
         default=None,
         minimum=0,
         maximum=1,
     )
     temperature: tuple[float, ...] = option(
-        "tried one after another, until a text is neither repetitive nor unlikely",
+        "fallback temperatures, tried in order until a segment passes both thresholds",
         default=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         single=True,
         minimum=0,
         maximum=2,
     )
     compression_ratio_threshold: float | None = option(
-        "a text that zlib shrinks by more is repetitive", default=2.4
+        "treat a segment with a higher gzip compression ratio as failed", default=2.4
     )
     logprob_threshold: float | None = option(
-        "a text whose mean log-probability per token is lower is unlikely", default=-1.0
+        "treat a segment with a lower mean log-probability as failed", default=-1.0
     )
     no_speech_threshold: float | None = option(
-        "above this probability of silence, an unlikely text is left out",
+        "drop a failed segment if its no-speech probability is higher",
         default=0.6,
         minimum=0,
         maximum=1,
     )
     condition_on_previous_text: bool = option(
-        "whether the text so far is the prompt of the next window", default=True
+        "use the text so far as the prompt of the next window", default=True
     )
     clip_timestamps: tuple[float, ...] = option(
-        "start, end, start, end ... in seconds of the parts to transcribe; the last end may be "
-        "left out",
+        "start,end,start,end... of the clips to transcribe, in seconds; the last end may be "
+        "omitted",
         default=(0.0,),
         single=True,
         minimum=0,
     )
     hallucination_silence_threshold: float | None = option(
-        "with words, silence of more seconds around an improbable text is skipped",
+        "with word timestamps, skip longer silence around a likely hallucination, in seconds",
         default=None,
         minimum=0,
     )
     suppress_tokens: tuple[int, ...] = option(
-        "tokens that are never written; -1 stands for those of the checkpoint",
+        "token ids to suppress; -1 for the checkpoint's own list",
         default=(-1,),
         single=True,
     )
-    suppress_blank: bool = option("whether a window may not begin with a blank", default=True)
-    without_timestamps: bool = option("whether text has no times within a window", default=False)
+    suppress_blank: bool = option("suppress a blank at the start of a window", default=True)
+    without_timestamps: bool = option("decode without timestamps", default=False)
     max_initial_timestamp: float | None = option(
-        "the latest second of a window at which its text may begin; without it, that of the "
-        "checkpoint, else 1",
+        "latest first timestamp of a window, in seconds; by default the checkpoint's, else 1",
         default=None,
         minimum=0,
     )
-    sample_len: int | None = option("most tokens of a window", default=None, minimum=1)
+    sample_len: int | None = option("maximum number of tokens per window", default=None, minimum=1)
     prepend_punctuations: str = option(
-        "with words, punctuation that belongs to the next word", default=PREPENDED
+        "with word timestamps, punctuation merged with the next word", default=PREPENDED
     )
     append_punctuations: str = option(
-        "with words, punctuation that belongs to the word before", default=APPENDED
+        "with word timestamps, punctuation merged with the previous word", default=APPENDED
     )
-    seed: int = option("of the sampling at temperatures above 0", default=0, **SEED)
+    seed: int = option("random seed for temperatures above 0", default=0, **SEED)
 
     peers: ClassVar[Mapping[str, str]] = {
         "word_timestamps": "words",

@@ -11,32 +11,32 @@ from zoo.tasks.options import SEED, CallOptions, option
 
 @dataclass(frozen=True)
 class Sampling(CallOptions):
-    """How tokens are chosen, and when writing ends."""
+    """How tokens are sampled, and when generation stops."""
 
-    max_tokens: int = option("the most tokens to write", default=256, minimum=1)
+    max_tokens: int = option("maximum number of tokens to generate", default=256, minimum=1)
     temperature: float = option(
-        "0 takes the likeliest token, 1 samples the model's own distribution",
+        "sampling temperature; 0 is greedy decoding",
         default=0.0,
         minimum=0,
     )
     top_p: float = option(
-        "sample among the likeliest tokens that hold this share of the probability",
+        "nucleus sampling threshold (cumulative probability)",
         default=1.0,
         above=0,
         maximum=1,
     )
-    top_k: int = option("sample among this many likeliest tokens, 0 for all", default=0, minimum=0)
+    top_k: int = option("sample from this many most likely tokens; 0 for all", default=0, minimum=0)
     min_p: float = option(
-        "leave out tokens less likely than this share of the likeliest one's probability",
+        "drop tokens below this fraction of the top token's probability",
         default=0.0,
         minimum=0,
         maximum=1,
     )
     seed: int | None = option(
-        "makes a run repeatable on the same machine and build", default=None, **SEED
+        "random seed; repeats a run on the same machine and build", default=None, **SEED
     )
     stop: tuple[str, ...] = option(
-        "texts before which writing ends",
+        "strings before which generation stops",
         default=(),
         single=True,
         pattern=r"(?s).+",
