@@ -67,7 +67,16 @@ def test_check(
         assert "at least 0.9" in said.out
     said = zoo("check", "tiny", "--json")
     assert said.code == code
-    assert set(said.json) == {"status", "reason", "metrics", "limits", "tools", "why", "lint"}
+    assert set(said.json) == {
+        "inputs",
+        "status",
+        "reason",
+        "metrics",
+        "limits",
+        "tools",
+        "why",
+        "lint",
+    }
 
 
 class Parrot:

@@ -1,8 +1,11 @@
 """`zoo check`: measure a build against its source.
 
-JSON: {status, reason, metrics, limits, tools, why, lint}. `status` is passed, failed, measured (no
-limits apply) or not run; `why` says why it was not run: skipped, source (it is the source) or
-unable. `lint` is as for `zoo show`, or empty.
+When only limits changed since it was measured, the figures of then are held against those of now.
+
+JSON: {status, reason, metrics, limits, tools, inputs, why, lint}. `status` is passed, failed,
+measured (no limits apply) or not run; `why` says why it was not run: skipped, source (it is the
+source) or unable. `inputs` has the sha256 of each file that was measured on. `lint` is as for
+`zoo show`, or empty.
 """
 
 from __future__ import annotations
