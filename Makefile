@@ -1,6 +1,7 @@
 # make demo       set up, then run every miniature through MLX and Core ML
 # make test       set up, then lint, type-check and test everything: what CI runs
 # make quick      lint, types and the tests that build no model, for the inner loop
+# make coreai     install the Core AI plugin with Apple's runtime, and run its tests
 # make faults     the long fault-injection tests, with a table of results
 # make bench      speed and memory beside the peers
 # make docs       write the documentation site to build/docs
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint types layers unit faults setup bench docs reference clean
+.PHONY: demo test quick lint types layers unit coreai faults setup bench docs reference clean
 
 setup: $(VENV)/.installed
 
@@ -42,6 +43,10 @@ unit: setup
 
 quick: lint types layers
 	$(BIN)/pytest -n 2 --dist loadfile -q -m "not faults and not builds" -p no:cacheprovider
+
+coreai: setup
+	$(BIN)/python -m pip install --quiet -e plugins/zoo_coreai
+	$(BIN)/pytest -q plugins/zoo_coreai/tests
 
 faults: setup
 	$(BIN)/pytest -m faults -q tests/faults

@@ -6,7 +6,8 @@
 - Text: `Sampler` chooses tokens from logits, where the runtime leaves that to the caller.
 - LoRA adapters: `read_adapters`, `changed_parts`, `LowRank`.
 - Options of a family's own: `read_options`, `read_pass`.
-- A format of your own: `Format`, which says what it is as data, and `Weights`.
+- A format of your own: `Format`, which says what it is as data, and `Weights`; `Sampler` chooses
+  tokens from the logits of a runtime that leaves that to the caller.
 
 What belongs to one format is in `zoo.formats.coreml`, `zoo.formats.mlx` and `zoo.formats.torch`.
 These names are imported at their first use. The modules below are private.

@@ -1,0 +1,79 @@
+"""What is known of the format before its runtime is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import zoo
+from zoo.formats import Weights
+
+from zoo_coreai.description import DESCRIPTION
+
+MINIS = ("mistral:mini", "openelm:mini", "whisper:mini", "stable-diffusion:mini")
+OFFERED = ("coreai", "coreai-int4", "coreai-palettized")
+
+
+def build(**options: object) -> zoo.Build:
+    kind = str(options.pop("kind", "quantize"))
+    return zoo.Build("coreai", (zoo.Optimization(kind, options),))
+
+
+@pytest.mark.parametrize("ref", [model.ref for model in zoo.catalog()])
+def test_every_model_that_zoo_ships_is_offered_three_builds(ref):
+    recipe = zoo.show(ref)
+    assert not recipe.refused
+    assert set(OFFERED) <= set(recipe.build)
+    assert all(recipe.build[name].offered_by == "zoo-coreai 0.1.0" for name in OFFERED)
+    precision = recipe.build["coreai"].options.get("precision", "float16")
+    assert precision == ("float32" if ref in MINIS else "float16")
+
+
+def test_it_is_never_what_runs_when_nobody_asks_for_it():
+    assert zoo.plan("mistral:mini").format != "coreai"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"kind": "prune"}, ("optimize[0].kind", "'quantize' and 'palettize', and not 'prune'")),
+        ({"bits": 3}, ("optimize[0].bits", "must be one of (4, 8), not 3")),
+        ({"kind": "palettize", "bits": 5}, ("optimize[0].bits", "must be one of (1, 2, 3, 4")),
+        ({"block": 32}, ("optimize[0].block", "did you mean 'block_size'")),
+        ({"embeddings": 4}, ("optimize[0].embeddings", "must be one of 8, 16")),
+    ],
+)
+def test_a_wrong_pass_is_named_before_anything_is_made(options, expected):
+    recipe = zoo.show("mistral:mini")
+    ((where, what),) = DESCRIPTION.faults(recipe, build(**options))
+    assert where == expected[0]
+    assert expected[1] in what
+
+
+def test_one_pass_is_enough():
+    twice = replace(build(), optimize=build().optimize * 2)
+    found = list(DESCRIPTION.faults(zoo.show("mistral:mini"), twice))
+    assert found == [("optimize[1]", "coreai takes one pass")]
+
+
+def test_sizes_follow_from_bits():
+    weights = Weights(count=1_000_000, bytes=4_000_000)
+    assert DESCRIPTION.disk_bytes(weights, zoo.Build("coreai")) == 2_000_000
+    wide = zoo.Build("coreai", options={"precision": "float32"})
+    assert DESCRIPTION.disk_bytes(weights, wide) == 4_000_000
+    assert DESCRIPTION.bits_per_weight(build()) == 4.5
+    assert DESCRIPTION.bits_per_weight(build(block_size=0)) == 4
+    assert DESCRIPTION.bits_per_weight(build(kind="palettize", bits=6)) == 6
+
+
+def test_browsing_imports_nothing_of_apple():
+    code = (
+        "import sys, json, zoo; zoo.show('mistral:mini'); zoo.plan('mistral:mini');"
+        "print(json.dumps([m for m in sys.modules if m.split('.')[0] in"
+        " ('coreai', 'coreai_torch', 'coreai_opt', 'torch', 'numpy')]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
