@@ -76,7 +76,7 @@ def test_a_good_recipe_reads(tmp_path):
         ("schema = 1", "schema = 2", "schema: this version of zoo reads schema 1, not 2"),
         ('"text-generation"', '"text-generaton"', "did you mean 'text-generation'?"),
         ('"0123456789012345678901234567890123456789"', '"main"', "source.revision: must be a commit of 40 hex digits, not 'main'"),
-        ("[source]\n", "[source]\nfolder = 'x'\n", "source.repo: give either 'repo' or 'folder'"),
+        ("[source]\n", "[source]\nfolder = 'x'\n", "source.repo: give one of 'repo', 'folder' and 'url'"),
         ("revision = ", "branch = ", ""),
         ('repo = "owner/name"', 'repo = "name"', "source.repo: must be owner/name"),
         ('"model.safetensors"', '"../model.safetensors"', "source.files[0].path: must stay inside the source"),

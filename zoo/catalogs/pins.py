@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,37 @@ class Lock:
                 sources.setdefault(name, entry)
             self._write(sources)
 
-    def _write(self, sources: dict[str, Any]) -> None:
-        text = json.dumps({"schema": 1, "sources": sources}, indent=1, sort_keys=True) + "\n"
+    def models(self) -> dict[str, str]:
+        """The models that a project locked: reference to build, which is empty for the source."""
+        self._read()
+        kept = self._document().get("models", {})
+        sound = isinstance(kept, dict) and all(isinstance(v, str) for v in kept.values())
+        if not sound:
+            raise RecipeError(f"lock file {self.path} cannot be read: its models are no names")
+        return dict(kept)
+
+    def add_models(self, models: Mapping[str, str], entries: Mapping[str, Any]) -> None:
+        """Lock models and the sources that they are made from.
+
+        Raises:
+            IntegrityError: what is recorded of a source contradicts `entries`.
+        """
+        with locks.holding(self.path.with_name(f".{self.path.name}.held")):
+            sources = self._read()
+            _require_agreement(sources, dict(entries), self.path)
+            self._write({**sources, **entries}, {**self.models(), **models})
+
+    def _document(self) -> dict[str, Any]:
+        try:
+            made: dict[str, Any] = parse_json(read_regular(self.path, LARGEST))
+        except FileNotFoundError:
+            return {}
+        return made
+
+    def _write(self, sources: Mapping[str, Any], models: Mapping[str, str] | None = None) -> None:
+        kept = self._document().get("models") if models is None else models
+        document = {"schema": 1, "sources": sources, **({"models": kept} if kept else {})}
+        text = json.dumps(document, indent=1, sort_keys=True) + "\n"
         draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             with draft.open("w", encoding="utf-8") as file:
@@ -161,6 +190,11 @@ def _disagree(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one["commit"] != other["commit"] or any(
         hashes.get(file["path"], file["sha256"]) != file["sha256"] for file in other["files"]
     )
+
+
+def lock_name(source: Source) -> str:
+    """What a source is called in a lock file, also when its commit is filled in already."""
+    return source.url or f"{source.repo}@{source.branch or source.revision}"
 
 
 def _name(source: Source) -> str:

@@ -19,9 +19,9 @@ SECTIONS = {
     "Browse": {
         "list": "Browse the catalog.",
         "show": "Show a model's license, files, builds and check.",
-        "catalog": "Catalogs beside the shipped one: add, list, remove, and check any.",
+        "catalog": "Add, list, remove and check catalogs.",
         "compare": "Compare models, or builds of a model, side by side.",
-        "card": "A model as a Markdown page.",
+        "card": "Print a model as a Markdown page.",
         "plan": "Show what a build would download, write and need.",
         "browse": "Open the catalog in a web browser.",
         "site": "Write the catalog as a static web site.",
@@ -34,6 +34,8 @@ SECTIONS = {
         "cost": "Count the weights, memory traffic and arithmetic of a build.",
         "fit": "Check whether a build fits a device.",
         "lint": "Find known device faults in a Core ML package.",
+        "lock": "Pin models in a lock file of the project.",
+        "sync": "Pull and build what a project's lock file names.",
     },
     "Disk": {
         "ls": "List the artifacts in the store.",
@@ -51,6 +53,7 @@ SECTIONS = {
     "Health": {
         "plugins": "List the installed plugins.",
         "doctor": "Check this machine's setup.",
+        "outdated": "Show which sources have changed on the Hub since they were pinned.",
         "completion": "Print the script that completes names in bash, zsh or fish.",
     },
 }

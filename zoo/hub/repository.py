@@ -65,6 +65,16 @@ class Repository:
                 self.cache.link(commit, remote)
         return self.cache.snapshot(commit)
 
+    def head(self) -> str:
+        """The commit that the branch has now, asked of the Hub.
+
+        Raises:
+            NotFound, Gated, Offline: why it cannot tell.
+        """
+        self._require_online([])
+        with self._explained():
+            return self.api.commit(self.revision)
+
     def listed(self) -> tuple[str, dict[str, Remote]]:
         """The commit, and every file that it has.
 

@@ -13,6 +13,6 @@ from zoo.cli.model_card import markdown
 @options.model
 @options.family
 def command(name: str, family: str | None) -> None:
-    """A model as a Markdown page: facts, license, builds, checks, commands."""
+    """Print a model as a Markdown page: facts, license, builds, checks, commands."""
     recipe, build, stored = look_up(name, family)
     output.tell(markdown(model_document.describe(recipe, build, stored)))

@@ -28,7 +28,7 @@ GAPS = (Column("MODEL"), Column("GAP"), Column("WHAT IS MISSING", wrap=True))
 
 @click.group(name="catalog")
 def command() -> None:
-    """Catalogs beside the shipped one: add, list, remove, and check any."""
+    """Add, list, remove and check catalogs."""
 
 
 @command.command(name="list")
