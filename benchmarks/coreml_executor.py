@@ -3,7 +3,7 @@
 Both run the same weights on one thread of the CPU, in turn, and the best of some rounds counts:
 seconds of the processor's time, so that other work on the machine tells less. Language models read
 a prompt at once and write tokens one by one. The executor runs the saved package and rounds as
-float16 does.
+float16 does. Builds for the Neural Engine are compared with the flexible ones.
 
 Run with `python benchmarks/coreml_executor.py`.
 """
@@ -54,13 +54,17 @@ def picture(model: Any) -> dict[str, float]:
     return {"ms a picture": time.process_time() - start}
 
 
-def compare(title: str, ref: str, family: str | None, measure: Callable[[Any], Any]) -> None:
+def compare(
+    title: str,
+    ref: str,
+    family: str | None,
+    measure: Callable[[Any], Any],
+    builds: tuple[str, str] = ("torch", "coreml-fp16"),
+) -> None:
     """Print the best of some rounds of both, which take turns."""
     import zoo
 
-    models = [
-        zoo.load(ref, build=build, family=family, check=False) for build in ("torch", "coreml-fp16")
-    ]
+    models = [zoo.load(ref, build=build, family=family, check=False) for build in builds]
     rounds = [[measure(model) for model in models] for _ in range(ROUNDS)]
     for what in rounds[0][0]:
         plain, ours = (min(one[which][what] for one in rounds) for which in (0, 1))
@@ -84,6 +88,10 @@ def main() -> None:
         compare("whisper:mini", "whisper:mini", None, speech)
         compare("stable-diffusion:mini", "stable-diffusion:mini", None, picture)
         compare("random Mistral, 160 M", str(large), "mistral", text)
+        print(f"{'':26}{'':14}{'flexible':>9}{'static':>9}{'speed':>8}")
+        for family in ("mistral", "openelm"):
+            builds = "coreml-fp16", "coreml-ane"
+            compare(f"{family}:mini for the ANE", f"{family}:mini", None, text, builds)
 
 
 if __name__ == "__main__":

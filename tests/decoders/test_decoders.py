@@ -72,8 +72,7 @@ def test_every_format_agrees_with_transformers_or_refuses(case: str, tmp_path: P
     apart = {}
     with family.torch.run(recipe, source, adapters) as model:
         apart["torch"] = model.logits(PROMPT)
-    for name in ("mlx", "coreml"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "mlx").mkdir()
     if "gelu" in changes.get("hidden_act", ""):
         with pytest.raises(zoo.IntegrityError, match="mlx does not know the activation 'gelu"):
             family.mlx.convert(source, tmp_path / "mlx")
@@ -82,11 +81,14 @@ def test_every_format_agrees_with_transformers_or_refuses(case: str, tmp_path: P
             recipe, family.mlx.convert(source, tmp_path / "mlx"), adapters
         ) as model:
             apart["mlx"] = model.logits(PROMPT)
-    build, progress = recipe.build["x"], Progress("convert")
-    folder = family.coreml.convert(recipe, build, source, adapters, tmp_path / "coreml", progress)
-    with family.coreml.run(recipe, folder) as model:
-        apart["coreml"] = model.logits(PROMPT)
-    near = {"torch": 1e-4, "mlx": 1e-3, "coreml": 1e-2}
+    for name, target in {"coreml": "gpu", "coreml-ane": "neural-engine"}.items():
+        build = Build(format="coreml", options={"target": target})
+        work = tmp_path / f"for-{target}"
+        work.mkdir()
+        folder = family.coreml.convert(recipe, build, source, adapters, work, Progress("convert"))
+        with family.coreml.run(recipe, folder) as model:
+            apart[name] = model.logits(PROMPT)
+    near = {"torch": 1e-4, "mlx": 1e-3, "coreml": 1e-2, "coreml-ane": 1e-2}
     for name, logits in apart.items():
         assert np.abs(logits - wanted).max() < near[name] * np.ptp(wanted), name
 
@@ -116,16 +118,3 @@ def test_a_window_counts_only_where_its_switch_is_on(tmp_path) -> None:
     given.pop("layer_types", None)
     assert QWEN2.parse({**given, "use_sliding_window": False}).sliding_window is None
     assert QWEN2.parse({**given, "use_sliding_window": True}).sliding_window == 8
-
-
-def test_a_build_for_the_neural_engine_refuses_what_it_does_not_know(tmp_path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    write_language_model("qwen2", source)
-    recipe, build = (
-        recipe_of(QWEN2, source),
-        Build(format="coreml", options={"target": "neural-engine"}),
-    )
-    (tmp_path / "work").mkdir()
-    with pytest.raises(zoo.InputError, match="Neural Engine do not know biases"):
-        QWEN2.coreml.convert(recipe, build, source, {}, tmp_path / "work", Progress("convert"))

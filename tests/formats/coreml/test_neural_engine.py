@@ -98,7 +98,7 @@ def test_it_writes_the_same_tokens_with_the_same_options(mistral):
     written = []
     for build in mistral:
         with CoreMLTextModel.load(build, mode="fp32") as model:
-            options = zoo.Sampling(max_tokens=12, temperature=0.7, top_k=20, seed=3)
+            options = zoo.Sampling(max_tokens=8, temperature=0.2, top_k=20, seed=3)
             written.append(list(model.tokens(TEXT[:70], options)))
     assert written[0] == written[1]
 
@@ -162,7 +162,7 @@ def test_wide_matrices_are_cut_and_large_models_are_several_packages(tmp_path, m
     build = make_build(plugin, source, tmp_path, adapters={"pirate": adapter}, **TARGET)
     manifest = read_manifest(build)
     assert len(manifest.layers) > 2
-    assert len(manifest.heads) == (4 if family == "mistral" else 1)
+    assert len(manifest.heads) == (3 if family == "mistral" else 1)
     first = [part.first for part in manifest.layers]
     assert first[0] == "0.attention"
     assert len(set(first)) == len(first)
@@ -270,16 +270,22 @@ def test_a_damaged_build_is_refused_in_a_sentence(mistral, tmp_path, damage):
         CoreMLTextModel.load(build)
 
 
-@pytest.mark.parametrize("axis", [1, 2])
-@pytest.mark.parametrize("wide", [False, True])
-def test_the_norm_stands_large_activations(tmp_path, monkeypatch, axis, wide):
+@pytest.mark.parametrize(
+    ("shape", "axis", "widest"),
+    [
+        ((1, 24, 1, 3), 1, 48),
+        ((1, 24, 1, 3), 1, 40),
+        ((1, 6, 24, 3), 2, 48),
+        ((1, 6, 24, 3), 2, 40),
+    ],
+)
+def test_the_norm_stands_large_activations(tmp_path, monkeypatch, shape, axis, widest):
     """Of numbers whose squares are far beyond float16, as the executor rounds them."""
-    if wide:
-        monkeypatch.setattr(norms, "WIDEST", 16)
-    x = uniform(1, 24, 40, 3, low=-30000, high=30000)
+    monkeypatch.setattr(norms, "WIDEST", widest)
+    x = uniform(*shape, low=-30000, high=30000)
     x[..., 1] = 0
     x[..., 2] /= 1e6
-    gain = uniform(*[n if i == axis else 1 for i, n in enumerate((1, 24, 40, 1))])
+    gain = uniform(*[n if i == axis else 1 for i, n in enumerate(shape)])
 
     def program(x):
         return norms.rms_norm(x, gain.astype(np.float16), 1e-5, axis)

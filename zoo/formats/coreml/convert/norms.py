@@ -19,13 +19,15 @@ def rms_norm(x: Any, gain: Any, eps: float, axis: int = 1) -> Any:
         x: float16 of rank 4.
         gain: float16, to be multiplied with the result; of a shape that fits it.
         eps: added to the mean square.
-        axis: the one to normalize over. The others serve to lay x and -x side by side where that
-            axis would be too long.
+        axis: the one to normalize over. Where twice its length is too long, x and -x lie side by
+            side along an axis of length 1, if there is one.
     """
     import numpy as np
     from coremltools.converters.mil.mil import Builder as mb
 
-    beside = axis if 2 * x.shape[axis] <= WIDEST else next(n for n in (2, 3, 1) if n != axis)
+    beside = axis
+    if 2 * x.shape[axis] > WIDEST:
+        beside = next((n for n in (2, 3, 1) if x.shape[n] == 1), axis)
     both = mb.concat(values=[x, mb.mul(x=x, y=np.float16(-1))], axis=beside)
     axes = sorted({axis, beside})
     normed = mb.layer_norm(x=both, axes=axes, epsilon=np.float16(eps))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.errors import InputError
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
@@ -67,8 +66,6 @@ def convert_decoder(
     """
     options = read_options(DecoderOptions, recipe, build)
     spec = replace(spec, context=min(spec.context, options.context))
-    if target_of(build) == "neural-engine":
-        _require_plain(spec)
     described = {**config, **quantization_of(source)}
     (workdir / "config.json").write_text(json.dumps(described, indent=2, sort_keys=True))
     copy_text_files(source, workdir, left_out=("config.json", *OWN_FILES))
@@ -85,16 +82,6 @@ def convert_decoder(
     else:
         _write(recipe, build, spec, source, adapters, workdir, Keep(), progress)
     return workdir
-
-
-def _require_plain(spec: DecoderSpec) -> None:
-    """Refuse what programs for the Neural Engine do not have."""
-    found = "biases" if spec.names.biased else f"the activation '{spec.activation}'"
-    if spec.names.biased or spec.activation != "silu":
-        raise InputError(
-            f"builds for the Neural Engine do not know {found}",
-            'choose a build with target = "gpu", or another format',
-        )
 
 
 def compress_decoder(

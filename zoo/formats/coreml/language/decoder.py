@@ -290,16 +290,7 @@ class _Decoder:
         h = self._norm(x, names.ffn_norm, number)
         inner = [self._linear(h, name, number) for name in names.gate_up]
         gate, up = mb.split(x=inner[0], num_splits=2, axis=-1) if len(inner) == 1 else inner
-        return self._linear(mb.mul(x=self._activated(gate), y=up), names.down, number)
-
-    def _activated(self, gate: Any) -> Any:
-        match self.spec.activation:
-            case "silu":
-                return self.mb.silu(x=gate)
-            case "gelu":
-                return self.mb.gelu(x=gate, mode="EXACT")
-            case "gelu_tanh":
-                return self.mb.gelu(x=gate, mode="TANH_APPROXIMATION")
+        return self._linear(mb.mul(x=activated(self.spec, gate), y=up), names.down, number)
 
     def _linear(self, x: Any, name: str, number: int) -> Any:
         weight = name.format(layer=number)
@@ -330,6 +321,19 @@ class _Decoder:
 
         parts = [np.array([e], np.int32) if isinstance(e, int) else e for e in entries]
         return self.mb.concat(values=parts, axis=0)
+
+
+def activated(spec: DecoderSpec, gate: Any) -> Any:
+    """The gate of SwiGLU, or of what else the decoder has, through its activation."""
+    from coremltools.converters.mil.mil import Builder as mb
+
+    match spec.activation:
+        case "silu":
+            return mb.silu(x=gate)
+        case "gelu":
+            return mb.gelu(x=gate, mode="EXACT")
+        case "gelu_tanh":
+            return mb.gelu(x=gate, mode="TANH_APPROXIMATION")
 
 
 def zeros(count: int) -> Any:

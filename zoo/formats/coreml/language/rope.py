@@ -8,13 +8,13 @@ from zoo.formats.coreml.language.frequencies import frequencies
 from zoo.formats.coreml.language.spec import DecoderSpec
 
 
-def rope_tables(spec: DecoderSpec) -> tuple[Any, Any]:
-    """Cosines and sines of every position, float16 of shape (context, head_dim).
+def rope_tables(spec: DecoderSpec, factor: float = 1.0) -> tuple[Any, Any]:
+    """Cosines and sines of every position times a factor, float16 of shape (context, head_dim).
 
     Each frequency is there twice: for both halves.
     """
     import numpy as np
 
     turning, scale = frequencies(spec)
-    angles = np.outer(np.arange(spec.context), np.tile(turning, 2))
+    angles, scale = np.outer(np.arange(spec.context), np.tile(turning, 2)), scale * factor
     return (np.cos(angles) * scale).astype(np.float16), (np.sin(angles) * scale).astype(np.float16)

@@ -47,10 +47,10 @@ def conv(
 ) -> Tensor:
     """Convolution over one to three axes; `x` is (batch, channels, ...)."""
     axes = x.dim() - 2
-    if pad_type == "valid" and groups == 1 and _is_product(x, weight, strides):
-        y = torch.mm(weight.flatten(1), x.reshape(x.shape[1], -1))
+    if pad_type == "valid" and groups == 1 and _is_product(x.shape, weight.shape, strides):
+        y = torch.mm(weight.flatten(1), x.flatten(1).view(x.shape[1], -1))
         y = y if bias is None else y + bias[:, None]
-        return y.reshape(1, len(weight), *x.shape[2:])
+        return y.view(1, weight.shape[0], *x.shape[2:])
     strides, dilations = strides or [1] * axes, dilations or [1] * axes
     reach = [d * (size - 1) + 1 for d, size in zip(dilations, weight.shape[2:], strict=True)]
     sides = _sides(x.shape[2:], reach, strides, pad_type, pad)
@@ -69,11 +69,10 @@ FEW = 256
 """Places up to which a convolution of one place is faster as a product of matrices."""
 
 
-def _is_product(x: Tensor, weight: Tensor, strides: Ints | None) -> bool:
-    """Whether a convolution is a product of matrices, at few places."""
-    _, columns, *kernel = weight.shape
-    single = len(x) == 1 and x.shape[1] == columns and x.numel() <= FEW * columns
-    return single and prod(kernel) == 1 and (strides is None or prod(strides) == 1)
+def _is_product(x: Sequence[int], weight: Sequence[int], strides: Ints | None) -> bool:
+    """Whether a convolution is a product of matrices, at few places, by the shapes of both."""
+    single = x[0] == 1 and x[1] == weight[1] and prod(x[2:]) <= FEW
+    return single and prod(weight[2:]) == 1 and (strides is None or prod(strides) == 1)
 
 
 def _sides(
@@ -112,7 +111,7 @@ def layer_norm(
     for factor in (gamma, beta):
         if factor is not None and not _within(factor.shape, x.shape):
             raise ValueError(f"its factors are {tuple(factor.shape)}, its input {tuple(x.shape)}")
-    if axes is not None and prod(x.shape[axis] for axis in axes) == x.numel():
+    if axes is None or prod(x.shape[axis] for axis in axes) == x.numel():
         normed = nn.layer_norm(x, x.shape, eps=float(epsilon))
     else:
         mean = x.mean(axes, keepdim=True)

@@ -81,7 +81,7 @@ def split(
     x: Tensor, axis: Int, num_splits: Ints | None = None, split_sizes: Ints | None = None
 ) -> tuple[Tensor, ...]:
     if split_sizes is not None:
-        return tuple(x.split(split_sizes, axis))
+        return tuple(x.split_with_sizes(split_sizes, axis))
     return tuple(x.chunk((num_splits or [1])[0], axis))
 
 

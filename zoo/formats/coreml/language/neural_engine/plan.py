@@ -13,7 +13,7 @@ from typing import Literal
 from zoo.errors import InputError
 from zoo.formats.coreml.compress.encoding import FULL, Compression, Scheme
 from zoo.formats.coreml.language.neural_engine.manifest import HeadPackage
-from zoo.formats.coreml.language.spec import DecoderSpec
+from zoo.formats.coreml.language.spec import DecoderSpec, bias_of
 from zoo.formats.coreml.language.weights import Piece, expected_bits
 from zoo.formats.coreml.package.weights import Role
 from zoo.words import human
@@ -36,6 +36,8 @@ ROWS = 16
 TABLE_BITS = 8
 """Bits of the table of embeddings, where it is compressed at all."""
 
+WHOLE = Piece()
+
 Kind = Literal["attention", "ffn"]
 
 
@@ -52,10 +54,10 @@ class Half:
 
 @dataclass(frozen=True)
 class Cut:
-    """A piece of the matrix `name`."""
+    """A piece of the matrix `name`, by default all of it."""
 
     name: str
-    piece: Piece
+    piece: Piece = WHOLE
 
 
 def halves(spec: DecoderSpec) -> list[Half]:
@@ -78,11 +80,13 @@ def spans(total: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, total)) for start in range(0, total, size)]
 
 
-def norms(spec: DecoderSpec, half: Half) -> list[str]:
-    """The names of the norms in a half of a layer."""
+def vectors(spec: DecoderSpec, half: Half) -> list[str]:
+    """The names of the norms and the biases in a half of a layer."""
     names = spec.names
     own = [names.ffn_norm] if half.kind == "ffn" else [names.attention_norm, *names.qk_norms]
-    return [name.format(layer=half.layer) for name in own]
+    norms = [name.format(layer=half.layer) for name in own]
+    biases = {bias_of(cut.name): None for cut in cuts(spec, half)}
+    return [*norms, *(name for name in biases if name in spec.shapes)]
 
 
 def ffn_cuts(spec: DecoderSpec, layer: int) -> list[tuple[Cut, Cut, Cut]]:
@@ -92,13 +96,16 @@ def ffn_cuts(spec: DecoderSpec, layer: int) -> list[tuple[Cut, Cut, Cut]]:
     width = spec.layers[layer].ffn_width
     offset = width if len(names) == 1 else 0
     gate, up = names[0], names[-1]
+    found = spans(width)
+    if len(found) == 1 and not offset:
+        return [(Cut(gate), Cut(up), Cut(down))]
     return [
         (
             Cut(gate, Piece(rows=(start, end))),
             Cut(up, Piece(rows=(start + offset, end + offset))),
-            Cut(down, Piece(columns=(start, end))),
+            Cut(down, Piece(columns=(start, end) if len(found) > 1 else None)),
         )
-        for start, end in spans(width)
+        for start, end in found
     ]
 
 
@@ -107,13 +114,14 @@ def cuts(spec: DecoderSpec, half: Half) -> list[Cut]:
     if half.kind == "ffn":
         return [cut for part in ffn_cuts(spec, half.layer) for cut in part]
     names = [*spec.names.qkv, spec.names.output]
-    return [Cut(name.format(layer=half.layer), Piece()) for name in names]
+    return [Cut(name.format(layer=half.layer)) for name in names]
 
 
 def head_cuts(spec: DecoderSpec) -> list[Cut]:
     """The parts of the output head, in the order of the vocabulary."""
     name = spec.names.head or spec.names.embedding
-    return [Cut(name, Piece(rows=span)) for span in spans(spec.vocabulary)]
+    found = spans(spec.vocabulary)
+    return [Cut(name, Piece(rows=span)) for span in found] if len(found) > 1 else [Cut(name)]
 
 
 def table_scheme(spec: DecoderSpec, compression: Compression) -> Scheme:
@@ -131,7 +139,7 @@ def cut_bits(spec: DecoderSpec, cut: Cut, compression: Compression, role: Role) 
 def half_bits(spec: DecoderSpec, half: Half, compression: Compression) -> int:
     """Bits that a half of a layer takes on disk."""
     matrices = sum(cut_bits(spec, cut, compression, "linear") for cut in cuts(spec, half))
-    return matrices + sum(FULL * prod(spec.shapes[name]) for name in norms(spec, half))
+    return matrices + sum(FULL * prod(spec.shapes[name]) for name in vectors(spec, half))
 
 
 def bits_per_weight(spec: DecoderSpec, compression: Compression) -> float:

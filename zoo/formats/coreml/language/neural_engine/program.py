@@ -29,9 +29,10 @@ from zoo.formats.adapters import LowRank
 from zoo.formats.coreml.compress.encoding import plain_name, to_float16
 from zoo.formats.coreml.convert.norms import rms_norm
 from zoo.formats.coreml.convert.streaming import shared_constant
+from zoo.formats.coreml.language.decoder import activated
 from zoo.formats.coreml.language.neural_engine.plan import Cut, Half, cuts, ffn_cuts, state_length
 from zoo.formats.coreml.language.rope import rope_tables
-from zoo.formats.coreml.language.spec import DecoderSpec
+from zoo.formats.coreml.language.spec import DecoderSpec, bias_of
 from zoo.formats.coreml.language.weights import Weights
 from zoo.formats.coreml.package.weights import Role
 
@@ -163,11 +164,16 @@ class _Linear:
         """(1, columns, 1, tokens) to (1, rows, 1, tokens)."""
         from coremltools.converters.mil.mil import Builder as mb
 
-        y = mb.conv(x=x, weight=self.weights.kernel(cut.name, cut.piece, role), pad_type="valid")
+        rows, columns = (slice(*span) for span in cut.piece.of(self.weights.shapes[cut.name]))
+        given = {"weight": self.weights.kernel(cut.name, cut.piece, role), "pad_type": "valid"}
+        named = bias_of(cut.name)
+        if named in self.weights.shapes and columns.start == 0:
+            name = plain_name(named) + str(cut.piece)
+            given["bias"] = shared_constant(name, self.weights.small(named)[rows])
+        y = mb.conv(x=x, **given)
         change = self.changes.get(cut.name)
         if change is None:
             return y
-        rows, columns = (slice(*span) for span in cut.piece.of(self.weights.shapes[cut.name]))
         for part, matrix in (("down", change.down[:, columns]), ("up", change.up[rows])):
             name = f"{plain_name(cut.name)}{cut.piece}_{plain_name(self.adapter)}_{part}"
             narrow = to_float16(matrix, f"the adapter '{self.adapter}'")[:, :, None, None]
@@ -208,7 +214,8 @@ class _Layers:
         self.mask, self.update = mask, update
         columns = mb.transpose(x=update, perm=[0, 1, 3, 2])
         half = spec.head_dim // 2
-        tables = rope_tables(replace(spec, context=state_length(spec)))
+        scale = spec.head_dim**-0.25  # of queries and of keys, so that of scores is its square
+        tables = rope_tables(replace(spec, context=state_length(spec)), scale)
         self.cos, self.sin = (
             mb.matmul(x=shared_constant(name, table.T[None, None, :half]), y=columns)
             for name, table in zip(("cosines", "sines"), tables, strict=True)
@@ -229,32 +236,20 @@ class _Layers:
         return list(self.mb.split(x=x, split_sizes=list(counts), axis=1))
 
     def _attention(self, x: Any, half: Half) -> Any:
-        import numpy as np
-
         mb, spec = self.mb, self.spec
         layer = spec.layers[half.layer]
         *qkv, output = cuts(spec, half)
         h = self._norm(x, spec.names.attention_norm, half)
-        counts = [layer.query_heads, layer.kv_heads, layer.kv_heads]
-        if len(qkv) == 1:
-            parts = self._split(self._heads(self.linear(h, qkv[0]), sum(counts)), counts)
-        else:
-            parts = [self._heads(self.linear(h, c), n) for c, n in zip(qkv, counts, strict=True)]
-        queries, keys, values = parts
-        if spec.names.qk_norms:
-            queries, keys = (
-                rms_norm(each, self._gain(name, half, (1, 1, -1, 1)), spec.eps, axis=2)
-                for each, name in zip((queries, keys), spec.names.qk_norms, strict=True)
-            )
-        scaled = mb.mul(x=self._rotated(queries), y=np.float16(spec.head_dim**-0.5))
-        ones = [1] * layer.kv_heads
+        both, values = self._queries_and_keys(h, qkv, half)
+        ones = [1] * layer.query_heads
+        *queries, keys = self._split(self._rotated(both), [*ones, layer.kv_heads])
         found = [
-            self._split(self._remembered(number, new), ones)
-            for number, new in enumerate((self._rotated(keys), values))
+            self._split(self._remembered(number, new), [1] * layer.kv_heads)
+            for number, new in enumerate((keys, values))
         ]
         sharing = layer.query_heads // layer.kv_heads
         mixed = []
-        for number, query in enumerate(self._split(scaled, [1] * layer.query_heads)):
+        for number, query in enumerate(queries):
             key, value = (each[number // sharing] for each in found)
             scores = mb.add(x=mb.matmul(x=query, y=key, transpose_x=True), y=self.mask)
             mixed.append(mb.matmul(x=mb.softmax(x=scores, axis=-1), y=value, transpose_y=True))
@@ -263,12 +258,42 @@ class _Layers:
         width = layer.query_heads * spec.head_dim
         return self.linear(mb.reshape(x=together, shape=[1, width, 1, self.tokens]), output)
 
+    def _queries_and_keys(self, h: Any, qkv: Sequence[Cut], half: Half) -> tuple[Any, Any]:
+        """The heads of queries and keys in one, (1, both, head size, tokens), and of values."""
+        mb, layer, names = self.mb, self.spec.layers[half.layer], self.spec.names
+        counts = layer.query_heads + layer.kv_heads, layer.kv_heads
+        products = [self.linear(h, cut) for cut in qkv]
+        if len(products) == 1:
+            both, values = self._split(self._heads(products[0], sum(counts)), counts)
+        else:
+            both = self._heads(mb.concat(values=products[:2], axis=1), counts[0])
+            values = self._heads(products[2], counts[1])
+        if names.qk_norms:
+            both = rms_norm(both, self._qk_gains(half), self.spec.eps, axis=2)
+        return both, values
+
+    def _qk_gains(self, half: Half) -> Any:
+        """The factors of the norms of each head, those of queries and then those of keys."""
+        import numpy as np
+
+        layer = self.spec.layers[half.layer]
+        names = [name.format(layer=half.layer) for name in self.spec.names.qk_norms]
+        each = [
+            self.weights.small(name)[None].repeat(count, 0)
+            for name, count in zip(names, (layer.query_heads, layer.kv_heads), strict=True)
+        ]
+        name = f"{plain_name(names[0])}_and_keys"
+        return shared_constant(name, np.concatenate(each)[None, :, :, None])
+
     def _heads(self, x: Any, count: int) -> Any:
         """(1, count * head size, 1, tokens) to (1, count, head size, tokens)."""
         return self.mb.reshape(x=x, shape=[1, count, self.spec.head_dim, self.tokens])
 
     def _rotated(self, x: Any) -> Any:
-        """Rotary positions, halves paired as in transformers; (1, heads, head size, tokens)."""
+        """Rotary positions, halves paired as in transformers, and the scale of attention.
+
+        (1, heads, head size, tokens) to the same.
+        """
         mb = self.mb
         first, second = mb.split(x=x, num_splits=2, axis=2)
         return mb.concat(
@@ -295,7 +320,7 @@ class _Layers:
         h = self._norm(x, self.spec.names.ffn_norm, half)
         sums = None
         for gate, up, down in ffn_cuts(self.spec, half.layer):
-            inner = mb.mul(x=mb.silu(x=self.linear(h, gate)), y=self.linear(h, up))
+            inner = mb.mul(x=activated(self.spec, self.linear(h, gate)), y=self.linear(h, up))
             y = self.linear(inner, down)
             sums = y if sums is None else mb.add(x=sums, y=y)
         return sums
