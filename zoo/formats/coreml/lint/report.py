@@ -80,7 +80,12 @@ def _placement(
         place(function, graph),
         layers_of(function),
         {op.name: op.kind for op in function.computing},
-        {op.name: planned[op.out.name] for op in function.computing if op.out.name in planned},
+        {
+            op.name: planned[output.name]
+            for op in function.computing
+            for output in op.outputs[:1]  # a state that is written has none
+            if output.name in planned
+        },
     )
 
 
