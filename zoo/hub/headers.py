@@ -7,6 +7,7 @@ A safetensors file begins with the length of its header and the header itself
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,15 @@ class RemoteFiles:
         self._commit, self._listing = self._repository.listed()
         self._source = replace(source, revision=self._commit, branch=None)
         self.sizes = {p: remote.size for p, remote in self._listing.items() if confined(p)}
+
+    def pinned(self, names: Iterable[str]) -> Source:
+        """The source at its commit, with these files, their sizes, and large ones' digests."""
+        listed = (self._listing[name] for name in names)
+        files = (
+            File(each.path, each.size, each.digest if each.kind == "sha256" else None)
+            for each in listed
+        )
+        return replace(self._source, files=tuple(files))
 
     def read(self, name: str) -> bytes:
         """The content of a small file, which is kept in the Hub's cache."""

@@ -1,0 +1,1 @@
+"""New plugins and recipes, complete enough to be installed and tested as they are."""
