@@ -82,6 +82,8 @@ def test_check(
 class Parrot:
     """Stands in for a loaded model: says back what it was asked, word by word."""
 
+    last = None
+
     ref, build, format = "user/tiny:one", "torch", "torch"
     chat_by_template = False
 

@@ -1,7 +1,8 @@
 """`zoo run`: load a model and run it on an input, streaming its output.
 
-JSON: {text, ref, build, format}; of images {output: [paths], seed, ref, build, format}, where image
-n of several is that of seed + n.
+JSON: {text, statistics: {prompt_tokens, tokens, seconds, first_seconds, finish_reason,
+tokens_per_second}, ref, build, format}, with statistics of language models alone; of images
+{output: [paths], seed, ref, build, format}, where image n of several is that of seed + n.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from zoo.streams import diverted
 from zoo.words import harmless, human
 
 if TYPE_CHECKING:
+    from zoo.tasks.model import Model
     from zoo.tasks.task import Given, Output
 
 LARGEST_INPUT = 1 << 30
@@ -37,6 +39,7 @@ LARGEST_INPUT = 1 << 30
 )
 @options.as_json
 @options.quiet
+@click.option("-v", "--verbose", is_flag=True, help="Print tokens per second at the end.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -51,6 +54,7 @@ def command(
     force: bool,
     as_json: bool,
     quiet: bool,
+    verbose: bool,
     **given_options: Any,
 ) -> None:
     """Run a model, building it first if needed.
@@ -91,6 +95,18 @@ def command(
                 _write(piece)
     if not task.lines:
         output.tell()
+    _say_how_it_went(model, verbose)
+
+
+def _say_how_it_went(model: Model, verbose: bool) -> None:
+    """What a generation took, where that is asked for, and that it was cut off."""
+    took = getattr(model, "last", None)
+    if took is None:
+        return
+    if verbose:
+        output.note(str(took))
+    elif took.finish_reason == "length" and sys.stderr.isatty():
+        output.note(f"cut off after {took.tokens} tokens; --max-tokens sets another limit")
 
 
 def _quietly(run: Callable[[], Output]) -> Generator[str | bytes, None, dict[str, Any] | None]:

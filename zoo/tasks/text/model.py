@@ -12,6 +12,7 @@ from zoo.errors import InputError
 from zoo.tasks.model import Model
 from zoo.tasks.options import takes
 from zoo.tasks.text.options import Sampling, SamplingArguments
+from zoo.tasks.text.statistics import Counter, Generation
 from zoo.tasks.text.tokenizer import Tokenizer
 
 Messages = str | Sequence[Mapping[str, str]]
@@ -26,6 +27,9 @@ class TextModel(Model):
         chat: whether a bare prompt is a turn of a chat; `None`: where the tokenizer has a chat
             template, as checkpoints that were tuned for chats do.
     """
+
+    last: Generation | None = None
+    """What the last generation took, once all of it has come."""
 
     def __init__(
         self, tokenizer: Tokenizer, *, context: int | None, chat: bool | None = False
@@ -74,6 +78,30 @@ class TextModel(Model):
             InputError: an empty or overlong prompt, a bad option, a model without chat template.
         """
         return "".join(self.stream(prompt, chat=chat, **options))
+
+    @takes(Sampling)
+    def generate_many(
+        self,
+        prompts: Sequence[str],
+        *,
+        chat: bool | None = None,
+        **options: Unpack[SamplingArguments],
+    ) -> list[str]:
+        """The text that follows each of several prompts, one after another.
+
+        Args:
+            prompts: see `generate`.
+            chat: see `generate`.
+            options: those of `Sampling`, for all of them.
+
+        Raises:
+            InputError: as for `generate`, before anything is generated where a prompt is no text.
+        """
+        if isinstance(prompts, str):
+            raise InputError("the prompts must be a list of texts", "for one, call generate")
+        for prompt in prompts:
+            _require_text(prompt)
+        return [self.generate(prompt, chat=chat, **options) for prompt in prompts]
 
     @takes(Sampling)
     def stream(
@@ -154,16 +182,21 @@ class TextModel(Model):
     def _pieces(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
         from zoo.tasks.text.tokenizer import until
 
-        return until(sampling.stop, self._decoded(prompt, sampling))
+        counter, self.last = Counter(len(prompt)), None
+        yield from until(sampling.stop, self._decoded(prompt, sampling, counter))
+        self.last = counter.result(sampling.max_tokens)
 
-    def _decoded(self, prompt: list[int], sampling: Sampling) -> Iterator[str]:
+    def _decoded(self, prompt: list[int], sampling: Sampling, counter: Counter) -> Iterator[str]:
         decoder = self.tokenizer.decoder(prompt)
         ends = self.tokenizer.ends(sampling.stop)
         for token in islice(self.tokens(prompt, sampling), sampling.max_tokens):
             if token in ends:
+                counter.ended = True
                 break
+            counter.count()
             if piece := decoder.step(token):
                 yield piece
+        counter.exhausted = True
         if piece := decoder.finish():
             yield piece
 

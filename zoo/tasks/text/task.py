@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -66,13 +66,18 @@ class TextGeneration(Task):
 
     def run(
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, dict[str, Any]]:
         """The continuation or answer, piece by piece."""
         text = cast("TextModel", model)
         if text.chat_by_template and options.get("chat") is None:
             said = "the tokenizer has a chat template: the prompt is a turn of a chat"
             listener(Event("run", "note", message=f"{said}; --raw continues the prompt instead"))
-        yield from text.stream(given.text, **options)
+        pieces = []
+        for piece in text.stream(given.text, **options):
+            pieces.append(piece)
+            yield piece
+        took = text.last.to_dict() if text.last else None
+        return {"text": "".join(pieces), "statistics": took}
 
 
 TASK = TextGeneration()
