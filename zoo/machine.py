@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
+from zoo.errors import UsageError, said
 from zoo.files.paths import given_path
+from zoo.words import suggest
+
+SETTINGS = "config.toml"
+KEYS = {
+    "home": "the folder of the store, as ZOO_HOME",
+    "format": "the format to use where none is asked for, such as mlx",
+    "build": "the build to use where none is asked for and a model has it, such as mlx-4bit",
+}
+"""The settings of `config.toml`, and what each is."""
 
 
 def home() -> Path:
-    """Where artifacts are kept: `ZOO_HOME`, or the platform's cache folder."""
+    """Where artifacts are kept: `ZOO_HOME`, the user's setting, or the platform's cache folder."""
     if given := os.environ.get("ZOO_HOME"):
         return given_path(given, "ZOO_HOME")
+    if given := settings().get("home"):
+        return given_path(given, f"home in {SETTINGS}")
     return _user_folder("XDG_CACHE_HOME", ".cache", "Library/Caches")
 
 
@@ -21,6 +34,40 @@ def config_folder() -> Path:
     if given := os.environ.get("ZOO_CONFIG"):
         return given_path(given, "ZOO_CONFIG")
     return _user_folder("XDG_CONFIG_HOME", ".config", "Library/Application Support")
+
+
+def settings() -> dict[str, str]:
+    """The user's defaults: `config.toml` in the configuration folder, with the keys of `KEYS`.
+
+    Raises:
+        UsageError: the file cannot be read, or has something else in it.
+    """
+    path = config_folder() / SETTINGS
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return {}
+    return _read_settings(path, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _read_settings(path: Path, size: int, time: int) -> dict[str, str]:
+    import tomllib
+
+    hint = 'write it as, for example: format = "mlx"'
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {said(error)}", hint) from error
+    for key, value in data.items():
+        if key not in KEYS:
+            known = ", ".join(KEYS)
+            raise UsageError(
+                f"{path} has an unknown key '{key}'{suggest(key, KEYS)}", f"keys: {known}"
+            )
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"'{key}' in {path} must be a text", hint)
+    return data
 
 
 def _user_folder(variable: str, linux: str, mac: str) -> Path:

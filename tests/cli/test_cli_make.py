@@ -116,7 +116,7 @@ def test_run(zoo: Callable[..., Said], parrot: Parrot) -> None:
     assert zoo("run", "tiny", stdin="héllo\n").out == "You said héllo\n"
     assert zoo("run", "tiny", "-", stdin="a\n\n").out == "You said a\n\n"
     assert zoo("run", "tiny", "hello", "--json").json == {
-        "text": "You said hello", "ref": "user/tiny:one", "build": "torch", "format": "torch",
+        "text": "You said hello", "statistics": None, "ref": "user/tiny:one", "build": "torch", "format": "torch",
     }  # fmt: skip
 
 

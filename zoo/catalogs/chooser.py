@@ -23,13 +23,22 @@ def best_build(
 ) -> str:
     """The build for a machine: the first in the best usable format that fits its memory.
 
+    The user's settings come first: the build that they name, where it is usable and fits, and the
+    format, where it is usable.
+
     Args:
         builds: names, formats and bytes of memory, in the order of the recipe.
         rank: where a format stands on the machine; the lowest is the best.
         usable: whether what a format needs is installed.
         memory: of the machine, in bytes.
     """
-    ranked = sorted(dict.fromkeys(format for _, format, _ in builds), key=rank)
+    settings = machine.settings()
+    wanted, preferred = settings.get("build"), settings.get("format")
+    for name, format, need in builds:
+        if name == wanted and usable(format) and need <= memory:
+            return name
+    known = dict.fromkeys(format for _, format, _ in builds)
+    ranked = sorted(known, key=lambda format: (format != preferred, rank(format)))
     formats = [format for format in ranked if usable(format)] or ranked[:1]
     ordered = [build for format in formats for build in builds if build[1] == format]
     return next((name for name, _, need in ordered if need <= memory), ordered[0][0])
