@@ -83,9 +83,21 @@ def test_a_picture_is_written_and_told(
         "zoo: generate 1 of 3 steps",
         "zoo: generate done",
     ]
-    assert zoo("run", "tiny", "a fox", "-o", str(path), "-q").err == ""
-    told = zoo("run", "tiny", "a long fox", "-o", str(path), "-q").err
+    assert zoo("run", "tiny", "a fox", "-o", str(path), "-q", "--seed", "5").err == ""
+    told = zoo("run", "tiny", "a long fox", "-o", str(path), "-q", "--seed", "5").err
     assert told == "zoo: left out is 'long'\n"
+
+
+def test_a_picture_is_named_after_its_prompt(
+    zoo: Callable[..., Said], painter: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = zoo("run", "tiny", "A red/../fox, in snow!")
+    assert (said.code, said.out) == (0, "a-red-fox-in-snow.png\n"), said.err
+    assert "generates the same again" in said.err
+    assert zoo("run", "tiny", "A red fox in snow").out == "a-red-fox-in-snow-2.png\n"
+    assert zoo("run", "tiny", "雪", "--count", "2").out == "image-1.png\nimage-2.png\n"
+    assert zoo("run", "tiny", "雪", "--count", "2").out == "image-2-1.png\nimage-2-2.png\n"
 
 
 def test_several_pictures_are_of_seeds_in_a_row(
@@ -163,7 +175,6 @@ def test_a_picture_is_gone_on_from(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("", "a picture needs a file to be written to"),
         ("-o no/such/fox.png", "the folder 'no/such' for fox.png does not exist"),
         ("-o fox.xyz", "'fox.xyz' ends in .xyz, which is no kind of picture"),
         ("-o fox.webpp", "did you mean '.webp'?"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
 import sys
 import warnings
 from collections.abc import Generator, Iterator, Mapping
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 STEP = "generate"
+NAME_WORDS, NAME_LETTERS = 6, 40
+"""How much of a prompt names its picture."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +45,13 @@ class Output:
     kind: str = "PNG"
 
     @classmethod
-    def of(cls, name: str | None, count: int) -> Output:
+    def of(cls, name: str, count: int) -> Output:
         """What `-o` means for so many pictures, of which `fox.png` becomes `fox-1.png`, ...
 
         Raises:
-            InputError: there is no name, or its ending is of no kind of picture.
+            InputError: its ending is of no kind of picture.
             UsageError: stdout is asked for more than one picture, or is a terminal.
         """
-        if name is None:
-            raise InputError("a picture needs a file to be written to", "give one with -o fox.png")
         if name == STDOUT:
             if count > 1:
                 raise UsageError(f"stdout takes one picture, not {count}", "give -o fox.png")
@@ -105,7 +108,7 @@ def prepare(options: Mapping[str, Any], as_json: bool = False) -> None:
     """
     if as_json and options.get("output") == STDOUT:
         raise UsageError("stdout takes a picture or JSON, not both", "give -o fox.png")
-    output = Output.of(options.get("output"), options.get("count", 1))
+    output = Output.of(options.get("output", "image.png"), options.get("count", 1))
     if options.get("preview") and not output.paths:
         raise UsageError("a preview is written to a file, not to stdout", "give -o fox.png")
     output.require_writable()
@@ -131,7 +134,9 @@ def generate(
     """
     prepare(options)
     count, every = options.pop("count", 1), options.pop("preview", None)
-    output = Output.of(options.pop("output"), count)
+    chosen = options.get("seed") is None
+    name = options.pop("output", None)
+    output = Output.of(unused_name(prompt, count) if name is None else name, count)
     told = Progress(STEP, listener)
     with _warnings_told(told):
         steps = model.stream([prompt] * count, **options)
@@ -144,11 +149,24 @@ def generate(
         pictures = last.pictures()
     listener(Event(STEP, "done"))
     output.write(pictures if output.paths else [])
+    if chosen:
+        listener(Event(STEP, "note", message=f"--seed {last.seed} generates the same again"))
     if output.paths:
         yield "".join(f"{path}\n" for path in output.paths)
     else:
         yield output.encoded(pictures[0])
     return {"output": [str(path) for path in output.paths], "seed": last.seed}
+
+
+def unused_name(prompt: str, count: int) -> str:
+    """A file name for the pictures of a prompt that no file in the working folder has."""
+    words = re.findall(r"[a-z0-9]+", prompt.lower())[:NAME_WORDS]
+    stem = "-".join(words)[:NAME_LETTERS].strip("-") or "image"
+    for number in itertools.count(1):
+        name = f"{stem}.png" if number == 1 else f"{stem}-{number}.png"
+        if not any(os.path.lexists(path) for path in Output.of(name, count).paths):
+            return name
+    raise AssertionError("unreachable")
 
 
 def _kind(path: Path) -> str:
@@ -198,7 +216,10 @@ def flags() -> tuple[click.Option, ...]:
     """The options of `zoo run` beside those of the model's own call."""
     count, every = click.IntRange(1, 64), click.IntRange(1)
     return (
-        click.Option(["-o", "--output"], help="Output file, such as fox.png; - for stdout."),
+        click.Option(
+            ["-o", "--output"],
+            help="Output file, such as fox.png; - for stdout. By default named after the prompt.",
+        ),
         click.Option(["--count"], type=count, help="Number of images, with consecutive seeds."),
         click.Option(["--preview"], type=every, help="Also write the image every N steps."),
         click.Option(["--image"], help="Start from this image (img2img)."),
