@@ -143,21 +143,31 @@ def cost(
     format: str | None = None,
     family: str | None = None,
     tokens: int | None = None,
+    most: int | None = None,
     listener: Listener = notes,
 ) -> Cost:
     """What a build takes to run, operation by operation; it is made first if it is not there.
 
     Args:
         tokens: how many tokens go through a language model at once; `None` for one.
+        most: bytes that may be written to make the build; `None` for any number.
 
     Raises:
-        UsageError: the format has no such report; whatever `build` raises.
+        UsageError: the format has no such report, or making the build takes more than `most`;
+            whatever `build` raises.
     """
     if build is None and format is None:
         recipe, named = _resolve(ref, family)
         costed = [name for name in recipe.formats if format_of(name).reports_cost]
         format = costed[0] if costed and named is None else None
     pipeline, _ = _pipeline(ref, build, format, family, listener)
+    need = pipeline.plan().bytes_needed if most is not None else 0
+    if most is not None and need > most:
+        full = f"{pipeline.recipe.ref}/{pipeline.name}"
+        raise UsageError(
+            f"'{full}' is not built yet, and making it writes about {human(need)}",
+            f"build it first: zoo build {full}, or allow it with -y",
+        )
     return replace(pipeline.cost(tokens), ref=pipeline.recipe.ref, build=pipeline.name)
 
 

@@ -268,3 +268,11 @@ def test_doctor(zoo: Callable[..., Said], home: Path) -> None:
     problems = " ".join(zoo("doctor", "--json").json["problems"])
     assert "k1 is corrupt" in problems
     assert "zoo.lock" in problems
+
+
+def test_cost_starts_no_large_build_unasked(zoo: Callable[..., Said]) -> None:
+    said = zoo("cost", "mistral")
+    assert said.code == 2
+    assert "'mistral:7b-instruct/coreml-fp16' is not built yet" in said.err
+    assert "GB" in said.err
+    assert "or allow it with -y" in said.err

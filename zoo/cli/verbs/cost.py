@@ -32,6 +32,10 @@ FIGURES = (
 )
 
 
+UNASKED = 2 * 10**9
+"""Bytes of a build that is made without asking."""
+
+
 @click.command(name="cost")
 @options.model
 @options.build_choice
@@ -40,6 +44,7 @@ FIGURES = (
 @click.option(
     "--html", type=click.Path(path_type=Path), help="Write a page with charts to this file."
 )
+@click.option("-y", "--yes", is_flag=True, help="Make the build even if it is large.")
 @options.as_json
 @options.quiet
 def command(
@@ -50,6 +55,7 @@ def command(
     tokens: int | None,
     each: bool,
     html: Path | None,
+    yes: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -59,8 +65,15 @@ def command(
     On a Mac, DEVICE and SHARE come from Core ML's compute plan.
     """
     with drawing(quiet) as listener:
+        most = None if yes else UNASKED
         cost = api.cost(
-            name, build=build, format=format, family=family, tokens=tokens, listener=listener
+            name,
+            build=build,
+            format=format,
+            family=family,
+            tokens=tokens,
+            most=most,
+            listener=listener,
         )
     if html is not None:
         _write_page(html, name, cost)
