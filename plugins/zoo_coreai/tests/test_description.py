@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import zoo
@@ -77,3 +80,19 @@ def test_browsing_imports_nothing_of_apple():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_what_is_imported_is_declared():
+    project = Path(__file__).parents[1]
+    described = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    declared = {line.partition("==")[0] for line in described["optional-dependencies"]["runtime"]}
+    declared = {name.replace("-", "_") for name in declared} | {"coreai", "zoo", "zoo_coreai"}
+    declared |= {"numpy", "torch", "transformers", "diffusers"}  # of zoo-ml[torch]
+    declared |= {"zoo_mistral", "zoo_openelm", "zoo_stable_diffusion", "zoo_whisper"}
+    assert "zoo-ml[torch]" in described["dependencies"]
+    for path in (project / "zoo_coreai").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+            modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            tops = {str(module).partition(".")[0] for module in modules}
+            assert tops - set(sys.stdlib_module_names) <= declared, path.name
