@@ -49,7 +49,7 @@ coreai: setup
 	$(BIN)/pytest -q plugins/zoo_coreai/tests
 
 faults: setup
-	$(BIN)/pytest -m faults -q tests/faults
+	$(BIN)/pytest -m faults -q tests/faults tests/packaging
 
 bench: setup
 	$(BIN)/python benchmarks/startup.py

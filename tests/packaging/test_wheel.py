@@ -89,3 +89,56 @@ def test_a_plugin_installed_with_pip_is_found_and_runs(environment, sandbox):
     assert "zoo-echo" in json.dumps(json.loads(listed.stdout))
     code = "import zoo; print(zoo.load('echo/echo:one/plain-loud')('hi'))"
     assert run(environment, sandbox, "python", "-c", code).stdout == "hi!!\n"
+
+
+BEGUN = {
+    "task": ("sentence-embedding",),
+    "format": ("half",),
+    "plugin": ("acme", "--family", "llama", "--formats", "torch"),
+}
+BROKEN = {
+    "zoo_sentence_embedding/model.py": ("sentence-embedding/vowels", "sentence-embedding.plain"),
+    "zoo_half/hooks.py": ("mistral:mini/half", "half"),
+    "zoo_acme/__init__.py": ("acme/tiny", "llama.torch"),
+}
+
+
+@pytest.mark.faults
+def test_new_plugins_install_pass_their_tests_run_and_break_alone(environment, sandbox):
+    """All that `zoo new` begins, outside of the repository, with nothing but the wheel."""
+    python = environment[1] / "python"
+    for kind, arguments in BEGUN.items():
+        made = run(environment, sandbox, "zoo", "new", kind, *arguments, "-q")
+        assert made.returncode == 0, made.stderr
+        project = sandbox.folder / made.stdout.strip()
+        wheel = build_wheel(project, sandbox.folder / "wheels" / kind)
+        pip = [sys.executable, "-m", "pip", f"--python={python}", "install", "-q", "--no-deps"]
+        subprocess.run([*pip, wheel], check=True, capture_output=True)
+        tests = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+        done = subprocess.run(
+            tests,
+            cwd=project,
+            env={**sandbox.env, "PYTHONPATH": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+    listed = run(environment, sandbox, "zoo", "list").stdout
+    assert "sentence-embedding/vowels" in listed
+    assert "acme/tiny" in listed
+    assert "half-8bit" in run(environment, sandbox, "zoo", "show", "mistral:mini").stdout
+    site = next((environment[1].parent / "lib").glob("python*/site-packages"))
+    for path, (ref, name) in BROKEN.items():
+        works = run(environment, sandbox, "zoo", "run", ref, "the sun is red", "--no-check")
+        assert works.returncode == 0, works.stderr
+        code = (site / path).read_text()
+        (site / path).write_text(code + "\n1 +\n")
+        broken = run(environment, sandbox, "zoo", "run", ref, "the sun is red", "--no-check")
+        assert broken.returncode == 8, broken.stderr
+        assert f"'{name}'" in broken.stderr
+        assert "SyntaxError" in broken.stderr
+        assert run(environment, sandbox, "zoo", "list").returncode == 0
+        other = run(environment, sandbox, "zoo", "run", "mistral:mini/torch", "Once", "--no-check")
+        assert other.returncode == 0, other.stderr
+        (site / path).write_text(code)
