@@ -135,7 +135,7 @@ def test_show(zoo: Callable[..., Said], home: Path) -> None:
         "Ship the license text with it", "folder weights (pinned)", "128 tokens",
         "quantize (4 bits, groups of 64)", "macOS15", "top1 at least 0.9", "perplexity 3.5",
         "torch: passed, made 2025-01-01", "with torch 2.13", "0.987  at least 0.9",
-        "share of positions where both find the same token", "0" * 64, "zoo run user/tiny:one",
+        "share of positions where both rank the same token", "0" * 64, "zoo run user/tiny:one",
         'zoo.load("user/tiny:one")',
     ):  # fmt: skip
         assert words in said.out, words

@@ -27,13 +27,13 @@ class TextToImage(Task):
     example = '"a red fox in the snow" -o fox.png'
     python_example = 'model.generate("a red fox in the snow", seed=7).save("fox.png")'
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "picture_psnr": Metric("of all images together, in decibels", HIGHER),
-        "worst_picture_psnr": Metric("of the image that differs most, in decibels", HIGHER),
-        "*_psnr": Metric("of a component's output for the same inputs, in decibels", HIGHER),
-        "scorer": Metric("share of the images that show their prompt", HIGHER),
-        "source_scorer": Metric("the same of the source's images"),
-        "scorer_loss": Metric("by how much the build's share is less", LOWER),
-        "pictures": Metric("how many were generated"),
+        "picture_psnr": Metric("PSNR of all images together, in decibels", HIGHER),
+        "worst_picture_psnr": Metric("PSNR of the image that differs most, in decibels", HIGHER),
+        "*_psnr": Metric("PSNR of a component on the same inputs, in decibels", HIGHER),
+        "scorer": Metric("share of images that the scorer accepts", HIGHER),
+        "source_scorer": Metric("the same share for the source"),
+        "scorer_loss": Metric("how much lower the share of the build is", LOWER),
+        "pictures": Metric("number of images"),
     }
     faithful: ClassVar[Mapping[str, float]] = {"picture_psnr": 20.0}
     scored = True

@@ -38,10 +38,12 @@ class SpeechRecognition(Task):
     example = "talk.wav"
     python_example = 'print(model.transcribe("talk.wav").text)'
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "encoder_psnr": Metric("of the encoder's output, in decibels", HIGHER),
-        "token_agreement": Metric("share of the transcript's tokens found likeliest", HIGHER),
-        "wer": Metric("word errors over the words of the source's transcripts", LOWER),
-        "clips": Metric("how many were transcribed"),
+        "encoder_psnr": Metric("PSNR of the encoder's output, in decibels", HIGHER),
+        "token_agreement": Metric(
+            "share of the source's tokens that the build ranks first", HIGHER
+        ),
+        "wer": Metric("word error rate against the source's transcripts", LOWER),
+        "clips": Metric("number of clips"),
     }
     faithful: ClassVar[Mapping[str, float]] = {"encoder_psnr": 25.0}
     lines = True

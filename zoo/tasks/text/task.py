@@ -28,12 +28,14 @@ class TextGeneration(Task):
     example = '"Once upon a time"'
     python_example = 'print(model.generate("Once upon a time"))'
     metrics: ClassVar[Mapping[str, Metric]] = {
-        "top1": Metric("share of positions where both find the same token likeliest", HIGHER),
-        "kl": Metric("mean Kullback-Leibler divergence from the source, in nats", LOWER),
-        "perplexity_ratio": Metric("perplexity over the source's", LOWER, adapters=False),
-        "perplexity": Metric("of the text, by the build", adapters=False),
-        "source_perplexity": Metric("of the text, by the source", adapters=False),
-        "positions": Metric("how many were compared", adapters=False),
+        "top1": Metric("share of positions where both rank the same token first", HIGHER),
+        "kl": Metric("mean KL divergence from the source, in nats", LOWER),
+        "perplexity_ratio": Metric(
+            "the perplexity of the build over that of the source", LOWER, adapters=False
+        ),
+        "perplexity": Metric("of the build, on the text of the check", adapters=False),
+        "source_perplexity": Metric("of the source, on the text of the check", adapters=False),
+        "positions": Metric("number of positions", adapters=False),
     }
     faithful: ClassVar[Mapping[str, float]] = {"kl": 0.05}
 
