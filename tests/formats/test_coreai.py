@@ -36,7 +36,7 @@ def test_installing_it_offers_its_builds_for_every_family(coreai, name):
 def test_without_the_runtime_the_command_that_installs_it_is_named(coreai):
     done = coreai.zoo("run", "mistral:mini", "--format", "coreai", "hi")
     assert done.returncode == 8
-    assert "'mistral.coreai' needs coreai-core" in done.stderr
+    assert "'coreai' needs coreai-core and coreai-opt" in done.stderr
     assert "pip install 'zoo-coreai[runtime]'" in done.stderr
 
 
