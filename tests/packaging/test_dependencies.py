@@ -72,9 +72,13 @@ def test_what_is_imported_is_declared(folder: str) -> None:
     assert undeclared(ROOT / folder, BASE | FOR_USERS) == {}
 
 
-@pytest.mark.parametrize("part", ["catalogs", "cli", "files", "hub", "pipeline", "testing"])
+@pytest.mark.parametrize("part", ["catalogs", "cli", "files", "hub", "pipeline", "site"])
 def test_the_core_needs_no_extra(part: str) -> None:
     assert undeclared(ROOT / "zoo" / part, BASE) == {}
+
+
+def test_the_test_kit_needs_its_own_extra_alone() -> None:
+    assert undeclared(ROOT / "zoo" / "testing", BASE | EXTRAS["testing"]) == {}
 
 
 @pytest.mark.parametrize("name", ["coreml", "mlx", "torch"])
