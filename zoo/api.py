@@ -167,6 +167,7 @@ def cost(
         raise UsageError(
             f"'{full}' is not built yet, and making it writes about {human(need)}",
             f"build it first: zoo build {full}, or allow it with -y",
+            in_python=f'build it first: zoo.build("{full}"), or allow more bytes with most=',
         )
     return replace(pipeline.cost(tokens), ref=pipeline.recipe.ref, build=pipeline.name)
 
@@ -199,7 +200,7 @@ def fit_device(
     recipe = pipeline.recipe
     if context is not None:
         if recipe.task != "text-generation":
-            raise UsageError(f"--context is for language models, and '{recipe.ref}' is none")
+            raise UsageError(f"a context is for language models, and '{recipe.ref}' is none")
         if recipe.context is not None and context > recipe.context:
             raise UsageError(f"'{recipe.ref}' can hold {recipe.context:,} tokens, not {context:,}")
     return fit_build(recipe, pipeline.name, device, context, pipeline.memory())
@@ -307,6 +308,7 @@ def load(
             f"'{pipeline.recipe.ref}/{pipeline.name}' needs about {human(need.needed)} of "
             f"memory, and this machine has {human(need.memory)}",
             "choose a smaller build (zoo show), or load it all the same with --force",
+            in_python="choose a smaller build (zoo.show), or load it all the same with force=True",
         )
     model = pipeline.load(check)
     model.build, model.format = pipeline.name, pipeline.build.format
@@ -412,7 +414,7 @@ def _resolve(
         recipe = recipe_of(reference, family, catalog(), lock, listener, measured=measured)
         return recipe, None
     if family is not None:
-        raise UsageError(f"--family is for a folder or repository, and '{ref}' has a recipe")
+        raise UsageError(f"a family is for a folder or repository, and '{ref}' has a recipe")
     try:
         return catalog().resolve(reference.name)
     except (NotFound, UsageError) as error:

@@ -67,5 +67,6 @@ def find_device(name: str) -> Device:
         raise UsageError(
             f"'{name}' is not a known device{suggest(name, devices())}",
             f"devices: {', '.join(devices())}; for another one give --memory, such as 8GB",
+            in_python=f"devices: {', '.join(devices())}; for another one make a zoo.devices.Device",
         )
     return devices()[name]

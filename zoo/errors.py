@@ -24,17 +24,20 @@ class ZooError(Exception):
     """A failure a person can act on.
 
     `message` is one sentence that names the thing and says why; `hint`, when there is one, says
-    what to do about it; `code` is the exit code of the command that ends with it.
+    what to do about it on the command line; `in_python` says it for Python, where that differs,
+    and is what a traceback shows; `code` is the exit code of the command that ends with it.
     """
 
     code: Exit = Exit.NEGATIVE
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, *, in_python: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if hint:
-            self.add_note(f"hint: {hint}")
+        if advice := in_python or hint:
+            self.add_note(f"hint: {advice}")
 
 
 class CheckFailed(ZooError):

@@ -115,6 +115,7 @@ class Family:
             raise UsageError(
                 f"builds of '{recipe.ref}' in the format '{self.format}' have no cost report",
                 f"choose another format: --format {others[0]}" if others else None,
+                in_python=f'choose another format: format="{others[0]}"' if others else None,
             )
         result, who = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
         if not isinstance(result, Cost):
@@ -234,6 +235,7 @@ class Family:
         return StepError(
             f"{hook} of '{recipe.ref}' failed in {who}: {reason}",
             "run again with --debug for the traceback",
+            in_python="its exception is above, and in __cause__",
         )
 
 

@@ -60,6 +60,7 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_fetched(on, tmp
     with pytest.raises(zoo.DoesNotFit, match=r"needs about 32\.\d GB of memory") as caught:
         zoo.load("mistral")
     assert "--force" in caught.value.hint
+    assert "force=True" in caught.value.__notes__[0]
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 

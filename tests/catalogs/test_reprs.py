@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import zoo
 from zoo import notices
+from zoo.api import fit_device
 from zoo.catalogs.catalog import open_catalog
+from zoo.devices import find_device
 from zoo.progress import Event
+from zoo.tasks.text.template import ChatTemplate
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
 
@@ -54,12 +63,41 @@ def test_nothing_in_a_recipe_is_markup_in_a_notebook() -> None:
     assert not {"\x1b", "\u202e"} & set(shown)
 
 
-def test_a_hint_is_part_of_a_traceback() -> None:
+def test_a_hint_is_part_of_a_traceback_and_speaks_python_there() -> None:
     with pytest.raises(zoo.NotFound) as caught:
         zoo.show("mistrall")
     text = "".join(traceback.format_exception(caught.value))
     assert "did you mean 'mistral'?" in text
-    assert "hint: zoo list shows all models" in text
+    assert "hint: zoo.catalog() lists all models" in text
+    assert caught.value.hint == "zoo list shows all models"
+
+
+OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda folder: zoo.show(str(folder)), "family="),
+        (lambda folder: zoo.show("mistral:mini", family="mistral"), ""),
+        (lambda folder: zoo.load("mistral:mini", build="coreml-int4",
+                                 adapter={"pirate": 0.5}), 'format="torch"'),
+        (lambda folder: find_device("iphone-99"), "zoo.devices.Device"),
+        (lambda folder: fit_device("whisper:mini", find_device("iphone-15-pro"), context=9), ""),
+        (lambda folder: ChatTemplate(folder, {}).render([], {}), "generate"),
+    ],
+    ids=["family", "no family", "adapters", "device", "context", "template"],
+)  # fmt: skip
+def test_no_traceback_names_an_option_of_the_command_line(
+    call: Callable[[Path], Any], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    save_file({"a": np.zeros(4, np.float32)}, tmp_path / "model.safetensors")
+    with pytest.raises(zoo.ZooError) as caught:
+        call(tmp_path)
+    text = "".join(traceback.format_exception_only(caught.value))
+    assert said in text
+    assert not OPTION.findall(text.replace(str(tmp_path), ""))
 
 
 class Watched(io.StringIO):

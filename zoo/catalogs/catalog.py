@@ -169,8 +169,10 @@ class Catalog:
 
         error = not_found(layers, name)
         if self.problems:
-            unread = "; ".join(f"{name}: {e.message}" for name, e in self.problems.items())
-            error.hint = f"{error.hint}; catalogs that cannot be read: {' '.join(unread.split())}"
+            faults = "; ".join(f"{name}: {e.message}" for name, e in self.problems.items())
+            unread = f"catalogs that cannot be read: {' '.join(faults.split())}"
+            error.hint = f"{error.hint}; {unread}"
+            error.add_note(unread)
         raise error
 
 

@@ -11,6 +11,8 @@ from zoo.catalogs.names import REPO
 from zoo.errors import NotFound
 from zoo.words import nearest, suggest
 
+LISTED = "zoo.catalog() lists all models"
+
 if TYPE_CHECKING:
     from zoo.catalogs.catalog import Catalog
     from zoo.catalogs.recipe import Recipe
@@ -75,15 +77,20 @@ def not_found(layers: Sequence[Layer], name: str) -> NotFound:
         for variant in entry.variants
     ]
     if close := suggest(name, known):
-        return NotFound(f"no model is called '{name}'{close}", "zoo list shows all models")
+        return NotFound(
+            f"no model is called '{name}'{close}", "zoo list shows all models", in_python=LISTED
+        )
     plain = re.sub(r"[^a-z0-9]", "", name)
     inside = [ref for ref in refs if plain and plain in re.sub(r"[^a-z0-9]", "", ref)]
     if found := inside[:1] or nearest(name, [ref.partition(":")[2] for ref in refs]):
         meant = next(ref for ref in refs if ref == found[0] or ref.endswith(f":{found[0]}"))
         return NotFound(
-            f"no model is called '{name}', did you mean '{meant}'?", "zoo list shows all models"
+            f"no model is called '{name}', did you mean '{meant}'?",
+            "zoo list shows all models",
+            in_python=LISTED,
         )
     return NotFound(
         f"no model is called '{name}'",
         f"zoo list shows all models; a repository of the Hub is hf:owner/{name}",
+        in_python=f"{LISTED}; a repository of the Hub is hf:owner/{name}",
     )

@@ -12,6 +12,7 @@ from zoo.formats.coreml.language.spec import Activation
 
 LAYER = "model.layers.{layer}"
 HINT = "choose another format, such as --format torch"
+IN_PYTHON = 'choose another format, such as format="torch"'
 
 NAMES = TensorNames(
     embedding="model.embed_tokens.weight",
@@ -80,7 +81,9 @@ def for_coreml(config: DecoderConfig, context: int | None) -> DecoderSpec:
         raise _unknown("coreml", f"the activation '{config.hidden_act}' (hidden_act)")
     if config.rope.kind not in COREML_ROPES:
         raise IntegrityError(
-            f"coreml does not know this config: positions scaled by '{config.rope.kind}'", HINT
+            f"coreml does not know this config: positions scaled by '{config.rope.kind}'",
+            HINT,
+            in_python=IN_PYTHON,
         )
     activation = cast("Activation", COREML_ACTIVATIONS[config.hidden_act])
     spec = decoder_spec(config, context or config.max_position_embeddings)
@@ -126,4 +129,4 @@ def _weight(part: str) -> str:
 
 
 def _unknown(format: str, what: str) -> IntegrityError:
-    return IntegrityError(f"{format} does not know {what}", HINT)
+    return IntegrityError(f"{format} does not know {what}", HINT, in_python=IN_PYTHON)

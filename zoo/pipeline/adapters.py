@@ -29,6 +29,7 @@ def with_adapters(
         raise InputError(
             f"the format '{format}' runs one adapter at a time, at its full weight",
             "combine adapters with --format torch or mlx",
+            in_python='combine adapters with format="torch" or format="mlx"',
         )
     named = {}
     for given, weight in weights.items():

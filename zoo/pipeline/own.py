@@ -119,6 +119,7 @@ def recipe_of(
         raise UsageError(
             f"'{reference}' does not tell its family",
             f"add --family; families: {', '.join(families)}",
+            in_python=f"give family=; families: {', '.join(families)}",
         )
     like = catalog.first_of_family(family)
     recipe = Recipe(

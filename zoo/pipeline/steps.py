@@ -87,23 +87,28 @@ class Workshop:
         """The error about a build whose check failed; it offers builds that stay nearer."""
         kept = (
             f"it is kept with its report in {artifact.entry}, and is judged again when its limits "
-            "change; zoo build --force makes it again"
+            "change"
         )
+        again = f"{kept}; zoo build --force makes it again"
+        called = f"{kept}; zoo.build(..., force=True) makes it again"
         if refused := verdict.lint.get("failed"):
             example = f'lint = {{ accept = {{ {refused[0]} = "why it may stay" }} }}'
+            accept = f"fix it, or accept it in the recipe's build: {example}"
             return CheckFailed(
                 f"'{self.recipe.ref}/{self.build}' failed its check: {verdict.reason}",
-                f"{kept}; see 'zoo lint', fix it, or accept it in the recipe's build: {example}; "
-                "--no-check builds without it",
+                f"{again}; see 'zoo lint', {accept}; --no-check builds without it",
+                in_python=f"{called}; see zoo.lint, {accept}; check=False builds without it",
             )
         builds = self.recipe.build
         mine = estimates.bits_per_weight(builds[self.build])
         nearer = [n for n, b in builds.items() if estimates.bits_per_weight(b) > mine]
         same = [n for n in nearer if builds[n].format == builds[self.build].format]
-        offer = f"; a build with more bits is nearer: {', '.join((same or nearer)[:3])}"
+        best = ", ".join((same or nearer)[:3])
+        offer = f"; a build with more bits is nearer: {best}" if nearer else ""
         return CheckFailed(
             f"'{self.recipe.ref}/{self.build}' failed its check: {verdict.reason}",
-            kept + (offer if nearer else ""),
+            again + offer,
+            in_python=called + offer,
         )
 
     def _make(self, step: Step) -> tuple[Artifact, Verdict | None]:

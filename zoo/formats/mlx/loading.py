@@ -50,6 +50,7 @@ def write_checkpoint(source: Path, config: Mapping[str, Any], target: Path) -> N
         raise IntegrityError(
             f"{source} is quantized to FP8, which mlx does not read",
             "choose another format, such as --format torch, or take the original checkpoint",
+            in_python='choose another format, such as format="torch", or the original checkpoint',
         )
     if quantization:
         quantization["quantization_config"] = quantization["quantization"]  # mlx-lm writes both

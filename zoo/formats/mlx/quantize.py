@@ -44,6 +44,7 @@ def quantize(
             f"the source is quantized by MLX already, to {already.get('bits')} bits, and cannot be "
             "quantized again",
             "run it as it is, with --build mlx, or take the checkpoint that it was made of",
+            in_python='run it as it is, with build="mlx", or take the checkpoint it was made of',
         )
     parameters, config, kept = _lazy(source, bits, group_size, mode, mix)
     if kept:

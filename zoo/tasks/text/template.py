@@ -13,6 +13,7 @@ from zoo.errors import InputError
 
 RENDER = Path(__file__).with_name("render.py")
 SECONDS = 20
+PLAIN = "use generate with a plain prompt"
 """Most that a template takes, with the start of its process; the machine may be busy."""
 
 TEMPLATE_FILE = "chat_template.jinja"
@@ -57,14 +58,15 @@ class ChatTemplate:
         if not text:
             raise InputError(
                 "the chat template makes no text of the messages",
-                "use generate, or --raw, with a plain prompt",
+                "use --raw with a plain prompt",
+                in_python=PLAIN,
             )
         return text
 
     def _chosen(self) -> str:
         if not self.templates:
             raise InputError(
-                "the model has no chat template", "use generate, or --raw, with a plain prompt"
+                "the model has no chat template", "use --raw with a plain prompt", in_python=PLAIN
             )
         if DEFAULT in self.templates:
             return self.templates[DEFAULT]
@@ -73,6 +75,7 @@ class ChatTemplate:
             raise InputError(
                 f"the model has several chat templates and none is called '{DEFAULT}': {names}",
                 f"write the one that is meant to {self.folder / TEMPLATE_FILE}, or use --raw",
+                in_python=f"write the one meant to {self.folder / TEMPLATE_FILE}, or {PLAIN}",
             )
         return next(iter(self.templates.values()))
 

@@ -29,6 +29,7 @@ def load_plan(package: Path, units: str) -> Any:
         raise UsageError(
             "Core ML's plan can be read on a Mac alone, and this is none",
             "leave --compare-plan out, or run the same command on a Mac",
+            in_python="leave plan=True out, or run the same on a Mac",
         )
     from coremltools.models.compute_plan import MLComputePlan
 
