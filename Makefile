@@ -4,13 +4,14 @@
 # make coreai     install the Core AI plugin with Apple's runtime, and run its tests
 # make faults     the long fault-injection tests, with a table of results
 # make bench      speed and memory beside the peers
+# make screens    make the pictures of the documentation
 # make docs       write the documentation site to build/docs
 # make reference  write docs/cli.md, docs/api.md and the recipe schema from the code
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint types layers unit coreai faults setup bench docs reference clean
+.PHONY: demo test quick lint types layers unit coreai faults setup bench docs screens reference clean
 
 setup: $(VENV)/.installed
 
@@ -63,6 +64,9 @@ bench: setup
 	$(BIN)/python benchmarks/speech.py
 	$(BIN)/python benchmarks/pictures.py
 	$(BIN)/python benchmarks/unet_conversion.py --widths 64 128 256 256
+
+screens: setup
+	$(BIN)/python scripts/screens.py
 
 docs: setup
 	$(BIN)/mkdocs build --strict

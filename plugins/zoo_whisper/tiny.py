@@ -22,7 +22,7 @@ def make(
 
     Args:
         folder: where to write.
-        english: whether it knows English alone, by its own tokenizer.
+        english: whether it knows English only, by its own tokenizer.
         heads: whether it says which heads of attention tell the time of words.
         seconds: of audio that it takes at once.
         inner: width of the feed-forward parts.

@@ -39,7 +39,7 @@ class Vocabulary:
         end, start, previous, silent, plain: special tokens: the text's end, the transcript's start,
             the start of what came before, nobody speaks, no timestamps.
         zero, last: the timestamps of 0 seconds and of the longest time; those between follow.
-        languages: the token of each language, by its code; none for a model of English alone.
+        languages: the token of each language, by its code; none for a model of English only.
 
     Raises:
         zoo.IntegrityError: the folder has no tokenizer of Whisper.
@@ -148,7 +148,7 @@ class Vocabulary:
                 return code
         if not self.languages:
             raise zoo.InputError(
-                f"the model knows English alone, and no language '{language}'",
+                f"the model knows English only, and no language '{language}'",
                 "take one whose name does not end in '.en'",
             )
         raise zoo.InputError(
@@ -157,14 +157,14 @@ class Vocabulary:
         )
 
     def require_task(self, task: str) -> None:
-        """Refuse a translation by a model of English alone.
+        """Refuse a translation by a model of English only.
 
         Raises:
             zoo.InputError: naming it.
         """
         if not self.languages and task == "translate":
             raise zoo.InputError(
-                "the model knows English alone, and no translation",
+                "the model knows English only, and no translation",
                 "take one whose name does not end in '.en'",
             )
 
