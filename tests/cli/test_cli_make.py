@@ -79,6 +79,26 @@ def test_check(
     }
 
 
+def test_figures_of_a_check_are_grouped_by_adapter(
+    zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = {"top1": 0.95, "kl": 0.1, "pirate:top1": 0.8, "pirate:kl": 0.2}
+    verdict = Verdict("failed", "pirate:top1 is low", metrics, {"top1": 0.9})
+    monkeypatch.setattr(api, "check", lambda *_, **__: verdict)
+    lines = [line.split() for line in zoo("check", "tiny").out.splitlines()[2:]]
+    assert lines == [
+        ["ADAPTER", "FIGURE", "VALUE", "LIMIT", "HOLDS"],
+        ["-", "top1", "0.95", "at", "least", "0.9", "yes"],
+        ["-", "kl", "0.1", "-", "-"],
+        ["pirate", "top1", "0.8", "at", "least", "0.9", "no"],
+        ["pirate", "kl", "0.2", "-", "-"],
+    ]
+    assert verdict.lines() == [
+        "failed - pirate:top1 is low - top1 0.95, kl 0.1",
+        "with the adapter pirate - top1 0.8, kl 0.2",
+    ]
+
+
 class Parrot:
     """Stands in for a loaded model: says back what it was asked, word by word."""
 

@@ -43,6 +43,18 @@ def test_without_torch_a_build_is_compared_with_one_without_passes(home, without
     assert "torch" not in verdict.tools
 
 
+def test_the_check_of_a_new_build_is_a_step_of_its_own_with_progress(home):
+    events = []
+    zoo.build("mistral:mini", build="mlx-8bit", listener=events.append)
+    states = [(event.step, event.state) for event in events if event.state in ("start", "done")]
+    assert states[-4:] == [
+        ("optimize", "start"), ("optimize", "done"), ("check", "start"), ("check", "done"),
+    ]  # fmt: skip
+    counts = [(e.done, e.total, e.unit) for e in events if (e.step, e.state) == ("check", "update")]
+    assert counts == [(done, len(counts), "models") for done in range(len(counts))]
+    assert len(counts) >= 2
+
+
 def test_a_build_that_nothing_can_be_compared_with_says_what_to_install(
     home, without_torch, monkeypatch
 ):

@@ -22,7 +22,8 @@ LINT = (
     Column("LINT FOUND", wrap=True), Column("ACCEPTED BECAUSE", drop=1),
 )  # fmt: skip
 FIGURES = (
-    Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Column("MEANING", wrap=True),
+    Column("ADAPTER"), Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"),
+    Column("MEANING", wrap=True),
 )  # fmt: skip
 FOR = {
     "gpu": "for GPU and CPU",
@@ -202,11 +203,13 @@ def _verdict(build: dict[str, Any], metrics: dict[str, Any]) -> None:
     if tools:
         output.paragraph(f"with {tools}", "dim", indent=2)
     rows = []
-    for figure, value in check["metrics"].items():
-        metric = metrics.get(figure.rpartition(":")[2]) or {}
-        limit = (check.get("limits") or {}).get(figure.rpartition(":")[2])
+    alone = "-" if any(":" in figure for figure in check["metrics"]) else ""
+    for named, value in check["metrics"].items():
+        adapter, _, figure = named.rpartition(":")
+        metric = metrics.get(figure) or {}
+        limit = (check.get("limits") or {}).get(figure)
         held = "" if limit is None else f"{metric.get('better') or ''} {limit:g}".strip()
-        rows.append((figure, f"{value:.4g}", held, metric.get("meaning", "")))
+        rows.append((adapter or alone, figure, f"{value:.4g}", held, metric.get("meaning", "")))
     output.table(FIGURES, rows)
 
 

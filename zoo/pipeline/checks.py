@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.catalogs.recipe import Build, Recipe
+from zoo.progress import Progress
 from zoo.store.reports import CHECK, Reports
 from zoo.tasks.examples import Example, collecting
 from zoo.tasks.registry import task_of
@@ -41,6 +42,7 @@ def measure(
     build: Callable[[], Model],
     scorer: Scorer | None = None,
     examples: dict[str, list[Example]] | None = None,
+    progress: Progress | None = None,
 ) -> Measured:
     """The figures of a build, by the measure of the recipe's task.
 
@@ -53,14 +55,19 @@ def measure(
         source, build: load the models.
         scorer: the one that the check names, if any.
         examples: receives a few outputs by adapter, those without one under the empty name.
+        progress: is told how many models are through, of the source and the build, without an
+            adapter and with each.
     """
     assert recipe.check is not None
     task = task_of(recipe.task)
     inputs = [recipe.home / path for path in recipe.check.inputs]
     usable = set(recipe.adapter)
+    counter = _Counter(progress or Progress("check"), 2 + 2 * len(recipe.adapter))
+    source, build = counter.counting(source), counter.counting(build)
     pair = _noting(source, usable), _noting(build, usable)
     figures = _collected("", examples, partial(task.measure, inputs, *pair, scorer))
     unmeasured = tuple(name for name in recipe.adapter if name not in usable)
+    counter.total -= 2 * len(unmeasured)
     for name in recipe.adapter:
         if name in unmeasured:
             continue
@@ -71,6 +78,25 @@ def measure(
             if metric is None or metric.adapters:
                 figures[f"{name}:{figure}"] = value
     return Measured(figures, unmeasured)
+
+
+@dataclass
+class _Counter:
+    """Counts the models that a check is through with: each time another one is loaded."""
+
+    progress: Progress
+    total: int
+    loaded: int = 0
+
+    def counting(self, load: Callable[[], Model]) -> Callable[[], Model]:
+        """`load`, which says before how many models are through."""
+
+        def loaded() -> Model:
+            self.progress.update(self.loaded, max(self.total, self.loaded), "models")
+            self.loaded += 1
+            return load()
+
+        return loaded
 
 
 def _noting(load: Callable[[], Model], names: set[str]) -> Callable[[], Model]:

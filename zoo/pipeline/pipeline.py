@@ -377,6 +377,7 @@ class Pipeline:
                 lambda: family.run(self.pinned, self.build, path, adapters),
                 self._scorer(),
                 examples,
+                Progress("check", self.listener),
             )
         write_examples(Reports(self.store.home), self.keys.finished, self.recipe, examples)
         tools = {**self._tools(named), **self._tools()}

@@ -78,7 +78,8 @@ class Workshop:
                 return found
             self.listener(Event(step.name, "start"))
             artifact, verdict = self._make(step)
-            self.listener(Event(step.name, "done", message=step.key))
+            if step.gate is None:
+                self.listener(Event(step.name, "done", message=step.key))
         if verdict is not None and verdict.status == "failed":
             raise self.failure(verdict, artifact)
         return artifact
@@ -120,7 +121,10 @@ class Workshop:
                     f"{step.name} of '{self.recipe.ref}' returned {path}, "
                     "which is neither below its work folder nor the folder it was given"
                 )
-            verdict = step.gate(path) if step.gate else None
+            verdict = None
+            if step.gate is not None:
+                self.listener(Event(step.name, "done", message=step.key))
+                verdict = step.gate(path)
             base = workdir.parent.resolve()
             manifest = Manifest(
                 key=step.key,

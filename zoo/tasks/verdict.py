@@ -38,6 +38,23 @@ class Verdict:
         """The same as plain data, for JSON."""
         return asdict(self)
 
+    def by_adapter(self) -> dict[str, dict[str, float]]:
+        """The figures in groups: those without an adapter under "", then those of each adapter."""
+        groups: dict[str, dict[str, float]] = {"": {}}
+        for name, value in self.metrics.items():
+            adapter, _, figure = name.rpartition(":")
+            groups.setdefault(adapter, {})[figure] = value
+        return groups
+
+    def lines(self) -> list[str]:
+        """The verdict for people: a line of its own for the figures of each adapter."""
+        first, *others = (
+            (adapter, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+            for adapter, figures in self.by_adapter().items()
+        )
+        said = " - ".join(part for part in (self.status, self.reason, first[1]) if part)
+        return [said, *(f"with the adapter {name} - {figures}" for name, figures in others)]
+
     def _repr_html_(self) -> str:
         from zoo.tables import grid
 

@@ -29,7 +29,8 @@ def command(
 ) -> None:
     """Download, convert, optimize and check a build.
 
-    Prints the folder of the build. The verdict of the check goes to stderr.
+    Prints the folder of the build. The verdict of the check goes to stderr, with the figures of
+    each adapter on a line of their own.
     """
     with drawing(quiet) as listener:
         artifact = api.build(
@@ -43,5 +44,6 @@ def command(
             listener=listener,
         )
     if artifact.manifest.check and not quiet:
-        output.note(f"check {Verdict(**artifact.manifest.check)}")
+        for line in Verdict(**artifact.manifest.check).lines():
+            output.note(f"check {line}")
     output.tell(artifact.path)

@@ -10,6 +10,7 @@ source) or unable. `inputs` has the sha256 of each file that was measured on. `l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import click
@@ -23,7 +24,10 @@ from zoo.tasks.registry import task_of
 from zoo.tasks.task import Task
 from zoo.tasks.verdict import Verdict
 
-COLUMNS = (Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"), Column("HOLDS"))
+COLUMNS = (
+    Column("ADAPTER"), Column("FIGURE"), Column("VALUE", right=True), Column("LIMIT"),
+    Column("HOLDS"),
+)  # fmt: skip
 
 
 @click.command(name="check")
@@ -61,17 +65,23 @@ def _print(verdict: Verdict, task: Task) -> None:
     output.tell(f"{verdict.status}: {verdict.reason}" if verdict.reason else verdict.status)
     if verdict.metrics:
         output.tell()
-        output.table(COLUMNS, (_row(verdict, task, name) for name in verdict.metrics))
+        output.table(COLUMNS, _rows(verdict, task))
     if verdict.lint:
         output.tell()
         found = facts.lint({"lint": verdict.lint})
         output.tell(f"lint for {output.clean(verdict.lint['target'])}: {found}")
 
 
-def _row(verdict: Verdict, task: Task, name: str) -> tuple[object, ...]:
-    plain = name.rpartition(":")[2]
-    value, limit = verdict.metrics[name], verdict.limits.get(plain)
-    if limit is None:
-        return name, f"{value:.4g}", "-", "-"
-    held = task.holds(plain, value, limit)
-    return name, f"{value:.4g}", f"{task.better(plain)} {limit:g}", held
+def _rows(verdict: Verdict, task: Task) -> Iterator[tuple[object, ...]]:
+    """The figures, adapter by adapter; the first column is empty where there are no adapters."""
+    groups = verdict.by_adapter()
+    alone = "-" if len(groups) > 1 else ""
+    for adapter, figures in groups.items():
+        for name, value in figures.items():
+            shown = adapter or alone, name, f"{value:.4g}"
+            limit = verdict.limits.get(name)
+            if limit is None:
+                yield *shown, "-", "-"
+            else:
+                better, held = task.better(name), task.holds(name, value, limit)
+                yield *shown, f"{better} {limit:g}", held
