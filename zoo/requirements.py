@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from zoo.distributions import Distribution, installed, normalized
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
+from zoo.requirement_line import RequirementLine, fits, read_line
 
 ZOO = "zoo-ml"
 
@@ -32,12 +30,7 @@ class Need(NamedTuple):
         """Whether it is installed in a version that will do."""
         if self.version is None or not self.wanted:
             return self.version is not None
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-        try:
-            return SpecifierSet(self.wanted).contains(self.version, prereleases=True)
-        except InvalidSpecifier:
-            return True
+        return fits(self.version, self.wanted)
 
     def __str__(self) -> str:
         if self.version is None or self.met:
@@ -69,9 +62,9 @@ def needs_of(dist: Distribution, extras: tuple[str, ...]) -> tuple[Need, ...]:
             other = installed().get(normalized(wanted.name))
             if not _is_zoo(wanted.name):
                 version = other.version if other else None
-                found.setdefault(wanted.name, Need(wanted.name, str(wanted.specifier), version))
+                found.setdefault(wanted.name, Need(wanted.name, wanted.wanted, version))
             if other is not None and wanted.extras:
-                waiting.append((other, tuple(sorted(wanted.extras)), False))
+                waiting.append((other, wanted.extras, False))
     return tuple(found.values())
 
 
@@ -83,7 +76,7 @@ def made_for(dist: Distribution) -> Need | None:
     here = installed().get(normalized(ZOO))
     for wanted in _requirements(dist, (), True):
         if not isinstance(wanted, str) and _is_zoo(wanted.name):
-            need = Need(wanted.name, str(wanted.specifier), here.version if here else None)
+            need = Need(wanted.name, wanted.wanted, here.version if here else None)
             if need.version is not None and not need.met:
                 return need
     return None
@@ -91,24 +84,18 @@ def made_for(dist: Distribution) -> Need | None:
 
 def _requirements(
     dist: Distribution, extras: tuple[str, ...], always: bool
-) -> Iterator[Requirement | str]:
+) -> Iterator[RequirementLine | str]:
     """The requirements of some extras and, if `always`, those without one; a text is not valid."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     for line in _lines(dist):
         conditional = "extra" in line.partition(";")[2]
         if not (any(extra in line for extra in extras) if conditional else always):
             continue
         try:
-            wanted = Requirement(line)
-        except InvalidRequirement:
+            wanted = read_line(line)
+        except ValueError:
             yield line.partition(";")[0].strip() or "a package without a name"
             continue
-        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
-            holds = always
-        else:
-            holds = any(wanted.marker.evaluate({"extra": extra}) for extra in extras)
-        if holds:
+        if always if wanted.holds("") else any(map(wanted.holds, extras)):
             yield wanted
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from zoo import machine
@@ -20,6 +20,7 @@ def best_build(
     rank: Callable[[str], int],
     usable: Callable[[str], bool],
     memory: int,
+    settings: Mapping[str, str],
 ) -> str:
     """The build for a machine: the first in the best usable format that fits its memory.
 
@@ -31,8 +32,8 @@ def best_build(
         rank: where a format stands on the machine; the lowest is the best.
         usable: whether what a format needs is installed.
         memory: of the machine, in bytes.
+        settings: those of the user, see `machine.settings`.
     """
-    settings = machine.settings()
     wanted, preferred = settings.get("build"), settings.get("format")
     for name, format, need in builds:
         if name == wanted and usable(format) and need <= memory:
@@ -61,6 +62,11 @@ class Chooser:
         self._ranks: dict[str, int] = {}
         self._usable: dict[tuple[str, str], bool] = {}
 
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """The user's, read once."""
+        return machine.settings()
+
     def learn(self, facts: Facts) -> None:
         """Find out what `best` asks about the formats of a model."""
         family = facts.family
@@ -79,7 +85,5 @@ class Chooser:
         raw = facts.raw_builds
         own = [build for build in raw if not build[OFFERED]] or raw
         builds = [(build[NAME], build[FORMAT], build[MEMORY]) for build in own]
-        of = facts.family
-        return best_build(
-            builds, self._ranks.__getitem__, lambda f: self._usable[of, f], self.memory
-        )
+        of, rank = facts.family, self._ranks.__getitem__
+        return best_build(builds, rank, lambda f: self._usable[of, f], self.memory, self.settings)

@@ -22,6 +22,8 @@ DEVICES = frozenset(
     ("con", "prn", "aux", "nul", *(f"{kind}{n}" for kind in ("com", "lpt") for n in range(1, 10)))
 )
 """Names that mean a device on Windows, whatever their suffix."""
+UNSAFE = frozenset('\\:*?"<>|')
+"""Characters that no name may have on Windows."""
 
 CODE = {
     ".pkl": "a pickle",
@@ -49,7 +51,7 @@ MOST_NPZ_MEMBERS = 10_000
 
 def confined(path: str) -> bool:
     """Whether `path` is relative, stays below its folder, and means the same on every system."""
-    if not path or len(path) > LONGEST_PATH or unicodedata.normalize("NFC", path) != path:
+    if not path or len(path) > LONGEST_PATH or not unicodedata.is_normalized("NFC", path):
         return False
     return all(_plain(part) for part in path.split("/"))
 
@@ -175,7 +177,8 @@ def _plain(part: str) -> bool:
     return (
         part not in ("", ".", "..")
         and len(part.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
-        and not any(c in '\\:*?"<>|' or not c.isprintable() for c in part)
+        and part.isprintable()
+        and UNSAFE.isdisjoint(part)
         and part == part.strip(" ")
         and not part.endswith(".")
         and part.partition(".")[0].rstrip(" ").lower() not in DEVICES

@@ -45,7 +45,9 @@ def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, 
         (name, build.format, fit(recipe, name).needed)
         for name, build in (own or recipe.build).items()
     ]
-    name = best_build(builds, rank, lambda f: usable(recipe.family, f), machine.memory())
+    name = best_build(
+        builds, rank, lambda f: usable(recipe.family, f), machine.memory(), machine.settings()
+    )
     return name, f"{recipe.ref}: build '{name}', chosen for {machine.describe()}"
 
 
