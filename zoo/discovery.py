@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.distributions import Distribution, EntryPoint, installed, normalized
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.files.trust import confined
 from zoo.preferences import FILE, VARIABLE, preferences
-from zoo.requirements import Need, made_for, needs_of
 from zoo.streams import diverted
 from zoo.words import suggest
+
+if TYPE_CHECKING:
+    from zoo.requirements import Need
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
 TASKS, SCORERS, BUILDS = "zoo.tasks", "zoo.scorers", "zoo.builds"
@@ -110,6 +112,8 @@ class Provider:
         return [str(need) for need in self._needs() if not need.met]
 
     def _needs(self) -> tuple[Need, ...]:
+        from zoo.requirements import needs_of
+
         return () if self.dist is None else needs_of(self.dist, self.extras)
 
     def require_version(self) -> None:
@@ -118,6 +122,8 @@ class Provider:
         Raises:
             BrokenPlugin: the versions that it is made for.
         """
+        from zoo.requirements import made_for
+
         if self.dist is not None and (need := made_for(self.dist)) is not None:
             raise BrokenPlugin(
                 f"{self} is made for {need.name}{need.wanted}, and this is {need.version}",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,6 +89,8 @@ def install(name: str, origin: str, source: Path, sha256: str | None, *, copy: b
     Raises:
         UsageError: the name is no name.
     """
+    import shutil
+
     if not re.fullmatch(NAME, name):
         raise UsageError(
             f"'{name}' cannot be the name of a catalog", "give one in lower case with --name"
@@ -118,6 +119,8 @@ def remove(name: str) -> None:
     Raises:
         NotFound: none of that name was added.
     """
+    import shutil
+
     if name not in names():
         have = ", ".join(names()) or "none"
         raise NotFound(f"no catalog '{name}' was added", f"added: {have}")

@@ -15,7 +15,7 @@ from typing import Any
 from zoo import schema
 from zoo.catalogs.names import NAME, REPO, USER
 from zoo.errors import IntegrityError, NotFound, PluginError, RecipeError, ZooError
-from zoo.files.archives import archive_of
+from zoo.files.archive_address import archive_of
 from zoo.files.documents import parse_toml
 from zoo.files.safe_folder import read_regular
 from zoo.files.trust import confined, plain_branch

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from zoo import machine
-from zoo.catalogs.reference import Reference
 from zoo.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def _is_empty(folder: str) -> bool:
 
 
 def _resolve(name: str, family: str | None) -> tuple[Recipe, str | None]:
+    from zoo.catalogs.reference import Reference
+
     if family is None and Reference.parse(name).kind == "catalog":
         from zoo.catalogs.catalog import open_catalog
 

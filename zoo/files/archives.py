@@ -13,22 +13,7 @@ from typing import IO
 from zoo.errors import IntegrityError, NotFound, said
 from zoo.files.trust import confined
 
-ENDINGS = (".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-FILE = "file://"
-
 Member = tuple[str, Callable[[], IO[bytes] | None]]
-
-
-def archive_of(address: str) -> tuple[str, str] | None:
-    """The path of the archive that an address names, and the folder inside that it points at.
-
-    `model.whl#weights` is the folder `weights` in a wheel. `None` for an address that is no path
-    of an archive.
-    """
-    path, _, inside = address.removeprefix(FILE).partition("#")
-    if "://" in path or not path.lower().endswith(ENDINGS):
-        return None
-    return path, inside.strip("/")
 
 
 def unpack(archive: Path, inside: str, wanted: Callable[[str], bool], dest: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from zoo.errors import Inaccessible, IntegrityError, NotFound, Offline, UsageError, said
-from zoo.files.archives import ENDINGS
+from zoo.files.archive_address import ENDINGS
 from zoo.redaction import redacted
 
 LARGEST = 64 << 20
