@@ -10,6 +10,7 @@ import pytest
 
 from cli.world import Said, put
 from zoo import api
+from zoo.cli import terminal
 from zoo.progress import Event
 from zoo.store.store import Store
 from zoo.tasks.verdict import Verdict
@@ -138,6 +139,23 @@ def test_run(zoo: Callable[..., Said], parrot: Parrot) -> None:
     assert zoo("run", "tiny", "hello", "--json").json == {
         "text": "You said hello", "statistics": None, "ref": "user/tiny:one", "build": "torch", "format": "torch",
     }  # fmt: skip
+
+
+def test_a_terminal_shows_the_prompt_dimly_before_its_answer(
+    zoo: Callable[..., Said], parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert zoo("run", "tiny", "hello").out == "You said hello\n", "a pipe gets the answer alone"
+    monkeypatch.setattr(terminal, "is_terminal", lambda: True)
+    dimly = "\x1b[2m%s\x1b[0m"
+    assert zoo("run", "tiny", "a\x07b").out == dimly % "a b" + "You said a\x07b\n"
+    assert zoo("run", "tiny", "hi", "--chat").out == dimly % "hi\n" + "You said hi\n"
+    assert zoo("run", "tiny", "hi", "-q").out == "You said hi\n"
+    assert zoo("run", "tiny", stdin="hi").out == "You said hi\n", "it was not typed"
+    assert zoo("run", "tiny", "hi", "--json").json["text"] == "You said hi"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert zoo("run", "tiny", "hi").out == "You said hi\n"
 
 
 def test_run_passes_only_the_options_given(zoo: Callable[..., Said], parrot: Parrot) -> None:

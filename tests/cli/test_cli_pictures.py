@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +21,7 @@ from cli.world import RECIPE, Said
 from zoo import api
 from zoo.cli import drawing
 from zoo.progress import Event
+from zoo.tasks.pictures import command
 from zoo.tasks.pictures.model import DenoisingStep, ImageModel
 from zoo.tasks.pictures.options import ImageOptions
 
@@ -156,6 +159,49 @@ def test_a_picture_goes_to_stdout_alone(home: Path, painter: Painter) -> None:
         made = streams[0].getvalue()
     assert made.endswith(b"IEND\xaeB`\x82")
     assert color(io.BytesIO(made))[1] == 9
+
+
+class Watched(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("settings", "start", "end"),
+    [
+        ({"TERM_PROGRAM": "iTerm.app"}, b"\x1b]1337;File=inline=1;size=", b"\a\n"),
+        ({"KITTY_WINDOW_ID": "1"}, b"\x1b_Ga=T,f=100,q=2,m=1;", b"\x1b\\\n"),
+        ({"TERM_PROGRAM": "Apple_Terminal"}, b"", b""),
+        ({"TERM_PROGRAM": "iTerm.app", "TMUX": "/tmp/tmux"}, b"", b""),
+    ],
+    ids=["iterm2", "kitty", "no pictures", "tmux"],
+)
+def test_a_picture_is_shown_where_the_terminal_can(
+    painter: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str], start: bytes, end: bytes,
+) -> None:  # fmt: skip
+    for name in ("TERM_PROGRAM", "KITTY_WINDOW_ID", "TMUX", "STY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    picture = Image.effect_noise((80, 80), 99).convert("RGB")
+    step = DenoisingStep(1, 1, lambda: [picture], 5)
+    monkeypatch.setattr(painter, "denoise", lambda *_: iter([step]))
+    path = tmp_path / "fox.jpg"
+    monkeypatch.setattr(sys, "stdout", Watched())
+    told, *shown = command.generate(painter, "a fox", {"output": str(path)}, lambda event: None)
+    assert told == f"{path}\n"
+    assert len(shown) == bool(start)
+    for data in shown:
+        assert data.startswith(start)
+        assert data.endswith(end)
+        parts = re.findall(rb"[;:]([A-Za-z0-9+/=]+)(?:\a|\x1b)", data)
+        assert all(len(part) <= 4096 for part in parts) or len(parts) == 1
+        with Image.open(io.BytesIO(base64.b64decode(b"".join(parts)))) as opened:
+            assert opened.format == "PNG"
+            assert opened.tobytes() == picture.tobytes()
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert len(list(command.generate(painter, "x", {"output": str(path)}, print))) == 1
 
 
 def test_a_picture_is_gone_on_from(

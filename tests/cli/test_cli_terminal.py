@@ -18,9 +18,16 @@ def test_a_model_cannot_steer_the_terminal_that_it_writes_to(sandbox):
     sandbox.echo()
     piped = sandbox.zoo("run", "echo", STEERING, "-q")
     assert STEERING in piped.stdout
+    text = in_terminal(sandbox, "run", "echo", STEERING, "-q")
+    assert "hi" in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+
+
+def in_terminal(sandbox, *arguments, **settings):
+    """What `zoo` writes to stdout where that is a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [ZOO, "run", "echo", STEERING, "-q"], env=sandbox.env, stdout=theirs,
+        [ZOO, *arguments], env=sandbox.env | settings, stdout=theirs,
         stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     os.close(theirs)
@@ -31,9 +38,7 @@ def test_a_model_cannot_steer_the_terminal_that_it_writes_to(sandbox):
     except OSError:  # Linux ends a terminal whose other side is closed with EIO
         os.close(ours)
     assert process.wait(60) == 0
-    text = shown.decode()
-    assert "hi" in text
-    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    return shown.decode()
 
 
 def test_a_pipe_without_end_is_refused(sandbox, monkeypatch):

@@ -113,6 +113,11 @@ def tell(text: object = "") -> None:
     print(harmless(str(text)), file=sys.stdout)
 
 
+def prompt(text: str) -> None:
+    """What a model was given, dimly and without a line break after it."""
+    print(styled(text, "dim"), end="", file=sys.stdout, flush=True)
+
+
 def note(text: str) -> None:
     """A line for people, on stderr."""
     warn(f"zoo: {text}")

@@ -55,7 +55,7 @@ def measure(
         source, build: load the models.
         scorer: the one that the check names, if any.
         examples: receives a few outputs by adapter, those without one under the empty name.
-        progress: is told how many models are through, of the source and the build, without an
+        progress: receives how many models are through, of the source and the build, without an
             adapter and with each.
     """
     assert recipe.check is not None

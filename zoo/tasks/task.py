@@ -165,6 +165,15 @@ class Task:
         """
         return iter((str(model(given.text, **options)),))
 
+    def echo(self, model: Model, given: Given, options: Mapping[str, Any]) -> str:
+        """What `zoo run` shows dimly before the output in a terminal, such as the prompt that is
+        continued; by default nothing.
+
+        Args:
+            model, given, options: as for `run`.
+        """
+        return ""
+
     def metric(self, figure: str) -> Metric | None:
         """The metric that a figure is of; `None` when the task does not measure it."""
         if figure in self.metrics:

@@ -16,6 +16,7 @@ import click
 from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
 from zoo.cli.task_options import TaskCommand, named_task
+from zoo.cli.terminal import has_colors
 from zoo.errors import InputError
 from zoo.streams import diverted
 from zoo.words import harmless, human
@@ -61,6 +62,7 @@ def command(
 
     INPUT depends on the task: a prompt, or the path of an audio file; without one, or with -, it
     is read from stdin. The options depend on the task too: zoo run NAME --help lists the model's.
+    A terminal shows the prompt dimly before its answer, and images inline where it can.
     """
     wanted = {k: v for k, v in given_options.items() if v not in (None, ())}
     recipe, task = named_task(ctx)
@@ -83,6 +85,7 @@ def command(
             listener=listener,
         )
     with model, drawing(quiet) as listener:
+        echo = task.echo(model, given, wanted) if has_colors() and not (as_json or quiet) else ""
         pieces = _quietly(lambda: task.run(model, given, wanted, listener))
         if as_json:
             where = {"ref": model.ref, "build": model.build, "format": model.format}
@@ -90,8 +93,10 @@ def command(
             with hidden(listener):
                 output.document({**facts, **where})
             return
-        for piece in pieces:
+        for number, piece in enumerate(pieces):
             with hidden(listener):
+                if echo and number == 0:
+                    output.prompt(echo)
                 _write(piece)
     if not task.lines:
         output.tell()

@@ -19,6 +19,7 @@ import click
 from zoo.errors import InputError, UsageError
 from zoo.progress import Event, Listener, Progress
 from zoo.tasks.pictures.image_file import open_image
+from zoo.tasks.pictures.inline import inline
 from zoo.words import suggest
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def generate(
         options: those of the command line: `output`, `count`, `preview`, and the model's.
         listener: receives the steps, and the warnings of the model.
 
-    Yields: the paths, or the bytes of the picture for stdout.
+    Yields: the paths, each with what shows its picture where a terminal can, or the bytes of the
+        picture for stdout.
 
     Returns: what `--json` prints: the paths and the seed.
     """
@@ -152,7 +154,10 @@ def generate(
     if chosen:
         listener(Event(STEP, "note", message=f"--seed {last.seed} generates the same again"))
     if output.paths:
-        yield "".join(f"{path}\n" for path in output.paths)
+        for path, picture in zip(output.paths, pictures, strict=True):
+            yield f"{path}\n"
+            if shown := inline(picture):
+                yield shown
     else:
         yield output.encoded(pictures[0])
     return {"output": [str(path) for path in output.paths], "seed": last.seed}

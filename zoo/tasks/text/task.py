@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from zoo.tasks.text.options import Sampling
 
 
+LONGEST_ECHO = 2_000
+"""Letters of a prompt that is shown with its answer."""
+
+
 class TextGeneration(Task):
     """A language model continues a text, or answers in a chat."""
 
@@ -80,6 +84,14 @@ class TextGeneration(Task):
             yield piece
         took = text.last.to_dict() if text.last else None
         return {"text": "".join(pieces), "statistics": took}
+
+    def echo(self, model: Model, given: Given, options: Mapping[str, Any]) -> str:
+        """A prompt that was typed, on a line of its own in a chat."""
+        if given.argument is None or len(given.argument) > LONGEST_ECHO:
+            return ""
+        chat = options.get("chat")
+        answered = cast("TextModel", model).chat_by_template if chat is None else chat
+        return f"{given.argument}\n" if answered else given.argument
 
 
 TASK = TextGeneration()
