@@ -113,7 +113,7 @@ def build(
         force: convert and optimize again, even if the build is there.
 
     Raises:
-        CheckFailed: the build strays too far from its source.
+        CheckFailed: the build differs too much from its source.
         StepError: a plugin failed; whatever `pull` raises.
     """
     pipeline, _ = _pipeline(ref, build, format, family, listener, adapter)
@@ -286,7 +286,7 @@ def load(
         ref: `name[:variant[/build]]`, a folder such as `./checkpoint`, or `hf:owner/name@commit`.
         task: the class of model that is expected, such as `zoo.TextModel`.
         build: the build to run; by default the first one in the format.
-        format: the format to run; by default what suits this machine, said on stderr.
+        format: the format to run; by default the one that suits this machine, printed on stderr.
         family: the architecture of a folder or repository, when its config.json doesn't tell.
         adapter: the LoRA adapter to begin with; `Model.use` changes it. A name in the recipe, or
             one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`. Several at

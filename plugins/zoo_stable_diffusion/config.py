@@ -201,7 +201,7 @@ def _require_agreeing(folder: Path, unet: dict[str, Any], vae: dict[str, Any], x
     where, given = folder / "unet" / "config.json", unet.get("in_channels", 4)
     if given not in (channels, 2 * channels + 1):
         raise zoo.IntegrityError(
-            f"{where} has in_channels = {given}, and zoo knows {channels} for drawing and "
+            f"{where} has in_channels = {given}, and zoo knows {channels} for text-to-image and "
             f"{2 * channels + 1} for inpainting"
         )
     if unet.get("out_channels", 4) != channels:

@@ -51,11 +51,11 @@ def load_module(kind: Any, folder: Path, component: str) -> Any:
     extra = [name for name in extra if not name.endswith(OUTDATED)]
     if missing:
         raise zoo.IntegrityError(
-            f"{where} lacks {listed(sorted(missing))}, which its config tells of"
+            f"{where} lacks {listed(sorted(missing))}, which its config describes"
         )
     if extra:
         raise zoo.IntegrityError(
-            f"{where} has {listed(sorted(extra))}, of which its config tells nothing"
+            f"{where} has {listed(sorted(extra))}, which its config does not describe"
         )
     return made.eval()
 

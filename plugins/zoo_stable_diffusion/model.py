@@ -137,7 +137,7 @@ class StableDiffusionModel(zoo.ImageModel):
                 )
         if width * height > LARGEST:
             raise zoo.InputError(
-                f"{width}x{height} is more than {LARGEST:,} pixels, and no memory is enough",
+                f"{width}x{height} is more than {LARGEST:,} pixels, the largest image",
                 f"the model was trained for {config.width}x{config.height}",
             )
         if image is not None and (image.width, image.height) != (width, height):
@@ -146,9 +146,7 @@ class StableDiffusionModel(zoo.ImageModel):
                 "leave width and height out, or resize the image",
             )
         if config.given > config.channels and mask is None:
-            raise zoo.InputError(
-                f"'{self.ref}' is made for inpainting", "give an image and a mask to draw in"
-            )
+            raise zoo.InputError(f"'{self.ref}' is made for inpainting", "give an image and a mask")
         if config.refines and image is None:
             raise zoo.InputError(
                 f"'{self.ref}' is a refiner, which starts from an image", "give an image"
@@ -276,15 +274,15 @@ class StableDiffusionModel(zoo.ImageModel):
             cut = tokenizer.decode(ids[room:])
             warnings.warn(
                 f"the prompt has {len(ids)} tokens, and '{self.ref}' takes {room}: "
-                f"left out is '{cut}'",
+                f"truncated: '{cut}'",
                 stacklevel=2,
             )
 
     def _warn_of_weights(self, prompt: str) -> None:
         if (found := WEIGHT.search(prompt)) is not None:
             warnings.warn(
-                f"'{found[0]}' is read letter by letter, as diffusers does: weights of words, "
-                "as A1111's web UI has them, do nothing here",
+                f"'{found[0]}' is read as plain text, as diffusers does: prompt weights, "
+                "as in A1111's web UI, have no effect",
                 stacklevel=2,
             )
 
@@ -354,8 +352,8 @@ class StableDiffusionModel(zoo.ImageModel):
         if any(flagged):
             count = f"{sum(flagged)} of {len(drawn)} pictures" if len(drawn) > 1 else "the picture"
             warnings.warn(
-                f"the safety checker of '{self.ref}' flags {count}, which is black instead: "
-                "try another seed or prompt",
+                f"the safety checker of '{self.ref}' flags {count}, which is replaced by "
+                "a black image: try another seed or prompt",
                 stacklevel=2,
             )
         pairs = zip(drawn, flagged, strict=True)

@@ -80,7 +80,7 @@ class Schedule:
         self.kind = str(config.get("_class_name"))
         if self.kind not in OWN:
             raise zoo.IntegrityError(
-                f"the sampler of the source is a '{self.kind}', which zoo does not know",
+                f"the scheduler of the source is a '{self.kind}', which zoo does not know",
                 f"zoo knows {', '.join(OWN)}",
             )
         _require_known(config, self.kind)
@@ -121,15 +121,15 @@ class Schedule:
             plain = takes[key].default if key in takes else None
             if key not in takes and own.get(key) not in (None, False, "epsilon", plain):
                 raise zoo.InputError(
-                    f"the scheduler '{name}' cannot draw with this model, which was trained with "
-                    f"{key} = {own[key]!r}",
+                    f"the scheduler '{name}' cannot be used with this model, which was trained "
+                    f"with {key} = {own[key]!r}",
                     "leave the scheduler out, for the model's own",
                 )
         try:
             return self._corrected(made.from_config(own, **changes))
         except Exception as error:
             raise zoo.InputError(
-                f"the scheduler '{name}' cannot draw with this model: {said(error)}",
+                f"the scheduler '{name}' cannot be used with this model: {said(error)}",
                 "leave the scheduler out, for the model's own",
             ) from error
 
@@ -153,7 +153,7 @@ class Schedule:
             nearest = sorted(INSTEAD, key=lambda number: abs(number - steps))
             fits = [n for n in nearest if n != steps and self._fault(name, n, strength) is None]
             raise zoo.InputError(
-                f"the sampler {kind} cannot draw in {steps} steps with this model: {fault}",
+                f"the scheduler {kind} cannot run in {steps} steps with this model: {fault}",
                 f"{fits[0]} steps work" if fits else "choose another scheduler",
             )
         return _set(self.make(name), steps, strength)

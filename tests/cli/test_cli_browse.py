@@ -140,7 +140,7 @@ def test_show(zoo: Callable[..., Said], home: Path) -> None:
     ):  # fmt: skip
         assert words in said.out, words
     huge = zoo("show", "tiny:huge")
-    assert "accept it at https://huggingface.co/owner/huge" in huge.out
+    assert "terms first at https://huggingface.co/owner/huge" in huge.out
     assert "UNPINNED until the first pull" in huge.out
 
 

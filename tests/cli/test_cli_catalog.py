@@ -127,7 +127,7 @@ def test_what_is_no_catalog_is_refused(
     web.files["/acme.tar.gz"] = archive_of(folder)
     changed = zoo("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", "0" * 64)
     assert changed.code == 5
-    assert "it changed, or is another file; nothing of it was used" in changed.err
+    assert "it changed, or is another file; it was not used" in changed.err
     refused(zoo, web, b"<!DOCTYPE html><title>404</title>", 5, "is a web page, not an archive")
     refused(zoo, web, b"plain words", 5, "is no archive")
     refused(zoo, web, archive_of(tmp_path / "acme" / "recipes"), 3, "there is no catalog.toml")

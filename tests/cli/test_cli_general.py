@@ -102,7 +102,7 @@ def test_interrupt(zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("zoo.cli.verbs.list.open_catalog", interrupt)
     said = zoo("list")
     assert said.code == 130
-    assert "interrupted; nothing half-made was left" in said.err
+    assert "interrupted; no partial result was left" in said.err
 
 
 @pytest.mark.parametrize("error", [errors.Gated("no", "log in"), errors.NoRoom("no", "log in")])

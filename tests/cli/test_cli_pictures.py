@@ -45,7 +45,7 @@ class Painter(ImageModel):
             return [Image.new("RGB", (8, 8), (number, seed % 256, blue)) for seed in seeds]
 
         if "long" in prompts[0]:
-            warnings.warn("left out is 'long'", stacklevel=2)
+            warnings.warn("truncated: 'long'", stacklevel=2)
         for number in range(1, options.steps + 1):
             yield DenoisingStep(number, options.steps, partial(pictures, number), options.seed)
 
@@ -88,7 +88,7 @@ def test_a_picture_is_written_and_told(
     ]
     assert zoo("run", "tiny", "a fox", "-o", str(path), "-q", "--seed", "5").err == ""
     told = zoo("run", "tiny", "a long fox", "-o", str(path), "-q", "--seed", "5").err
-    assert told == "zoo: left out is 'long'\n"
+    assert told == "zoo: truncated: 'long'\n"
 
 
 def test_a_picture_is_named_after_its_prompt(
@@ -273,7 +273,7 @@ def test_a_terminal_is_shown_no_png(
     monkeypatch.setattr(module, "sys", fake)
     said = zoo("run", "tiny", "a fox", "-o", "-")
     assert said.code == 2
-    assert "a terminal shows no PNG" in said.err
+    assert "a terminal cannot show a PNG" in said.err
 
 
 def test_a_bar_leaves_what_goes_to_a_pipe_alone(

@@ -74,7 +74,7 @@ def test_every_format_agrees_with_transformers_or_refuses(case: str, tmp_path: P
         apart["torch"] = model.logits(PROMPT)
     (tmp_path / "mlx").mkdir()
     if "gelu" in changes.get("hidden_act", ""):
-        with pytest.raises(zoo.IntegrityError, match="mlx does not know the activation 'gelu"):
+        with pytest.raises(zoo.IntegrityError, match="mlx does not support the activation 'gelu"):
             family.mlx.convert(source, tmp_path / "mlx")
     else:
         with family.mlx.run(

@@ -29,7 +29,7 @@ def run(artifact):
         ("def convert(source):\n    (source / 'voice.txt').unlink()\n    return source", "it removed 'voice.txt' in"),
         ("def convert(workdir):\n    (workdir.parent / 'stray').write_text('x')\n    return workdir", "it wrote 'stray' beside the folder"),
         ("def convert(workdir): return workdir", "left no files"),
-        ("def convert(workdir):\n    os.mkfifo(workdir / 'pipe')\n    return workdir", "left 'pipe', which is no regular file"),
+        ("def convert(workdir):\n    os.mkfifo(workdir / 'pipe')\n    return workdir", "left 'pipe', which is not a regular file"),
         ("def convert(workdir):\n    (workdir / 'w.pkl').write_text('x')\n    return workdir", "left 'w.pkl', a pickle"),
         ("def convert(workdir):\n    (workdir / 'a').symlink_to('/nowhere')\n    return workdir", "left 'a', a link that leads nowhere"),
         ("def convert(): sys.exit(7)", "convert of 'echo/echo:one' failed in zoo-echo 0.3: SystemExit: 7"),

@@ -48,8 +48,8 @@ CRAFTED: list[tuple[bytes, int, str]] = [
     (text(a=entry(offsets=[4, 0])), 4, "data_offsets"), (text(a=entry(offsets=[-1, 3])), 4, "data_"),
     (text(a=entry(offsets=[0.0, 4.0])), 4, "data_offsets"),
     (text(a=entry(offsets=[0, 2**64])), 4, "data_offsets"),
-    (text(a=entry(offsets=[1, 5])), 5, "hole"), (text(a=entry(offsets=[4, 8])), 8, "hole"),
-    (text(a=entry(), b=entry(offsets=[5, 9])), 9, "hole"),
+    (text(a=entry(offsets=[1, 5])), 5, "gap"), (text(a=entry(offsets=[4, 8])), 8, "gap"),
+    (text(a=entry(), b=entry(offsets=[5, 9])), 9, "gap"),
     (text(a=entry(), b=entry(offsets=[3, 7])), 7, "overlaps"),
     (text(a=entry(), b=entry()), 4, "overlaps"),
     (text(a=entry()), 5, "end at"), (text(a=entry()), 3, "end at"), (text(), 1, "end at"),
@@ -71,7 +71,7 @@ def test_a_crafted_header_is_refused(tmp_path: Path, case: int) -> None:
     header, size, said = CRAFTED[case]
     path = tmp_path / "model.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(size))
-    with pytest.raises(IntegrityError, match="is no sound safetensors file") as caught:
+    with pytest.raises(IntegrityError, match="is not a valid safetensors file") as caught:
         read_header(path)
     assert said in caught.value.message
     assert len(caught.value.message) < 1000

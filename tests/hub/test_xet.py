@@ -45,7 +45,7 @@ def test_a_store_that_cannot_be_reached_is_not_waited_for(offered: Puller) -> No
     began = time.monotonic()
     assert_right(offered.pull(*PATHS))
     assert time.monotonic() - began < 10
-    assert "Xet failed (ConnectError); going on by HTTP" in " ".join(offered.notes)
+    assert "Xet failed (ConnectError); falling back to HTTP" in " ".join(offered.notes)
 
 
 def test_what_http_began_http_finishes(offered: Puller) -> None:

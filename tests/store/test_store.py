@@ -123,7 +123,7 @@ def test_a_file_that_was_planted_is_found_by_verify(store):
     artifact = publish(store, "k")
     (artifact.path / "model-extra.safetensors").write_text("planted")
     said = store.verify(artifact.entry)
-    assert said == ["model-extra.safetensors was put there by somebody else"]
+    assert said == ["model-extra.safetensors was put there by another program"]
 
 
 def test_what_is_in_use_is_not_removed(store):
@@ -157,7 +157,7 @@ def test_a_manifest_cannot_point_outside(store, path):
     manifest = json.loads((entry / "manifest.json").read_text())
     manifest["files"][0]["path"] = path
     (entry / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(IntegrityError, match="no plain path"):
+    with pytest.raises(IntegrityError, match="not a plain path"):
         store.get("k")
 
 
@@ -292,7 +292,7 @@ def test_nothing_is_waited_for_or_followed(store, tmp_path):
     (tmp_path / "kept").rename(entry / "manifest.json")
     (entry / "data" / "sub" / "a.txt").unlink()
     os.mkfifo(entry / "data" / "sub" / "a.txt")
-    assert store.verify(entry) == ["sub/a.txt is no file any more"]
+    assert store.verify(entry) == ["sub/a.txt is not a file any more"]
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "a").write_text("a")

@@ -17,7 +17,7 @@ from zoo.files.trust import confined
 class Entry:
     """A model in a catalog: its variants, each a recipe file."""
 
-    default: str = field(metadata={"doc": "the variant that the bare name means"})
+    default: str = field(metadata={"doc": "the variant that the name alone refers to"})
     variants: dict[str, str] = field(
         metadata={
             "doc": "variant to recipe file",

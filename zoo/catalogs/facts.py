@@ -43,7 +43,7 @@ class Facts(NamedTuple):
 
     Attributes:
         label, synonyms: what the task is called in a table, and other words for it.
-        gated: whether the source wants consent first.
+        gated: whether the source is gated.
         pinned: whether the recipe alone decides every byte of the source.
         parameters: number of weights.
         context: longest input in tokens; 0 when the recipe does not say.

@@ -59,7 +59,7 @@ def _of_recipe(recipe: Recipe) -> Iterator[Gap]:
         if bare := [file.path for file in source.files if file.size is None]:
             yield Gap(recipe.ref, "unsized", f"no size of {', '.join(bare)}")
     if recipe.check is None or not any(recipe.limits_of(b) for b in recipe.build.values()):
-        yield Gap(recipe.ref, "unchecked", "its builds are held to no limits")
+        yield Gap(recipe.ref, "unchecked", "its builds have no check limits")
     if license_of(recipe.license).commercial == "unknown":
         yield Gap(recipe.ref, "license", f"what '{recipe.license}' allows is not known to zoo")
     if not recipe.languages:

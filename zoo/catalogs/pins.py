@@ -181,7 +181,7 @@ def _require_agreement(here: dict[str, Any], entries: dict[str, Any], path: Path
         if name in here and _disagree(here[name], entry):
             raise IntegrityError(
                 f"{path} records other bytes or another commit of '{name}'",
-                "find out which is right before you go on",
+                "find out which is right before you continue",
             )
 
 

@@ -146,13 +146,13 @@ class LintChoice:
     )
     accept: dict[str, str] = field(
         default_factory=dict,
-        metadata={"doc": "findings that may stay: the rule's id to the reason"},
+        metadata={"doc": "accepted findings: the rule's id to the reason"},
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
         for rule, reason in self.accept.items():
             if not reason.strip():
-                yield f"accept.{rule}", "must give the reason why the finding may stay"
+                yield f"accept.{rule}", "must give the reason why the finding is accepted"
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Build:
         default_factory=dict, metadata={"doc": "read by the plugin alone"}
     )
     limits: dict[str, float] = field(
-        default_factory=dict, metadata={"doc": "limits of the check, over the recipe's own"}
+        default_factory=dict, metadata={"doc": "limits of the check, which override the recipe's"}
     )
     bits: float | None = field(
         default=None,
@@ -186,7 +186,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Check:
-    """What a build is measured on, and how far it may stray from its source."""
+    """What a build is measured on, and how far it may diverge from its source."""
 
     inputs: tuple[str, ...] = field(metadata={"doc": "files beside the recipe"})
     limits: dict[str, float] = field(
@@ -197,7 +197,7 @@ class Check:
     )
     scorer: str | None = field(
         default=None,
-        metadata={"doc": "judge of pictures by their prompts, of the entry point zoo.scorers"},
+        metadata={"doc": "scorer of images by their prompts, from the entry points zoo.scorers"},
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
@@ -228,16 +228,14 @@ class Recipe:
         default_factory=dict,
         metadata={"doc": "LoRA adapters by name; each is a choice at run time in every build"},
     )
-    gated: bool = field(default=False, metadata={"doc": "whether the source wants consent first"})
+    gated: bool = field(default=False, metadata={"doc": "whether the source is gated"})
     chat: bool | None = field(
         default=False, metadata={"doc": "whether a prompt is a turn of a chat"}
     )
     context: int | None = field(
         default=None, metadata={"doc": "longest input, in tokens", "minimum": 1}
     )
-    defaults: dict[str, Any] = field(
-        default_factory=dict, metadata={"doc": "options of a call, when the caller gives none"}
-    )
+    defaults: dict[str, Any] = field(default_factory=dict, metadata={"doc": "default call options"})
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
     languages: tuple[str, ...] = field(
         default=(),

@@ -52,7 +52,7 @@ SECTIONS = {
     },
     "Health": {
         "plugins": "List the installed plugins.",
-        "new": "Begin a plugin, or the recipe of a checkpoint.",
+        "new": "Create a plugin project, or the recipe of a checkpoint.",
         "doctor": "Check this machine's setup.",
         "outdated": "Show which sources have changed on the Hub since they were pinned.",
         "completion": "Print the script that completes names in bash, zsh or fish.",

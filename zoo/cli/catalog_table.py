@@ -47,7 +47,7 @@ def footer(models: list[dict[str, Any]], total: int, memory: int) -> None:
     more = f"{len(models)} of {total} models" if len(models) < total else _number(total)
     unsure = any(not model["download_exact"] for model in models)
     output.note(
-        f"{more}; * is what the bare name means; SIZE is the download"
+        f"{more}; * marks the default variant; SIZE is the download"
         f"{' (~ estimated)' if unsure else ''}, MEMORY what the default build needs of the "
         f"{human(memory)} here"
     )

@@ -15,12 +15,12 @@ LONGEST = 2_000
 
 
 def tell(error: BaseException) -> int:
-    """Say on stderr what went wrong; the exit code for it."""
+    """Print the error on stderr; the exit code for it."""
     if isinstance(error, ZooError):
         _say(error.message, error.hint)
         return error.code
     if isinstance(error, (KeyboardInterrupt, click.Abort, EOFError)):
-        output.note("interrupted; nothing half-made was left")
+        output.note("interrupted; no partial result was left")
         return Exit.INTERRUPTED
     if isinstance(error, click.ClickException):
         _say(error.format_message(), _usage_hint(error))
@@ -52,7 +52,7 @@ def close_stdout() -> None:
 def _known(error: BaseException) -> ZooError | None:
     """What is behind an exception that no code of ours has planned for, if that is known."""
     if isinstance(error, MemoryError):
-        return NoRoom("this needs more memory than there is", "give a smaller input or model")
+        return NoRoom("this needs more memory than is available", "give a smaller input or model")
     from zoo.culprit import culprit
     from zoo.files import system
 

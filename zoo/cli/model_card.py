@@ -35,7 +35,7 @@ def _table(data: dict[str, Any]) -> list[str]:
         "task": _plain(data["task"]),
         "family": _plain(data["family"]),
         "license": f"[{name}]({terms['url']})" if terms["url"] else name,
-        "gated": "yes: the source wants your consent first" if data["gated"] else "no",
+        "gated": "yes: accept the authors' terms first" if data["gated"] else "no",
         "languages": _plain(language_names(tuple(data["languages"]))),
         "parameters": count(data["parameters"]),
         "context": f"{data['context']:,} tokens" if data["context"] else "",

@@ -88,8 +88,8 @@ def _facts(data: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "", terms["words"]
     if data["gated"]:
         repo = source["repo"]
-        at = f": accept it at https://huggingface.co/{repo}" if repo else ""
-        yield "gated", Styled(f"the source wants your consent first{at}", "yellow")
+        at = f" at https://huggingface.co/{repo}" if repo else ""
+        yield "gated", Styled(f"accept the authors' terms first{at}", "yellow")
     yield "languages", language_names(tuple(data["languages"]))
     yield "parameters", count(data["parameters"]) + _types(data["dtypes"])
     yield "context", f"{data['context']:,} tokens" if data["context"] else None

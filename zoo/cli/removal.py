@@ -54,7 +54,9 @@ def _usage(paths: list[Path]) -> int:
 
 def _confirmed(folders: list[Path]) -> bool:
     if not _has_terminal():
-        raise click.UsageError("nobody is there to ask: add -y to remove without asking")
+        raise click.UsageError(
+            "there is no terminal to confirm in: add -y to remove without asking"
+        )
     for folder in folders:
         output.warn(f"  {folder.name}  {human(_usage([folder]))}")
     what = "this folder" if len(folders) == 1 else f"these {len(folders)} folders"

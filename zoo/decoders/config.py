@@ -180,7 +180,7 @@ def parse_config(traits: Traits, data: Mapping[str, Any]) -> DecoderConfig:
     activation = data.get("hidden_act", "silu")
     if activation not in ACTIVATIONS:
         raise ValueError(
-            f"hidden_act {activation!r} is not known; zoo knows {', '.join(ACTIVATIONS)}"
+            f"hidden_act {activation!r} is not supported; zoo supports {', '.join(ACTIVATIONS)}"
         )
     positions = _count(data, "max_position_embeddings", traits.positions)
     window = data.get("sliding_window", traits.window)
@@ -268,7 +268,7 @@ def _token(data: Mapping[str, Any], key: str) -> Any:
     value = data[key]
     ids = value if isinstance(value, list) and key == "eos_token_id" else [value]
     if value is not None and not all(type(i) is int and -1 <= i <= LARGEST for i in ids):
-        raise ValueError(f"{key} must be a token's id, not {_short(value)}")
+        raise ValueError(f"{key} must be a token id, not {_short(value)}")
     return value
 
 

@@ -60,7 +60,7 @@ def for_mlx(config: DecoderConfig) -> dict[str, Any]:
     try:
         scaling = config.rope.for_mlx()
     except ValueError as error:
-        raise IntegrityError(f"mlx does not know this config: {error}") from error
+        raise IntegrityError(f"mlx does not support this config: {error}") from error
     converted = {**config.plain, "rope_theta": config.rope.theta, "rope_scaling": scaling}
     if config.sliding_window:
         converted["layer_types"] = ["sliding_attention"] * config.num_hidden_layers
@@ -81,7 +81,7 @@ def for_coreml(config: DecoderConfig, context: int | None) -> DecoderSpec:
         raise _unknown("coreml", f"the activation '{config.hidden_act}' (hidden_act)")
     if config.rope.kind not in COREML_ROPES:
         raise IntegrityError(
-            f"coreml does not know this config: positions scaled by '{config.rope.kind}'",
+            f"coreml does not support this config: RoPE scaling '{config.rope.kind}'",
             HINT,
             in_python=IN_PYTHON,
         )
@@ -129,4 +129,4 @@ def _weight(part: str) -> str:
 
 
 def _unknown(format: str, what: str) -> IntegrityError:
-    return IntegrityError(f"{format} does not know {what}", HINT, in_python=IN_PYTHON)
+    return IntegrityError(f"{format} does not support {what}", HINT, in_python=IN_PYTHON)

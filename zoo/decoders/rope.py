@@ -64,12 +64,12 @@ class Rope:
         if self.kind == "default":
             return None
         if self.kind == "longrope":
-            raise ValueError("positions scaled by 'longrope'")
+            raise ValueError("RoPE scaling 'longrope'")
         if self.kind == "yarn":
             if given.pop("truncate", True) is not True:
-                raise ValueError("positions scaled by 'yarn' with truncate = false")
+                raise ValueError("RoPE scaling 'yarn' with truncate = false")
             if given.get("attention_factor") is not None:
-                raise ValueError("positions scaled by 'yarn' with an attention_factor")
+                raise ValueError("RoPE scaling 'yarn' with an attention_factor")
             given.pop("attention_factor", None)
             if not (given.get("mscale") and given.get("mscale_all_dim")):
                 given.pop("mscale", None)  # one of them says nothing without the other
@@ -95,18 +95,18 @@ def read_rope(data: Mapping[str, Any], head_dim: int, positions: int) -> Rope:
     kind, old = given.pop("rope_type", None), given.pop("type", None)
     kind = "default" if kind is old is None else kind or old
     if given.pop("partial_rotary_factor", 1) != 1:
-        raise ValueError("positions are rotary in a part of each head, which is not known")
+        raise ValueError("partial_rotary_factor other than 1 is not supported")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"positions scaled by {str(kind)[:40]!r} are not known")
+        raise ValueError(f"RoPE scaling {str(kind)[:40]!r} is not supported")
     needed, optional = KINDS[kind]
     if missing := [key for key in needed if given.get(key) is None]:
-        raise ValueError(f"positions scaled by '{kind}' need {', '.join(missing)}")
+        raise ValueError(f"RoPE scaling '{kind}' needs {', '.join(missing)}")
     given = {key: value for key, value in given.items() if value is not None}
     if kind == "dynamic":
         given.pop(LENGTH, None)  # transformers takes max_position_embeddings
     unknown = [key for key in given if key not in needed + optional]
     if unknown and kind != "default":
-        raise ValueError(f"positions scaled by '{kind}' do not know {unknown[0][:40]!r}")
+        raise ValueError(f"RoPE scaling '{kind}' does not take {unknown[0][:40]!r}")
     if unknown:
         raise ValueError(f"the positions have {unknown[0][:40]!r} and no kind of scaling")
     if LENGTH in optional:

@@ -22,7 +22,7 @@ def result_fault(folder: Path) -> str | None:
             continue
         found = True
         if not stat.S_ISREG(mode):
-            return f"left '{name}', which is no regular file"
+            return f"left '{name}', which is not a regular file"
         if path.suffix.lower() in PICKLES:
             return f"left '{name}', a pickle, which can run code when it is read: use safetensors"
     return None if found else "left no files"

@@ -73,7 +73,7 @@ def read_header(path: Path) -> Header:
                 raise ValueError(f"its header claims {length} bytes, over {LARGEST_HEADER}")
             return parse_header(file.read(length), size)
     except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} is no sound safetensors file: {error}") from error
+        raise IntegrityError(f"{path} is not a valid safetensors file: {error}") from error
 
 
 def parse_header(text: bytes, size: int) -> Header:
@@ -100,7 +100,7 @@ def parse_header(text: bytes, size: int) -> Header:
     at = first
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != at:
-            kind = "overlaps another" if tensor.start < at else "follows a hole"
+            kind = "overlaps another" if tensor.start < at else "follows a gap"
             raise ValueError(f"'{_short(name)}' {kind}: it begins at {tensor.start}, not at {at}")
         at = tensor.end
     if at != size:

@@ -95,7 +95,7 @@ class Reader:
     def _member(self, block: bytes) -> Member:
         counted = block[:148] + b" " * 8 + block[156:]
         if _number(block[148:156]) != sum(counted):
-            raise IntegrityError(f"{self.name} is no tar archive, or damaged")
+            raise IntegrityError(f"{self.name} is not a tar archive, or is damaged")
         if block[257:262] != b"ustar" or block[156:157] not in (b"0", b"\0"):
             raise IntegrityError(
                 f"{self.name} has a link, a folder or another special entry",
@@ -107,7 +107,7 @@ class Reader:
         except UnicodeDecodeError:
             path = ""
         if not confined(path):
-            raise IntegrityError(f"{self.name} names a file {path!r}, which is no plain path")
+            raise IntegrityError(f"{self.name} names a file {path!r}, which is not a plain path")
         return Member(path, self._size(block[124:136]))
 
     def _size(self, field: bytes) -> int:

@@ -95,13 +95,13 @@ def require_names(paths: Iterable[str], where: str) -> None:
     for path in listed:
         if not confined(path):
             raise IntegrityError(
-                f"{where} names a file {path!r}, which is no plain path inside its folder",
-                "nothing of it was used; report it to whoever made it",
+                f"{where} names a file {path!r}, which is not a plain path inside its folder",
+                "it was not used; report it to its author",
             )
     for one, other in collisions(listed):
         raise IntegrityError(
             f"{where} names both {one!r} and {other!r}, which some systems cannot tell apart",
-            "nothing of it was used; report it to whoever made it",
+            "it was not used; report it to its author",
         )
 
 

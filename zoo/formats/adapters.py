@@ -169,7 +169,9 @@ def changed_parts(folder: Path) -> set[str]:
 
 def _require_whole(folder: Path, weight: str, pair: Mapping[str, str]) -> None:
     if not pair.keys() >= {"a", "b"}:
-        raise IntegrityError(f"the adapter {folder} has but half of what it adds to '{weight}'")
+        raise IntegrityError(
+            f"the adapter {folder} has only one of the two matrices for '{weight}'"
+        )
 
 
 def adapter_files(folder: Path) -> list[Path]:
@@ -194,7 +196,7 @@ def _require_of_model(
         return
     base = _read_config(folder).get("base_model_name_or_path") or _read_config(folder).get("model")
     hint = f"it was made for '{base}'" if base else None
-    raise IntegrityError(f"the adapter {folder} is of another model: {why}", hint)
+    raise IntegrityError(f"the adapter {folder} is for another model: {why}", hint)
 
 
 def _without_kernel(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -327,7 +327,7 @@ def _require_one_save(folder: Path, names: Collection[str], files: list[Path]) -
     ):
         raise IntegrityError(
             f"{folder} has model.safetensors and, by {index}, other weights in {len(shards)} "
-            "shards: two saves lie side by side",
+            "shards: the folder holds two saved models",
             f"remove the one that is not meant: model.safetensors, or {index} with its shards",
         )
 

@@ -79,9 +79,9 @@ class HubApi:
             try:
                 url = urljoin(url, following) if following else None
             except ValueError:
-                raise Nonsense("it goes on at something that is no address") from None
+                raise Nonsense("its next-page link is not a valid URL") from None
             if url and not url.startswith(f"{self.endpoint}/"):
-                raise Nonsense("it goes on at another host")
+                raise Nonsense("its next-page link points to another host")
         raise Nonsense(f"it lists over {MOST_FILES:,} files")
 
     def require_admission(self, path: str, commit: str) -> None:
@@ -119,7 +119,7 @@ class HubApi:
                 if len(body) >= skipped + end - start:
                     break
                 if time.monotonic() > deadline:
-                    raise Nonsense(f"an answer takes more than {LONGEST_ANSWER:g} s")
+                    raise Nonsense(f"a response takes more than {LONGEST_ANSWER:g} s")
         if len(body) < skipped + end - start:
             raise Nonsense(
                 f"it sends {len(body)} bytes of a file where {end - start} were asked for"
@@ -144,12 +144,12 @@ class HubApi:
                 if len(body) > LARGEST_ANSWER:
                     raise Nonsense(f"it sends over {LARGEST_ANSWER >> 20} MiB")
                 if time.monotonic() > deadline:
-                    raise Nonsense(f"an answer takes more than {LONGEST_ANSWER:g} s")
+                    raise Nonsense(f"a response takes more than {LONGEST_ANSWER:g} s")
             following = response.links.get("next", {}).get("url")
         try:
             return parse_json(bytes(body)), following
         except ValueError:
-            raise Nonsense("what it answers is not what a hub says") from None
+            raise Nonsense("the response is not that of a Hub") from None
 
 
 def _remote(entry: Any) -> Remote | None:
@@ -161,4 +161,4 @@ def _remote(entry: Any) -> Remote | None:
         size, digest = lfs.get("size", entry["size"]), lfs.get("oid")
         return checked_remote(entry["path"], size, digest, entry["oid"], entry.get("xetHash"))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise Nonsense(f"it lists a file wrongly ({error})") from None
+        raise Nonsense(f"it lists an invalid file ({error})") from None

@@ -49,7 +49,7 @@ def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
     if sha256 is not None and digest != sha256.lower():
         raise IntegrityError(
             f"{redacted(url)} has the SHA-256 {digest}, not {sha256.lower()}",
-            "it changed, or is another file; nothing of it was used",
+            "it changed, or is another file; it was not used",
         )
     _require_archive(path, url)
     return path, digest
@@ -72,7 +72,7 @@ def _fetch(url: str, path: Path) -> str:
                 if count > LARGEST:
                     raise IntegrityError(
                         f"{redacted(url)} has more than {LARGEST >> 20} MB, which no catalog has",
-                        "nothing of it was used",
+                        "it was not used",
                     )
                 state.update(chunk)
                 file.write(chunk)

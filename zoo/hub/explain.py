@@ -52,7 +52,7 @@ EXPLANATIONS: dict[str, tuple[type[ZooError], str, str]] = {
     ),
     "disk full": (
         NoRoom,
-        "the disk filled up while '{repo}' was fetched; what came so far is kept",
+        "the disk filled up while '{repo}' was fetched; the partial download is kept",
         FREE_SPACE,
     ),
     "lost": (Offline, CANNOT, "check the network, and any proxy or login page on the way"),

@@ -83,5 +83,5 @@ class RemoteFiles:
             return parse_header(start[8 : length + 8], size)
         except (ValueError, struct.error) as error:
             raise IntegrityError(
-                f"'{name}' of {self._repository} is no sound safetensors file: {error}"
+                f"'{name}' of {self._repository} is not a valid safetensors file: {error}"
             ) from error

@@ -145,7 +145,7 @@ class Repository:
             if known is None:
                 raise
             self.progress.note(
-                f"{error.message}; going on with the commit that '{self.revision}' had before"
+                f"{error.message}; using the commit that '{self.revision}' had before"
             )
             return known
         with suppress(OSError):  # A cache that cannot be written is still good to read.

@@ -131,7 +131,7 @@ class Transfer:
             self.meter.progress.note(f"{fault}; fetching it again")
         raise IntegrityError(
             f"'{self.repo}' at revision '{self.commit}' sends other bytes than expected: {fault}",
-            "nothing of it was kept; do not use this file unless you know why it changed",
+            "it was not kept; do not use this file unless you know why it changed",
         )
 
     def _complete(self, remote: Remote, partial: str) -> tuple[bool, dict[str, str]]:
@@ -206,7 +206,7 @@ class Transfer:
             if urlsplit(target).scheme not in ("https", urlsplit(url).scheme):
                 raise Refused("it redirects to an address that is not encrypted")
             url = target
-        raise Refused("it redirects in a circle")
+        raise Refused("it redirects in a loop")
 
 
 def _target(url: str, location: str) -> str:
@@ -221,7 +221,7 @@ def _target(url: str, location: str) -> str:
         if not target.isascii() or not target.isprintable() or " " in target:
             raise ValueError
     except ValueError:
-        raise Refused("it redirects to something that is no address") from None
+        raise Refused("it redirects to an invalid URL") from None
     return target
 
 

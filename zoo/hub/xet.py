@@ -51,7 +51,7 @@ def bring(transfer: Transfer, remote: Remote, target: Path) -> bool:
         if "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
             raise OSError(errno.ENOSPC, "the disk is full", str(target)) from error
         transfer.meter.progress.note(
-            f"'{remote.path}': Xet failed ({type(error).__name__}); going on by HTTP"
+            f"'{remote.path}': Xet failed ({type(error).__name__}); falling back to HTTP"
         )
         return False
     transfer.meter.add(remote.size - bar.n)

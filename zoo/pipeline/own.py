@@ -117,7 +117,7 @@ def recipe_of(
     family = facts.family(families) if family is None else family
     if family is None:
         raise UsageError(
-            f"'{reference}' does not tell its family",
+            f"'{reference}' is of an unknown model family",
             f"add --family; families: {', '.join(families)}",
             in_python=f"give family=; families: {', '.join(families)}",
         )

@@ -124,7 +124,7 @@ class Pipeline:
             again: convert and optimize even if the store has the build.
 
         Raises:
-            CheckFailed: the build strays too far; it is quarantined with its report.
+            CheckFailed: the build differs too much from its source; it is quarantined.
             InUse: it is to be made again, and a process is using it.
             NoRoom: the disk can't hold it; nothing was begun.
         """
@@ -148,7 +148,7 @@ class Pipeline:
         """The finished build; one that was made without a check is checked now.
 
         Raises:
-            CheckFailed: the build strays too far; whatever `make` raises.
+            CheckFailed: the build differs too much from its source; whatever `make` raises.
         """
         artifact = self.make(again=again)
         if (artifact.manifest.check or {}).get("why") != "skipped":

@@ -70,7 +70,7 @@ class Workshop:
             CheckFailed: the gate refused it; it is quarantined with its report.
         """
         waiting = Event(
-            step.name, "note", message=f"another process is at {step.key}; waiting for it"
+            step.name, "note", message=f"another process is working on {step.key}; waiting for it"
         )
         with self.store.lock(step.key, lambda: self.listener(waiting)):
             if not again and (found := self._stored(step)) is not None:
@@ -148,7 +148,7 @@ class Workshop:
         return artifact, verdict
 
     def _stored(self, step: Step) -> Artifact | None:
-        """What the store has of a step; a download that rotted is made good by another one."""
+        """What the store has of a step; a corrupted download is made good by another one."""
         try:
             return self.store.get(step.key)
         except IntegrityError as error:

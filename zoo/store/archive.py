@@ -251,7 +251,7 @@ def _pins_of(index: Index, name: str) -> dict[str, Any]:
         if foreign:
             raise IntegrityError(
                 f"{name} pins '{pin}' to what none of its artifacts is made from",
-                "nothing of it was taken; ask whoever made it for another export",
+                "nothing was imported; ask its author for another export",
             )
     return index.lock
 

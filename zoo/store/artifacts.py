@@ -65,7 +65,7 @@ class Stored:
         except OSError:
             return f"{self.path} is missing"
         if not stat.S_ISREG(found.st_mode):
-            return f"{self.path} is no file any more"
+            return f"{self.path} is not a file any more"
         if found.st_size != self.size:
             return f"{self.path} has {found.st_size} bytes, not {self.size}"
         digest = sha256_uncached(path) if uncached else sha256(path)
@@ -167,7 +167,7 @@ def _wrong_files(files: Iterable[Stored]) -> Iterator[str]:
         if not isinstance(file.sha256, str) or not SHA256.fullmatch(file.sha256):
             yield "a sha256 of its files is no digest"
         if not isinstance(file.path, str) or not confined(file.path):
-            yield f"its file {file.path!r} is no plain path"
+            yield f"its file {file.path!r} is not a plain path"
 
 
 def _wrong_check(check: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Make good what rotted: fetch what came from the Hub, remove what can be made again."""
+"""Repair corrupted artifacts: fetch what came from the Hub, remove what can be made again."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ class Store:
         faults = (f.fault(artifact.path, uncached=True) for f in artifact.manifest.files)
         found = [fault for fault in faults if fault]
         if artifact.path.is_relative_to(entry.resolve()):  # elsewhere others may keep some
-            found += [f"{name} was put there by somebody else" for name in _strangers(artifact)]
+            found += [f"{name} was put there by another program" for name in _strangers(artifact)]
         return found
 
     def remove(self, entry: Path) -> int:

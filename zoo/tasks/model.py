@@ -32,7 +32,7 @@ class Model(ABC):
 
     @abstractmethod
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """What the model is for: generate text, transcribe speech, draw a picture."""
+        """What the model is for: generate text, transcribe speech, generate an image."""
 
     def __repr__(self) -> str:
         build = f"/{self.build}" if self.build else ""

@@ -125,7 +125,7 @@ class Task:
         build: Callable[[], Model],
         scorer: Scorer | None = None,
     ) -> dict[str, float]:
-        """How far a build strays from its source on the same inputs; for tasks with `metrics`.
+        """How far a build diverges from its source on the same inputs; for tasks with `metrics`.
 
         Args:
             inputs: the files that the recipe's check names.

@@ -19,7 +19,9 @@ class MixedDrawing(Mixed):
     The budget is that of the U-Net.
     """
 
-    prompts: int = field(default=4, metadata={"doc": "lines of the file to draw", "minimum": 1})
+    prompts: int = field(
+        default=4, metadata={"doc": "lines of the file to generate from", "minimum": 1}
+    )
     text_encoder: int = field(
         default=8,
         metadata={

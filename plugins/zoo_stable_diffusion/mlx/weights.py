@@ -102,9 +102,9 @@ def _require_fit(module: Any, found: dict[str, Any], path: Path) -> None:
     expected = dict(tree_flatten(module.parameters()))
     missing, extra = sorted(expected.keys() - found), sorted(found.keys() - expected.keys())
     if missing:
-        raise zoo.IntegrityError(f"{path} lacks {listed(missing)}, which its config tells of")
+        raise zoo.IntegrityError(f"{path} lacks {listed(missing)}, which its config describes")
     if extra:
-        raise zoo.IntegrityError(f"{path} has {listed(extra)}, of which its config tells nothing")
+        raise zoo.IntegrityError(f"{path} has {listed(extra)}, which its config does not describe")
     for name, array in found.items():
         if array.shape != expected[name].shape:
             raise zoo.IntegrityError(

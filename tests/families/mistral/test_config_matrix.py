@@ -52,7 +52,7 @@ def test_formats_agree_with_transformers_or_refuse(tmp_path: Path, changes: dict
     config = read_mistral_config(source)
     refused = config.hidden_act != "silu" or config.rope.parameters.get("attention_factor")
     if refused or config.rope.parameters.get("truncate") is False:
-        with pytest.raises(zoo.IntegrityError, match="mlx does not know"):
+        with pytest.raises(zoo.IntegrityError, match="mlx does not support"):
             mistral_mlx.convert(source, tmp_path / "mlx")
         return
     folder = mistral_mlx.convert(source, tmp_path / "mlx")
@@ -84,10 +84,10 @@ SMALL = {
         ({"hidden_act": "evil"}, "hidden_act"),
         ({"layer_types": ["full_attention", "sliding_attention"]}, "layer_types"),
         ({"rope_parameters": 3}, "rope_parameters must be a table"),
-        ({"rope_scaling": {"type": "yarn"}}, "need factor"),
+        ({"rope_scaling": {"type": "yarn"}}, "needs factor"),
         ({"rope_scaling": {"type": "linear", "factor": 0.5}}, "factor must be"),
-        ({"rope_scaling": {"rope_type": "evil"}}, "'evil' are not known"),
-        ({"rope_scaling": {"type": "linear", "factor": 2, "evil": 1}}, "do not know 'evil'"),
+        ({"rope_scaling": {"rope_type": "evil"}}, "'evil' is not supported"),
+        ({"rope_scaling": {"type": "linear", "factor": 2, "evil": 1}}, "does not take 'evil'"),
         ({"rope_theta": 0}, "rope_theta must be"),
         ({"eos_token_id": "x"}, "eos_token_id must be"),
         ({"text_config": {"auto_map": {}}}, "'text_config', which zoo does not know"),

@@ -184,7 +184,7 @@ def drop(folder: Path) -> None:
         (lambda f: change(f, ffn_multipliers=[0.5, 1.0, 3.0]), "layers.2.ffn.proj_1.weight' has the shape"),
         (drop, "'transformer.norm.weight' is missing; 'transformer.extra.weight' is unknown"),
         (lambda f: (f / "model.safetensors").unlink(), "has no weights"),
-        (lambda f: (f / "model.safetensors").write_bytes(b"\x08" + bytes(20)), "is no sound safetensors file"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x08" + bytes(20)), "is not a valid safetensors file"),
     ],
     ids=["dim", "layers", "width", "names", "none", "corrupt"],
 )  # fmt: skip

@@ -125,7 +125,7 @@ REFUSED |= {(name, steps): 500 for name in ("dpm++", "unipc") for steps in (999,
 @pytest.mark.parametrize("steps", [1, 2, 3, 50, 999, 1000])
 def test_steps_at_the_extremes_are_taken_or_refused(model, name, steps):
     if instead := REFUSED.get((name, steps)):
-        with pytest.raises(zoo.InputError, match=f"cannot draw in {steps} steps") as caught:
+        with pytest.raises(zoo.InputError, match=f"cannot run in {steps} steps") as caught:
             model.stream(PROMPT, steps=steps, scheduler=name)
         assert caught.value.hint == f"{instead} steps work"
     else:
@@ -239,7 +239,7 @@ def test_a_textual_inversion_in_the_pipeline_is_read_as_in_diffusers(tiny):
 
 
 def test_weights_of_words_are_said_to_do_nothing(model):
-    with pytest.warns(UserWarning, match=r"'\(red:1.3\)' is read letter by letter"):
+    with pytest.warns(UserWarning, match=r"'\(red:1.3\)' is read as plain text"):
         model.generate("a (red:1.3) ring", steps=1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

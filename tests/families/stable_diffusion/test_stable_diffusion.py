@@ -167,13 +167,13 @@ def test_a_style_of_diffusers_is_used_and_left(folder, theirs, tmp_path):
     }
     rest = {name: weight for name, weight in layers.items() if name not in narrow}
     StableDiffusionPipeline.save_lora_weights(other, unet_lora_layers={**narrow, **rest})
-    with pytest.raises(zoo.IntegrityError, match="is of another model"):
+    with pytest.raises(zoo.IntegrityError, match="is for another model"):
         TorchStableDiffusion(folder).add_adapters({"other": other})
 
 
 def test_a_prompt_that_is_too_long_is_cut_with_a_warning(model):
     long = " ".join(["a red circle"] * 25 + ["ring"])
-    with pytest.warns(UserWarning, match=r"has 76 tokens.* takes 75: left out is 'ring'"):
+    with pytest.warns(UserWarning, match=r"has 76 tokens.* takes 75: truncated: 'ring'"):
         ids = model.tokens([long])
     assert ids[0].shape == (1, 77)
 

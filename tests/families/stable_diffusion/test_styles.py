@@ -288,7 +288,9 @@ def test_a_style_of_another_model_is_refused(folder, styles, tmp_path):
     path = tmp_path / "deep" / "pytorch_lora_weights.safetensors"
     renamed = {name.replace("mid_block", "third_block"): w for name, w in load_file(path).items()}
     save_file(renamed, path)
-    with pytest.raises(zoo.IntegrityError, match=r"is of another model: it changes 'third_block\."):
+    with pytest.raises(
+        zoo.IntegrityError, match=r"is for another model: it changes 'third_block\."
+    ):
         read_adapter(tmp_path / "deep", shapes)
     with_text = {
         f"text_encoder.{name.removeprefix('unet.')}": w.clone() for name, w in renamed.items()

@@ -273,6 +273,6 @@ def test_a_style_of_another_model_is_named(tiny, xl, tmp_path):
     made = pipeline(xl)
     names = {f"lora_unet_{n.replace('.', '_')}": m for n, m in attended(made.unet).items()}
     style = saved(tmp_path / "style", kohya(names))
-    with pytest.raises(zoo.IntegrityError, match="is of another model"):
+    with pytest.raises(zoo.IntegrityError, match="is for another model"):
         TorchStableDiffusion(tiny).add_adapters({"style": style})
     shutil.rmtree(style)

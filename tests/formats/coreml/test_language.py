@@ -209,8 +209,8 @@ def test_weights_that_are_no_numbers_are_refused(sources, tmp_path, family, valu
         ({"num_key_value_heads": 0}, "must be a whole number above 0, not 0"),
         ({"vocab_size": "many"}, "vocab_size must be a whole number above 0, not 'many'"),
         ({"tie_word_embeddings": True, "vocab_size": 7}, "has the shape"),
-        ({"hidden_act": "relu2"}, "does not know the activation 'relu2'"),
-        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "scaled by 'yarn'"),
+        ({"hidden_act": "relu2"}, "does not support the activation 'relu2'"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}, "RoPE scaling 'yarn'"),
     ],
 )
 def test_a_config_that_lies_is_refused(sources, tmp_path, values, words):

@@ -92,7 +92,7 @@ def test_an_adapter_of_another_model_is_refused(built, format):
     pirate = str(RECIPES / "mistral" / "mini-pirate")
     done = built.zoo("run", "openelm:mini", "hi", "--format", format, "--adapter", pirate)
     assert done.returncode == 5
-    assert "is of another model: it changes 'model.layers.0.mlp.down_proj.weight'" in done.stderr
+    assert "is for another model: it changes 'model.layers.0.mlp.down_proj.weight'" in done.stderr
     assert "it was made for 'mistral:mini'" in done.stderr
     made = [path.name for path in built.artifacts() if path not in before]
     assert not [name for name in made if "coreml" in name]

@@ -245,10 +245,10 @@ def test_wrong_targets_are_refused(tmp_path, passes, target, words):
 
 DAMAGE = {
     "no manifest field": (lambda b: change(b, layers=[]), "layers: must not be empty"),
-    "a package outside": (lambda b: change(b, embeddings="../x"), "no plain path"),
+    "a package outside": (lambda b: change(b, embeddings="../x"), "not a plain path"),
     "no package": (lambda b: shutil.rmtree(b / "head.mlpackage"), "head.mlpackage"),
     "no table": (lambda b: (b / "embeddings.safetensors").unlink(), "is missing"),
-    "a short table": (lambda b: cut(b / "embeddings.safetensors"), "no sound safetensors"),
+    "a short table": (lambda b: cut(b / "embeddings.safetensors"), "not a valid safetensors"),
 }
 
 

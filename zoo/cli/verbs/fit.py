@@ -24,9 +24,11 @@ from zoo.words import human
 @click.command(name="fit")
 @options.model
 @options.build_choice
-@click.option("--device", help="Such as iphone-15-pro; a wrong name lists them all.")
-@click.option("--memory", type=options.SIZE, help="Memory that it may take, such as 8GB.")
-@click.option("--context", type=click.IntRange(1), help="Tokens that a language model is to hold.")
+@click.option("--device", help="Device, such as iphone-15-pro; an unknown name lists them all.")
+@click.option("--memory", type=options.SIZE, help="Memory budget, such as 8GB.")
+@click.option(
+    "--context", type=click.IntRange(1), help="Context length of a language model, in tokens."
+)
 @options.as_json
 def command(
     name: str,

@@ -32,7 +32,7 @@ def command(
     to: Path | None,
     quiet: bool,
 ) -> None:
-    """Begin a plugin, or the recipe of a checkpoint.
+    """Create a plugin project, or the recipe of a checkpoint.
 
     \b
     zoo new plugin NAME --family TYPE  a family of decoders, such as llama

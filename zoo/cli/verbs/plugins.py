@@ -42,7 +42,7 @@ COLUMNS = (
 @click.option("--freeze", is_flag=True, help="Print requirements that install the same plugins.")
 @click.option(
     "--contract", metavar="FAMILY.FORMAT",
-    help="Try on one pair what zoo expects of a plugin, claim by claim.",
+    help="Run the plugin contract tests on one pair.",
 )  # fmt: skip
 @click.option("--recipe", metavar="MODEL", help="The model of --contract; a tiny one by default.")
 @click.option("--build", metavar="NAME", help="The build of --recipe; by default the first.")

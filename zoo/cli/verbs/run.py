@@ -161,7 +161,7 @@ def _given(argument: str | None) -> Given:
     piped = argument in (None, "-")
     given = Given(piped=_piped()) if piped else Given(argument)
     if not (given.argument or given.piped.strip()):
-        raise InputError("the input is empty", "give a prompt, or a pipe that says something")
+        raise InputError("the input is empty", "give a prompt, or pipe one in")
     return given
 
 

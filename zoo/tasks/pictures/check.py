@@ -1,4 +1,4 @@
-"""The check of models that draw: how far a build's pictures stray from its source's."""
+"""The check of text-to-image models: how far a build's images diverge from its source's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def measure_pictures(
     build: Callable[[], Model],
     scorer: Scorer | None = None,
 ) -> dict[str, float]:
-    """Agreement of two models that draw the same prompts from the same seeds.
+    """Agreement of two models that generate from the same prompts from the same seeds.
 
     Args:
         inputs: files with a prompt on each line. Without a scorer, a few are enough.

@@ -57,7 +57,7 @@ class Output:
             if count > 1:
                 raise UsageError(f"stdout takes one picture, not {count}", "give -o fox.png")
             if sys.stdout.isatty():
-                raise UsageError("a terminal shows no PNG", "give -o fox.png, or a pipe")
+                raise UsageError("a terminal cannot show a PNG", "give -o fox.png, or a pipe")
             return cls(())
         path = Path(name)
         kind = _kind(path)

@@ -168,8 +168,8 @@ def _without_alpha(image: Image, what: str) -> Image:
     least, _ = whole.getchannel("A").getextrema()
     if least != OPAQUE:
         raise InputError(
-            f"the {what} is transparent in places, and it is not known what is behind it",
-            'put it on a ground first, or drop the transparency with image.convert("RGB")',
+            f"the {what} is transparent in places, and its background is unknown",
+            'put it on a background first, or drop the transparency with image.convert("RGB")',
         )
     return whole.convert("RGB")
 

@@ -42,7 +42,7 @@ class ImageModel(Model):
     def denoise(
         self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
     ) -> Iterator[DenoisingStep]:
-        """Draw a picture for each prompt, step by step.
+        """Generate an image for each prompt, step by step.
 
         Args:
             prompts: at least one.

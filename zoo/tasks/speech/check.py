@@ -1,4 +1,4 @@
-"""The check of speech models: how far a build strays from its source on the same clips."""
+"""The check of speech models: how far a build diverges from its source on the same clips."""
 
 from __future__ import annotations
 

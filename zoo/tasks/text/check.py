@@ -1,4 +1,4 @@
-"""The check of language models: how far a build strays from its source on the same text."""
+"""The check of language models: how far a build diverges from its source on the same text."""
 
 from __future__ import annotations
 

@@ -271,6 +271,6 @@ def _type_name(package: Package, kind: str, output: Any) -> str:
     if name not in TYPES:
         raise IntegrityError(
             f"{title(kind, [output])} of {package.path} has a result of the type {name}, "
-            "which is not known to the reference executor"
+            "which is not supported by the reference executor"
         )
     return name

@@ -216,7 +216,7 @@ def decompress(kind: str, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
             mask = inputs["indices_mask"]
             indices = _spread(inputs["indices_nonzero_data"], mask)
             return mask, _look_up(indices, inputs["lut"])[mask.astype(bool)]
-    raise IntegrityError(f"the operation '{kind}' is not known to the reference executor")
+    raise IntegrityError(f"the operation '{kind}' is not supported by the reference executor")
 
 
 def _shift_scale(data: Any, scale: Any, offset: Any = None) -> Any:
@@ -239,7 +239,7 @@ def _look_up(indices: Any, lut: Any, vector_axis: Any = None) -> Any:
 
     *tables, size, vector = lut.shape
     if vector != 1:
-        raise IntegrityError("palettes of vectors are not known to the reference executor")
+        raise IntegrityError("palettes of vectors are not supported by the reference executor")
     blocks = _blocks(indices.shape, tables)
     apart = [size for pair in zip(tables, blocks, strict=True) for size in pair]
     one_each = [size for length in tables for size in (length, 1)]
@@ -288,7 +288,7 @@ def _model_file(path: Path) -> Path:
 def _known_type(value: Any) -> str:
     name = type_name(value)
     if name not in PLAIN and name not in PACKED and name != "STRING":
-        raise IntegrityError(f"the type {name} is not known to the reference executor")
+        raise IntegrityError(f"the type {name} is not supported by the reference executor")
     return name
 
 
