@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable
@@ -26,6 +27,12 @@ def test_list(zoo: Callable[..., Said], home: Path) -> None:
     assert "no" in huge.split()
     assert "gated, unpinned" in huge
     assert "~1800000.0 GB" in huge
+
+
+def test_list_leaves_garbage_collection_as_it_was(zoo: Callable[..., Said]) -> None:
+    assert gc.isenabled()
+    assert zoo("list", "no-such-model").code == 1
+    assert gc.isenabled()
 
 
 def test_list_filters_and_json(zoo: Callable[..., Said], home: Path) -> None:

@@ -35,14 +35,20 @@ def best_build(
         settings: those of the user, see `machine.settings`.
     """
     wanted, preferred = settings.get("build"), settings.get("format")
-    for name, format, need in builds:
-        if name == wanted and usable(format) and need <= memory:
-            return name
-    known = dict.fromkeys(format for _, format, _ in builds)
-    ranked = sorted(known, key=lambda format: (format != preferred, rank(format)))
+    if wanted is not None:
+        for name, format, need in builds:
+            if name == wanted and usable(format) and need <= memory:
+                return name
+    known = dict.fromkeys([format for _, format, _ in builds])
+    ranked = sorted(known, key=rank)
+    if preferred in known:
+        ranked.sort(key=lambda format: format != preferred)
     formats = [format for format in ranked if usable(format)] or ranked[:1]
-    ordered = [build for format in formats for build in builds if build[1] == format]
-    return next((name for name, _, need in ordered if need <= memory), ordered[0][0])
+    for format in formats:
+        for name, its_format, need in builds:
+            if its_format == format and need <= memory:
+                return name
+    return next(name for name, format, _ in builds if format == formats[0])
 
 
 def rank(format: str) -> int:
@@ -68,10 +74,9 @@ class Chooser:
         return machine.settings()
 
     def learn(self, facts: Facts) -> None:
-        """Find out what `best` asks about the formats of a model."""
+        """Find out what `best` asks about the formats of a model, before it is asked."""
         family = facts.family
-        for build in facts.raw_builds:
-            format = build[FORMAT]
+        for format in dict.fromkeys([build[FORMAT] for build in facts.raw_builds]):
             if format not in self._ranks:
                 self._ranks[format] = self.index.remember(f"rank {format}", partial(rank, format))
             if (family, format) not in self._usable:
@@ -80,8 +85,10 @@ class Chooser:
                 self._usable[family, format] = bool(kept)
 
     def best(self, facts: Facts) -> str:
-        """The build of a model that suits this machine: one of the recipe's own, if it has any."""
-        self.learn(facts)
+        """The build of a model that suits this machine: one of the recipe's own, if it has any.
+
+        The model is one that was learned.
+        """
         raw = facts.raw_builds
         own = [build for build in raw if not build[OFFERED]] or raw
         builds = [(build[NAME], build[FORMAT], build[MEMORY]) for build in own]

@@ -163,6 +163,8 @@ class Listing:
     @property
     def aliases(self) -> tuple[str, ...]:
         """Other names for it, without those of its model."""
+        if not self._layer.aliases:
+            return ()
         full = f"{self._model}:{self._variant}"
         return tuple(alias for alias, target in self._layer.aliases.items() if target == full)
 

@@ -145,6 +145,8 @@ def _escaped(match: re.Match[str]) -> str:
 
 def clean(value: object) -> str:
     """A value as text that cannot steer a terminal."""
+    if isinstance(value, str) and value.isprintable():
+        return value
     if value is None:
         return "-"
     if isinstance(value, bool):
