@@ -7,11 +7,15 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from zoo.testing import install_plugin, tiny
+from zoo.testing.loopback_hub import LoopbackHub
+
+CATALOG = 'schema = 1\n[models.mine]\ndefault = "x"\n[models.mine.variants]\nx = "mine.toml"\n'
 
 
 def install(sandbox, project: Path) -> None:
@@ -96,13 +100,12 @@ def test_the_recipe_of_a_folder_is_one_that_zoo_reads(sandbox, tmp_path):
     assert "mlx-4bit" in recipe["build"]
     moved = made.stdout.replace(str(folder), "checkpoint")
     shutil.copytree(folder, sandbox.config / "checkpoint")
-    catalog = 'schema = 1\n[models.mine]\ndefault = "x"\n[models.mine.variants]\nx = "mine.toml"\n'
-    sandbox.catalog(catalog, mine=moved)
+    sandbox.catalog(CATALOG, mine=moved)
     shown = sandbox.zoo("show", "user/mine")
     assert shown.returncode == 0, shown.stderr
 
 
-def test_a_measured_recipe_has_limits_that_hold(sandbox, tmp_path):
+def test_limits_leave_room_on_the_side_where_a_figure_strays(sandbox):
     from zoo.catalogs.recipe import read_recipe
     from zoo.scaffold.recipe import limits_from
 
@@ -114,6 +117,123 @@ def test_a_measured_recipe_has_limits_that_hold(sandbox, tmp_path):
     figures = {"top1": 0.95, "kl": 0.02, "positions": 1024.0}
     better = {"top1": "at least", "kl": "at most", "positions": None}
     assert limits_from(figures, better) == {"top1": 0.9374, "kl": 0.0251}
+
+
+LLAMA = {
+    "zoo_llama/__init__.py": """
+from zoo.decoders import DecoderFamily
+FAMILY = DecoderFamily("llama", "LlamaForCausalLM",
+    biases={"attention_bias": ("q", "k", "v", "o"), "mlp_bias": ("gate", "up", "down")})
+torch, mlx, coreml = FAMILY.torch, FAMILY.mlx, FAMILY.coreml
+""",
+    "zoo_llama/catalog.toml": CATALOG,
+    "zoo_llama/mine.toml": """
+schema = 1
+family = "llama"
+title = "Llama"
+summary = "A family with a few builds"
+task = "text-generation"
+license = "MIT"
+parameters = 1
+source = { folder = "model", files = [{ path = "config.json" }] }
+check = { inputs = ["check.txt"] }
+[build.torch]
+format = "torch"
+[build.mlx-4bit]
+format = "mlx"
+optimize = [{ kind = "quantize", bits = 4, group_size = 64 }]
+[build.coreml-fp16]
+format = "coreml"
+""",
+    "zoo_llama/check.txt": "The sun is red and the sea is blue. A cat sat on the mat.\n" * 4,
+}
+
+
+def test_a_measured_recipe_has_limits_that_its_builds_keep(sandbox):
+    """The limits are those of the figures, and `zoo check` passes with them."""
+    install_plugin(sandbox.site, "coremltools", {}, {}, version="0.1")  # too old for any build
+    families = {
+        "llama.torch": "zoo_llama:torch",
+        "llama.mlx": "zoo_llama:mlx",
+        "llama.coreml": "zoo_llama:coreml [coreml]",
+    }
+    groups = {"zoo.families": families, "zoo.catalogs": {"acme": "zoo_llama:catalog.toml"}}
+    requires = ("coremltools>=8; extra == 'coreml'",)
+    install_plugin(sandbox.site, "zoo-llama", LLAMA, groups, requires=requires)
+    target = sandbox.config / "mine.toml"
+    folder = tiny("llama", sandbox.config / "checkpoint")
+    made = sandbox.zoo("new", "recipe", str(folder), "--measure", "--to", str(target))
+    assert made.returncode == 0, made.stderr
+    assert "coreml-fp16 is not measured: " in made.stderr
+    assert (sandbox.config / "check.txt").is_file()
+    builds = tomllib.loads(target.read_text())["build"]
+    assert {name for name, build in builds.items() if "limits" in build} == {"mlx-4bit"}
+    limits = builds["mlx-4bit"]["limits"]
+    assert 0 < limits["top1"] < 1
+    assert limits["kl"] > 0
+    sandbox.catalog(CATALOG)
+    checked = sandbox.zoo("check", "user/mine:x/mlx-4bit", "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    verdict = json.loads(checked.stdout)
+    assert verdict["status"] == "passed"
+    assert verdict["limits"] == limits
+
+
+@pytest.fixture
+def online(sandbox):
+    """A Hub that has a checkpoint with a chat template and a card."""
+    folder = tiny("mistral", sandbox.folder / "repositories" / "someone" / "tiny" / "main")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    with LoopbackHub(sandbox.folder / "repositories") as hub:
+        sandbox.env |= {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        yield hub
+
+
+def test_the_recipe_of_a_repository_is_pinned_without_fetching_its_weights(sandbox, online):
+    made = sandbox.zoo("new", "recipe", "hf:someone/tiny")
+    assert made.returncode == 0, made.stderr
+    recipe = tomllib.loads(made.stdout)
+    source = recipe["source"]
+    assert (source["repo"], source["revision"]) == ("someone/tiny", online.commit("someone/tiny"))
+    files = {file["path"]: file for file in source["files"]}
+    weights = sandbox.folder / "repositories/someone/tiny/main/model.safetensors"
+    assert files["model.safetensors"]["size"] == weights.stat().st_size
+    assert files["model.safetensors"]["sha256"] == sha256(weights.read_bytes()).hexdigest()
+    assert "pytorch_model.bin" not in files
+    assert (recipe["parameters"], recipe["context"], recipe["chat"]) == (102720, 256, True)
+    assert (recipe["license"], recipe["title"]) == ("Apache-2.0", "tiny")
+    cached = sandbox.folder / "hf" / "hub" / "models--someone--tiny"
+    assert not any(p.stat().st_size == weights.stat().st_size for p in cached.glob("blobs/*"))
+
+
+def test_the_recipe_of_a_repository_is_one_that_zoo_pulls(sandbox, online):
+    target = sandbox.config / "mine.toml"
+    made = sandbox.zoo("new", "recipe", "hf:someone/tiny", "--to", str(target))
+    assert made.stdout.strip() == str(target), made.stderr
+    sandbox.catalog(CATALOG)
+    pulled = sandbox.zoo("pull", "user/mine", "-q")
+    assert pulled.returncode == 0, pulled.stderr
+    shown = json.loads(sandbox.zoo("show", "user/mine", "--json").stdout)
+    assert shown["source"]["pinned"]
+
+
+@pytest.mark.parametrize(
+    ("ref", "env", "code"),
+    [
+        ("hf:someone/none", {}, 3),
+        ("hf:someone/tiny@nothing", {}, 3),
+        ("hf:tiny", {}, 2),
+        ("hf:someone/tiny", {"HF_HUB_OFFLINE": "1"}, 7),
+    ],
+)
+def test_a_repository_that_cannot_be_read_has_its_code(sandbox, online, ref, env, code):
+    target = sandbox.folder / "mine.toml"
+    made = sandbox.zoo("new", "recipe", ref, "--to", str(target), env=env)
+    assert made.returncode == code, made.stderr
+    assert "Traceback" not in made.stderr
+    assert not target.exists()
 
 
 @pytest.mark.parametrize(
