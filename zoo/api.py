@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
@@ -250,6 +250,7 @@ class LoadOptions(TypedDict, total=False):
     format: str | None
     family: str | None
     adapter: AdapterChoice
+    device: str | None
     check: bool
     force: bool
     listener: Listener
@@ -273,6 +274,7 @@ def load(
     format: str | None = None,
     family: str | None = None,
     adapter: AdapterChoice = None,
+    device: str | None = None,
     check: bool = True,
     force: bool = False,
     listener: Listener = notes,
@@ -291,12 +293,15 @@ def load(
         adapter: the LoRA adapter to begin with; `Model.use` changes it. A name in the recipe, or
             one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`. Several at
             once are given with their weights, such as `{"ink": 0.6, "outline": 0.4}`.
+        device: where a model in the format torch runs: `cpu`, `mps`, `cuda` or `cuda:1`; by default
+            the best of this machine.
         check: whether a build that is made now is checked against its source.
         force: load even what is estimated not to fit this machine's memory.
         listener: called with every progress `Event`.
 
     Raises:
-        UsageError: the model is for another task, before anything is fetched.
+        UsageError: the model is for another task, or its format cannot run on `device`, before
+            anything is fetched.
         DoesNotFit: before anything is fetched.
         ZooError: see `build`; nothing half-made is left behind.
     """
@@ -310,8 +315,10 @@ def load(
             "choose a smaller build (zoo show), or load it all the same with --force",
             in_python="choose a smaller build (zoo.show), or load it all the same with force=True",
         )
-    model = pipeline.load(check)
-    model.build, model.format = pipeline.name, pipeline.build.format
+    format = pipeline.build.format
+    with nullcontext() if device is None else format_of(format).running_on(device):
+        model = pipeline.load(check)
+    model.build, model.format = pipeline.name, format
     if using is not None:
         try:
             model.use(using)

@@ -10,11 +10,12 @@ loaded spoils its own builds only.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.discovery import DESCRIPTIONS, provider, providers
-from zoo.errors import BrokenPlugin, PluginError
+from zoo.errors import BrokenPlugin, PluginError, UsageError
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
@@ -74,6 +75,18 @@ class Format:
         returns `None` for a family that it does not know.
         """
         return True
+
+    def running_on(self, device: str) -> AbstractContextManager[None]:
+        """A block in which models are loaded onto a device of the caller's choice.
+
+        Raises:
+            UsageError: there is no such device here, or the format leaves no choice.
+        """
+        raise UsageError(
+            "the device can be chosen in the format torch alone",
+            "leave device out, or take torch",
+            in_python='leave device out, or add format="torch"',
+        )
 
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
         """What is wrong with the passes of a build, found when its recipe is read.

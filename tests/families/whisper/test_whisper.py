@@ -227,6 +227,21 @@ def test_words_without_alignment_heads_come_from_the_upper_layers(format, tmp_pa
     assert found.segments[0].words
 
 
+def test_several_recordings_are_transcribed_one_after_another(torch_mini, tmp_path, monkeypatch):
+    samples = soundfile.read(CLIPS[1], dtype="float32")[0]
+    both = torch_mini.transcribe_many([CLIPS[0], samples], sample_rate=RATE, temperature=0)
+    assert [found.text for found in both] == [
+        torch_mini.transcribe(clip, temperature=0).text for clip in CLIPS[:2]
+    ]
+    assert torch_mini.transcribe_many([]) == []
+    monkeypatch.setattr(torch_mini, "transcribe_segments", None)  # nothing is transcribed
+    with pytest.raises(zoo.InputError, match=r"no file '.*missing\.wav'"):
+        torch_mini.transcribe_many([CLIPS[0], tmp_path / "missing.wav"])
+    for one in (CLIPS[0], b"RIFF", samples, [0.0, 0.1]):
+        with pytest.raises(zoo.InputError, match="must be a list"):
+            torch_mini.transcribe_many(one)
+
+
 @pytest.mark.parametrize("content", [b"", b"this is a text\n" * 50, b"RIFF\0\0\0\0WAVEjunk"])
 def test_what_is_no_sound_is_refused(torch_mini, tmp_path, content):
     path = tmp_path / "talk.wav"

@@ -14,8 +14,8 @@ from zoo.lazy import attach
 
 if TYPE_CHECKING:
     from zoo.formats.torch.branches import Branches as Branches
+    from zoo.formats.torch.device import best_device as best_device
     from zoo.formats.torch.inference import computing as computing
-    from zoo.formats.torch.loading import best_device as best_device
     from zoo.formats.torch.loading import make_module as make_module
     from zoo.formats.torch.loading import stored_dtype as stored_dtype
     from zoo.formats.torch.text import TorchTextModel as TorchTextModel
@@ -26,7 +26,7 @@ else:
         {
             "Branches": "zoo.formats.torch.branches",
             "TorchTextModel": "zoo.formats.torch.text",
-            "best_device": "zoo.formats.torch.loading",
+            "best_device": "zoo.formats.torch.device",
             "cache_name": "zoo.formats.torch.text",
             "computing": "zoo.formats.torch.inference",
             "make_module": "zoo.formats.torch.loading",

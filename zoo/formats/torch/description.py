@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from zoo.catalogs.formats import RUNTIME_BYTES, Format, Weights
 from zoo.catalogs.recipe import Build
 
@@ -16,6 +19,17 @@ class Torch(Format):
     links_source = True
     takes_passes = False
     writes_adapters = False
+
+    @contextmanager
+    def running_on(self, device: str) -> Iterator[None]:
+        from zoo.formats.torch import device as devices
+
+        devices.require(device)
+        token = devices.CHOSEN.set(device)
+        try:
+            yield
+        finally:
+            devices.CHOSEN.reset(token)
 
     def serves(self, family: str) -> bool:
         """Families alone know how their models run in this format."""

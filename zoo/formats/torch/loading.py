@@ -66,12 +66,3 @@ def stored_dtype(tensors: Tensors) -> Any:
     kinds = list(tensors.dtypes.values())
     known = [_DTYPES[kind] for kind in kinds if kind in _DTYPES]
     return getattr(torch, max(set(known), key=known.count)) if known else torch.float32
-
-
-def best_device() -> str:
-    """Where PyTorch runs best here: `mps`, `cuda` or `cpu`."""
-    import torch
-
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo.formats.sampling import LEAST_TEMPERATURE
+from zoo.formats.torch.device import best_device
 from zoo.formats.torch.inference import computing
-from zoo.formats.torch.loading import best_device, make_module
+from zoo.formats.torch.loading import make_module
 from zoo.tasks.text.model import TextModel
 from zoo.tasks.text.options import Sampling
 from zoo.tasks.text.tokenizer import Tokenizer

@@ -56,19 +56,29 @@ def open_audio(
     if isinstance(audio, bytes | bytearray) or _is_bytes(audio):
         audio = BytesIO(audio)
     if isinstance(audio, str | os.PathLike):
-        path = Path(audio)
-        if path.is_dir():
-            raise InputError(f"'{path}' is a folder", "give the path of an audio file")
-        if not path.is_file():
-            remote = "://" in str(audio)
-            hint = "download it first" if remote else "give the path of an audio file"
-            raise InputError(f"there is no file '{audio}'", hint)
-        if not path.stat().st_size:
-            raise InputError(f"'{path}' is empty: it has no bytes")
+        path = require_file(audio)
         return open_file(path, f"'{path}'", rate, note)
     if hasattr(audio, "read"):
         return open_file(audio, "the audio", rate, note)
     return _of_samples(audio, rate, sample_rate)
+
+
+def require_file(audio: str | os.PathLike[str]) -> Path:
+    """The path of a file that has something in it.
+
+    Raises:
+        InputError: there is none, or it is empty.
+    """
+    path = Path(audio)
+    if path.is_dir():
+        raise InputError(f"'{path}' is a folder", "give the path of an audio file")
+    if not path.is_file():
+        remote = "://" in str(audio)
+        hint = "download it first" if remote else "give the path of an audio file"
+        raise InputError(f"there is no file '{audio}'", hint)
+    if not path.stat().st_size:
+        raise InputError(f"'{path}' is empty: it has no bytes")
+    return path
 
 
 def _is_rate(value: Any) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from typing import Any, Unpack
 
+from zoo.errors import InputError
 from zoo.progress import Listener, Progress, silent
 from zoo.tasks.model import Model
 from zoo.tasks.options import takes
@@ -85,6 +87,40 @@ class SpeechModel(Model):
             except StopIteration as end:
                 text = "".join(segment.text for segment in segments).strip()
                 return Transcript(text, tuple(segments), end.value or "")
+
+    @takes(TranscribeOptions)
+    def transcribe_many(
+        self,
+        audios: Sequence[Any],
+        *,
+        sample_rate: float | None = None,
+        listener: Listener = silent,
+        **options: Unpack[TranscribeArguments],
+    ) -> list[Transcript]:
+        """What is said in each of several recordings, one after another.
+
+        Args:
+            audios: see `transcribe`.
+            sample_rate: that of samples which do not tell it.
+            listener: see `transcribe`.
+            options: those of `TranscribeOptions`, for all of them.
+
+        Raises:
+            InputError: as for `transcribe`; before anything is transcribed where a file is missing.
+        """
+        from zoo.tasks.speech.audio import require_file
+
+        if not isinstance(audios, list | tuple) or any(isinstance(a, int | float) for a in audios):
+            raise InputError(
+                "the recordings must be a list, such as of paths", "for one, call transcribe"
+            )
+        for audio in audios:
+            if isinstance(audio, str | os.PathLike):
+                require_file(audio)
+        return [
+            self.transcribe(audio, sample_rate=sample_rate, listener=listener, **options)
+            for audio in audios
+        ]
 
     @takes(TranscribeOptions)
     def stream(
