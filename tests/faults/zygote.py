@@ -3,7 +3,9 @@
 A command takes a few milliseconds in place of a third of a second, which is what makes hundreds of
 kills possible. The child is a real process: it can be killed at any of its file operations.
 
-    python zygote.py    reads one JSON request a line, answers one JSON line each
+    python zygote.py SCRATCH [MODULE...]    one JSON request a line, answered by one JSON line
+
+The modules are imported beforehand, for all commands.
 
 Besides the verbs of `zoo` there is `load REF BUILD`, which loads a model and calls it.
 
@@ -22,6 +24,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +39,20 @@ OPERATIONS = frozenset(
 
 
 class Zygote:
-    """The forking process, and requests to it."""
+    """The forking process, and requests to it.
 
-    def __init__(self, scratch: Path) -> None:
+    Args:
+        scratch: a folder for the output of commands.
+        python: the interpreter whose packages count.
+        imports: heavy modules that the commands need, to be imported once.
+    """
+
+    def __init__(
+        self, scratch: Path, python: Path = Path(sys.executable), imports: tuple[str, ...] = ()
+    ) -> None:
         self.scratch = scratch
         self.process = subprocess.Popen(
-            [sys.executable, __file__, str(scratch)],
+            [str(python), __file__, str(scratch), *imports],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -155,12 +166,13 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
     return int(code)
 
 
-def _serve(scratch: Path) -> None:
-
+def _serve(scratch: Path, imports: list[str]) -> None:
     import zoo.cli.app
     import zoo.defaults
     import zoo.hub.repository  # noqa: F401
 
+    for name in imports:
+        import_module(name)
     for line in sys.stdin:
         request = json.loads(line)
         for name in ("out", "err", "operations"):
@@ -184,4 +196,4 @@ def _serve(scratch: Path) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _serve(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,322 @@
+"""Each kind of plugin that `zoo new` begins, broken in many ways: only it stops working."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import Sandbox
+from faults.zygote import Zygote
+
+from zoo.scaffold import project
+from zoo.testing import install_plugin
+
+pytestmark = pytest.mark.faults
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that `zoo new` began, installed in a folder.
+
+    Attributes:
+        site: where it is installed.
+        package: its package.
+        hooks, toml: its module of hooks and its file of data, in the package.
+        group, name, value: its entry point.
+        ref: what it runs.
+        method: the method of its models that does the work.
+    """
+
+    site: Path
+    package: str
+    hooks: str
+    toml: str
+    group: str
+    name: str
+    value: str
+    ref: str
+    method: str
+
+    @property
+    def distribution(self) -> str:
+        return self.package.replace("_", "-")
+
+    @property
+    def info(self) -> Path:
+        return self.site / f"{self.package}-0.1.dist-info"
+
+    @property
+    def file(self) -> str:
+        return f"{self.package}/{self.hooks}"
+
+    @property
+    def data(self) -> str:
+        return f"{self.package}/{self.toml}"
+
+    @property
+    def model(self) -> str:
+        return self.ref.removesuffix("/half")
+
+    @property
+    def attribute(self) -> str:
+        """What its entry point names in the module; empty for the module itself."""
+        return self.value.partition(":")[2]
+
+    def before(self, code: str) -> None:
+        """Put code at the top of the module of hooks."""
+        file = self.site / self.file
+        file.write_text(f"{code}\n{file.read_text()}")
+
+    def after(self, code: str) -> None:
+        """Put code at the end of the module of hooks."""
+        file = self.site / self.file
+        file.write_text(f"{file.read_text()}\n{code}\n")
+
+    def hook(self, code: str) -> None:
+        """Have another hook, in place of the one of that name if there is one."""
+        self.after(f"import types, zoo\n\n@zoo.hookimpl\n{code}")
+        if self.attribute:
+            self.after(
+                f"{self.attribute} = types.ModuleType(__name__)\nvars({self.attribute}).update("
+                "{k: v for k, v in globals().items() if hasattr(v, 'zoo_impl')})"
+            )
+
+    def model_method(self, name: str, code: str) -> None:
+        """Have models with another method, which knows the one that it replaces as `whole`."""
+        self.after(f"_run = {self.attribute + '.run' if self.attribute else 'run'}")
+        takes = "artifact" if self.hooks == "model.py" else "recipe, artifact, adapters"
+        self.hook(
+            f"def run({takes}):\n    model = _run({takes})\n    whole = model.{name}\n"
+            f"    def method(*given, **options):\n        {code}\n"
+            f"    model.{name} = method\n    return model"
+        )
+
+    def entry(self, old: str, new: str) -> None:
+        """Change the file of the entry points."""
+        file = self.info / "entry_points.txt"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def requires(self, line: str) -> None:
+        """Have another requirement."""
+        with (self.info / "METADATA").open("a") as metadata:
+            metadata.write(f"Requires-Dist: {line}\n")
+
+
+def twin(plugin: Plugin) -> None:
+    """Another distribution with the same entry point."""
+    module = f"{plugin.package}_twin"
+    groups = {plugin.group: {plugin.name: module}}
+    install_plugin(plugin.site, f"{plugin.distribution}-twin", {f"{module}.py": ""}, groups)
+
+
+@dataclass(frozen=True)
+class Break:
+    """A way to break a plugin.
+
+    Attributes:
+        how: what is done to the plugin.
+        words: what the message has; fields of the plugin in braces.
+        code: the exit code of running its model.
+        found: whether `zoo plugins --check` finds it, without running anything.
+        other: words and code for the kinds of plugins that end in another way.
+    """
+
+    how: Callable[[Plugin], object]
+    words: str
+    code: int = 8
+    found: bool = True
+    other: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def expected(self, kind: str, plugin: Plugin) -> tuple[str, int]:
+        words, code = self.other.get(kind, (self.words, self.code))
+        return words.format(p=plugin), code
+
+
+UNLOADED = "the plugin '{p.name}' of {p.distribution} 0.1 cannot be loaded: "
+FAILED = "run of '{p.model}' failed in {p.distribution} 0.1: "
+LATER = "the plugin '{p.name}' of {p.distribution} 0.1 failed: "
+NOBODY = "no installed plugin provides the family '{p.name}'"
+NO_BUILD = ("'mistral:mini' has no build 'half'", 3)
+
+BREAKS = {
+    "module gone": Break(lambda p: (p.site / p.file).unlink(), UNLOADED),
+    "syntax error": Break(lambda p: p.after("1 +"), UNLOADED + "SyntaxError"),
+    "no text": Break(lambda p: (p.site / p.file).write_bytes(b"\xff\x00"), UNLOADED + "SyntaxError"),
+    "import missing": Break(
+        lambda p: p.before("import no_such"), UNLOADED + "ModuleNotFoundError: No module named 'no_such'"
+    ),
+    "exception at import": Break(lambda p: p.after("1 / 0"), UNLOADED + "ZeroDivisionError"),
+    "exit at import": Break(lambda p: p.after("raise SystemExit(0)"), UNLOADED + "SystemExit: 0"),
+    "noise at import": Break(lambda p: p.after("print('noise')"), "noise", 0, found=False),
+    "strange argument": Break(
+        lambda p: p.hook("def run(token): pass"), "takes 'token', which the hook does not offer"
+    ),
+    "wrong annotation": Break(
+        lambda p: p.hook("def run(artifact: int): pass"),
+        "'run' of {p.distribution} 0.1 declares 'artifact' as int, but the hook passes Path",
+    ),
+    "misspelt hook": Break(
+        lambda p: p.hook("def runn(): pass"), "implements 'runn', which is not a hook, did you mean 'run'"
+    ),
+    "nothing returned": Break(
+        lambda p: p.hook("def run(): pass"), FAILED + "returned nothing", found=False,
+        other={"format": ("zoo-half 0.1 does not run the family 'mistral' in the format 'half'", 8)},
+    ),
+    "a number returned": Break(
+        lambda p: p.hook("def run(): return 42"), FAILED + "returned 42, which is not a ", found=False
+    ),
+    "exception": Break(
+        lambda p: p.hook("def run(): raise ValueError('boom')"), FAILED + "ValueError: boom", found=False
+    ),
+    "exit": Break(
+        lambda p: p.hook("def run(): raise SystemExit(0)"), FAILED + "SystemExit: 0", found=False
+    ),
+    "build changed": Break(
+        lambda p: p.hook("def run(artifact): (artifact / 'stray').write_text('x')"),
+        FAILED + "it wrote 'stray' in", found=False,
+    ),
+    "exception after load": Break(
+        lambda p: p.model_method(p.method, "raise RuntimeError('half way')"),
+        LATER + "RuntimeError: half way", found=False,
+    ),
+    "exit after load": Break(
+        lambda p: p.model_method(p.method, "raise SystemExit(0)"), LATER + "SystemExit: 0", found=False
+    ),
+    "wrong group": Break(
+        lambda p: p.entry(f"[{p.group}]", f"[{p.group[:-1]}]"), NOBODY, other={"format": NO_BUILD}
+    ),
+    "wrong value": Break(lambda p: p.entry(p.value, "!!!"), NOBODY, other={"format": NO_BUILD}),
+    "no such attribute": Break(
+        lambda p: p.entry(p.value, p.value.partition(":")[0] + ":none"), UNLOADED + "AttributeError"
+    ),
+    "no hooks": Break(
+        lambda p: p.entry(p.value, "pathlib:PurePath"),
+        "the plugin '{p.name}' of {p.distribution} 0.1 has no hooks",
+    ),
+    "made for another zoo": Break(
+        lambda p: p.requires("zoo-ml>=99"), "{p.distribution} 0.1 is made for zoo-ml>=99"
+    ),
+    "requirement missing": Break(
+        lambda p: p.requires("warp-drive>=2"), "needs warp-drive, which is not installed", found=False
+    ),
+    "two for one": Break(twin, "'{p.name}' is provided by "),
+    "data unreadable": Break(
+        lambda p: (p.site / p.data).write_text("["), "{p.data} cannot be read",
+        2, other={"format": ("{p.data} cannot be read", 3)},
+    ),
+    "data gone": Break(
+        lambda p: (p.site / p.data).unlink(), "{p.data} does not exist",
+        2, other={"format": ("{p.data} does not exist", 3)},
+    ),
+}  # fmt: skip
+
+
+def install(site: Path, made: Path) -> None:
+    """Have a project as pip would install it."""
+    about = tomllib.loads((made / "pyproject.toml").read_text())["project"]
+    (package,) = (path for path in made.iterdir() if path.name.startswith("zoo_"))
+    shutil.copytree(package, site / package.name)
+    extras = about.get("optional-dependencies", {})
+    requires = [f"{line}; extra == '{extra}'" for extra, lines in extras.items() for line in lines]
+    install_plugin(site, about["name"], {}, about["entry-points"], requires=tuple(requires))
+
+
+class World:
+    """The three plugins in one environment, and what there is to ask of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sandbox = Sandbox(folder)
+        self.site, self.whole, made = self.sandbox.site, folder / "whole", folder / "made"
+        project.new_task("sentence-embedding", made / "task")
+        project.new_format("half", made / "format")
+        project.new_plugin("acme", "llama", ("torch",), made / "plugin")
+        for kind in ("task", "format", "plugin"):
+            install(self.whole, made / kind)
+        self.plugins = {
+            "task": Plugin(
+                self.site, "zoo_sentence_embedding", "model.py", "catalog.toml", "zoo.families",
+                "sentence-embedding.plain", "zoo_sentence_embedding.model",
+                "sentence-embedding/vowels:plain", "embed",
+            ),
+            "format": Plugin(
+                self.site, "zoo_half", "hooks.py", "builds.toml", "zoo.formats", "half",
+                "zoo_half.hooks", "mistral:mini/half", "tokens",
+            ),
+            "plugin": Plugin(
+                self.site, "zoo_acme", "__init__.py", "catalog.toml", "zoo.families",
+                "llama.torch", "zoo_acme:torch", "acme/tiny:random", "tokens",
+            ),
+        }  # fmt: skip
+        (folder / "scratch").mkdir()
+        heavy = ("torch", "transformers.models.auto.modeling_auto", "zoo.formats.torch")
+        self.zygote = Zygote(folder / "scratch", imports=heavy)
+
+    def restore(self) -> None:
+        """Have every plugin whole again."""
+        shutil.rmtree(self.site)
+        shutil.copytree(self.whole, self.site)
+
+    def zoo(self, *args: str) -> tuple[int, str, str]:
+        """Exit code, output and messages of a command."""
+        said = self.zygote.run(*args, env=self.sandbox.env)
+        return said["code"], said["out"], said["err"]
+
+    def run(self, ref: str) -> tuple[int, str, str]:
+        few = () if ref.startswith("sentence-embedding") else ("--max-tokens", "2")
+        return self.zoo("run", ref, "the sun is red", "--no-check", *few)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("broken"))
+    made.restore()
+    for plugin in made.plugins.values():
+        code, _, err = made.run(plugin.ref)
+        assert code == 0, err
+    yield made
+    made.zygote.close()
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_only_what_is_broken_stops(world: World, name: str) -> None:
+    """All three are broken at once: each says its own, and what is whole goes on."""
+    way = BREAKS[name]
+    world.restore()
+    for plugin in world.plugins.values():
+        way.how(plugin)
+    for kind, plugin in world.plugins.items():
+        words, expected = way.expected(kind, plugin)
+        code, out, err = world.run(plugin.ref)
+        assert (code, words in err) == (expected, True), f"{kind}: {err}"
+        assert "Traceback" not in err
+        assert "unexpected" not in err
+        assert (out == "") == (expected != 0)
+        assert "noise" not in out
+    code, out, err = world.zoo("list")
+    assert (code, "mistral:mini" in out) == (0, True), err
+    code, out, err = world.run("mistral:mini/torch")
+    assert code == 0, err
+    assert out.strip()
+    code, out, err = world.zoo("plugins", "--check")
+    assert code == (8 if way.found else 0), err
+    for plugin in world.plugins.values():
+        assert not way.found or plugin.distribution in out + err
+
+
+def test_logits_that_are_no_numbers_are_found(world: World) -> None:
+    world.restore()
+    for kind in ("format", "plugin"):
+        world.plugins[kind].model_method("logits", "return whole(*given) * float('nan')")
+    code, out, err = world.zoo("check", "mistral:mini/half-8bit")
+    assert code == 1, err
+    assert "kl is nan, must be at most 0.05" in out + err
+    code, out, err = world.zoo("plugins", "--contract", "llama.torch")
+    assert code == 8, err
+    assert "logits hold NaN or infinity" in out
+    assert world.run("mistral:mini/torch")[0] == 0
