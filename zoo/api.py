@@ -15,14 +15,10 @@ from zoo.catalogs.formats import described_formats, format_of
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.reference import Reference
-from zoo.costs import Cost
-from zoo.devices import Device
 from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
-from zoo.findings import LintReport
 from zoo.notices import Notices
 from zoo.pipeline.adapters import with_adapters
 from zoo.pipeline.choice import choose, fit, require_passes
-from zoo.pipeline.fitting import Fitting, fit_build
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
 from zoo.progress import Event, Listener, silent
@@ -33,6 +29,10 @@ from zoo.tasks.verdict import Verdict
 from zoo.words import human
 
 if TYPE_CHECKING:
+    from zoo.costs import Cost
+    from zoo.devices import Device
+    from zoo.findings import LintReport
+    from zoo.pipeline.fitting import Fitting
     from zoo.tasks.pictures.model import ImageModel
     from zoo.tasks.speech.model import SpeechModel
     from zoo.tasks.text.model import TextModel
@@ -193,6 +193,8 @@ def fit_device(
     Raises:
         UsageError: a context for a model of another task, or more than the model can.
     """
+    from zoo.pipeline.fitting import fit_build
+
     recipe, named = _resolve(ref, family)
     if build is None and format is None and named is None and device.phone:
         format = next((f for f in recipe.formats if not format_of(f).runs_source), None)

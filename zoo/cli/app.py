@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -208,6 +209,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     warnings.showwarning = _warn
     code = int(run(sys.argv[1:]))
+    gc.freeze()  # what is left goes with the process: nothing need look for cycles in it
     sys.exit(code if _flushed() else code or Exit.NO_ROOM)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,10 +58,20 @@ def _digest(package: str) -> str:
     """The digest of all code of a top-level package or module, which is not imported."""
     spec = importlib.util.find_spec(package)
     state = hashlib.sha256()
-    for folder in map(Path, (spec and spec.submodule_search_locations) or ()):
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in CODE):
-            state.update(path.relative_to(folder).as_posix().encode() + b"\0")
-            state.update(hashlib.sha256(path.read_bytes()).digest())
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for parts in sorted(_code_in(folder)):
+            state.update("/".join(parts).encode() + b"\0")
+            with open(os.path.join(folder, *parts), "rb") as file:
+                state.update(hashlib.sha256(file.read()).digest())
     if spec and spec.origin and not spec.submodule_search_locations:
         state.update(Path(spec.origin).read_bytes())
     return state.hexdigest()[:16]
+
+
+def _code_in(folder: str) -> Iterator[list[str]]:
+    """The paths of the code in a folder, in parts. Python's `Path` would take twice as long."""
+    for place, _, names in os.walk(folder):
+        above = [] if place == folder else os.path.relpath(place, folder).split(os.sep)
+        for name in names:
+            if os.path.splitext(name)[1] in CODE:
+                yield [*above, name]
