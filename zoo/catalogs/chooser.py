@@ -90,7 +90,8 @@ class Chooser:
         The model is one that was learned.
         """
         raw = facts.raw_builds
-        own = [build for build in raw if not build[OFFERED]] or raw
-        builds = [(build[NAME], build[FORMAT], build[MEMORY]) for build in own]
+        builds = [(b[NAME], b[FORMAT], b[MEMORY]) for b in raw if not b[OFFERED]] or [
+            (b[NAME], b[FORMAT], b[MEMORY]) for b in raw
+        ]
         of, rank = facts.family, self._ranks.__getitem__
         return best_build(builds, rank, lambda f: self._usable[of, f], self.memory, self.settings)

@@ -81,7 +81,10 @@ def vocabulary(listings: Iterable[Listing]) -> set[str]:
 def _words(facts: Facts) -> list[str]:
     license = license_of(facts.license)
     names = [LANGUAGES.get(code, code) for code in facts.languages]
-    builds = [f"{b.name} {b.format} {b.passes} {b.minimum_os}" for b in facts.builds]
+    builds = [
+        f"{name} {format} {passes} {minimum_os}"
+        for name, format, _, _, _, minimum_os, passes, _ in facts.raw_builds
+    ]
     return [
         facts.title, facts.summary, facts.task, facts.label, *facts.synonyms, facts.family,
         facts.license, license.name, f"commercial-{license.commercial}",

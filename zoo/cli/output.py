@@ -58,16 +58,10 @@ def _plain_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) ->
     shown = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
     lines = [[columns[i].title for i in shown], *([row[i] for i in shown] for row in texts)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    sides = [str.rjust if columns[i].right else str.ljust for i in shown]
-    print(
-        "\n".join(
-            (" " * GAP)
-            .join([side(text, room) for side, text, room in zip(sides, line, widths, strict=True)])
-            .rstrip()
-            for line in lines
-        ),
-        file=sys.stdout,
-    )
+    sides = [">" if columns[i].right else "<" for i in shown]
+    cells = [f"{{:{side}{room}}}" for side, room in zip(sides, widths, strict=True)]
+    row = (" " * GAP).join(cells).format
+    print("\n".join([row(*line).rstrip() for line in lines]), file=sys.stdout)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
