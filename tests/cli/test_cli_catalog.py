@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from cli.world import RECIPE, Said
 from zoo.hub import catalog_archive
@@ -108,6 +110,55 @@ def test_an_archive_is_fetched_checked_and_unpacked(
     assert said.code == 0, said.err
     assert f"added the catalog 'acme', SHA-256 {digest}" in said.err
     assert "Tiny model (acme/small:one)" in zoo("show", "acme/small").out
+
+
+def key_pair(folder: Path) -> tuple[Path, Path]:
+    made = ec.generate_private_key(ec.SECP256R1())
+    private, public = folder / "private.pem", folder / "public.pem"
+    pem = serialization.Encoding.PEM
+    private.write_bytes(
+        made.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    public.write_bytes(
+        made.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    return private, public
+
+
+def test_an_archive_is_held_to_the_key_of_its_publisher(
+    zoo: Callable[..., Said], tmp_path: Path, web: Web
+) -> None:
+    folder, stranger = folder_of(tmp_path / "acme"), tmp_path / "stranger"
+    stranger.mkdir()
+    private, public = key_pair(tmp_path)
+
+    def add(key: Path) -> Said:
+        data = web.files["/acme.tar.gz"] = archive_of(folder)
+        digest = hashlib.sha256(data).hexdigest()
+        line = ("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", digest)
+        return zoo(*line, "--key", str(key))
+
+    assert (add(public).code, "is not signed" in add(public).err) == (5, True)
+    signed = zoo("catalog", "sign", str(folder), "--key", str(private))
+    assert (signed.code, signed.out) == (0, f"{folder / 'catalog.sig'}\n"), signed.err
+    other = add(key_pair(stranger)[1])
+    assert (other.code, "its signature is not good" in other.err) == (5, True)
+    assert add(private).code == 2
+    assert add(tmp_path / "none.pem").code == 3
+    for name in ("recipes/one.toml", "recipes/more.toml", ".git/config"):
+        file = folder / name
+        before = file.read_bytes() if file.exists() else None
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes((before or b"") + b"# more")
+        said = add(public)
+        assert (said.code, "its signature is not good" in said.err) == (5, True), name
+        file.unlink() if before is None else file.write_bytes(before)
+    assert "acme" not in zoo("catalog", "list").out
+    assert add(public).code == 0
+    assert "Tiny model (acme/small:one)" in zoo("show", "acme/small").out
+    local = zoo("catalog", "add", str(folder), "--name", "b", "--key", str(public))
+    assert (local.code, "a folder may change" in local.err) == (2, True)
+    assert zoo("catalog", "sign", str(tmp_path), "--key", str(private)).code == 3
 
 
 def refused(zoo: Callable[..., Said], web: Web, data: bytes, code: int, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Signatures of artifacts, through the package `model-signing`
+"""Signatures of artifacts and of catalogs, through the package `model-signing`
 (https://github.com/sigstore/model-transparency).
 
 What is signed is what is said: a folder with the in-toto statement of the artifact (which model and
@@ -24,6 +24,7 @@ from zoo.store.artifacts import Artifact, Manifest
 from zoo.store.store import SIGNATURE
 
 PASSWORD = "ZOO_KEY_PASSWORD"
+CATALOG_SIGNATURE = "catalog.sig"
 STATEMENT = "statement.intoto.json"
 LARGEST_KEY = 1 << 20
 LARGEST_SIGNATURE = 1 << 26
@@ -41,27 +42,82 @@ def sign(artifact: Artifact, private_key: Path) -> Path:
         MissingExtra: the package is not installed.
         UsageError: the key cannot be used.
     """
-    signing, hashing, _ = _package()
+    hashing = _package()[1]
+    with _signed_folder(artifact) as folder:
+        data = _signature(folder, _hashing(hashing), private_key)
+    entry = artifact.entry
+    SafeFolder(entry.parent).replace(f"{entry.name}/{SIGNATURE}", data, sync=True)
+    return entry / SIGNATURE
+
+
+def sign_catalog(folder: Path, private_key: Path) -> Path:
+    """Sign all files of a catalog's folder; where the signature is: in it.
+
+    Raises:
+        MissingExtra, UsageError, NotFound: see `sign`.
+    """
+    data = _signature(folder, _catalog_hashing(), private_key)
+    SafeFolder(folder).replace(CATALOG_SIGNATURE, data, sync=True)
+    return folder / CATALOG_SIGNATURE
+
+
+def require_catalog(folder: Path, public_key: Path, origin: str) -> None:
+    """Refuse a catalog whose folder has no good signature of all its files by this key.
+
+    Raises:
+        IntegrityError: why.
+        MissingExtra, UsageError, NotFound: see `fault`.
+    """
+    hashing, key = _catalog_hashing(), _there(public_key)
+    hint = "it was not added; ask its publisher for the key, or for an archive that it signed"
+    try:
+        data = SafeFolder(folder).read(CATALOG_SIGNATURE, LARGEST_SIGNATURE)
+    except FileNotFoundError:
+        raise IntegrityError(
+            f"the catalog at {origin} is not signed: it has no {CATALOG_SIGNATURE}", hint
+        ) from None
+    if wrong := _wrong(folder, data, hashing, key):
+        raise IntegrityError(f"the catalog at {origin}: {wrong}", hint)
+
+
+def _signature(folder: Path, hashing: Any, private_key: Path) -> bytes:
+    """The signature of the files in a folder."""
+    signing = _package()[0]
     password = os.environ.get(PASSWORD)
     key = _there(private_key)
-    with _signed_folder(artifact) as folder:
-        draft = folder.parent / SIGNATURE
+    with tempfile.TemporaryDirectory(prefix="zoo-sign-") as room:
+        draft = Path(room) / SIGNATURE
         try:
             config = signing.Config().use_elliptic_key_signer(
                 # It hands the password on as it is, to a reader that takes bytes.
                 private_key=key,
                 password=None if password is None else os.fsencode(password),
             )
-            config.set_hashing_config(_hashing(hashing)).sign(folder, draft)
+            config.set_hashing_config(hashing).sign(folder, draft)
         except (ValueError, TypeError) as error:
             raise UsageError(
                 f"{private_key} cannot sign: it is no key that can, or the password is wrong",
                 f"give an elliptic-curve private key in PEM, and its password in {PASSWORD}",
             ) from error
-        data = read_regular(draft, LARGEST_SIGNATURE)
-    entry = artifact.entry
-    SafeFolder(entry.parent).replace(f"{entry.name}/{SIGNATURE}", data, sync=True)
-    return entry / SIGNATURE
+        return read_regular(draft, LARGEST_SIGNATURE)
+
+
+def _wrong(folder: Path, data: bytes, hashing: Any, key: Path) -> str | None:
+    """What is wrong with a signature of the files in a folder; `None` when it is good."""
+    verifying = _package()[2]
+    try:
+        config = verifying.Config().use_elliptic_key_verifier(public_key=key)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{key} is no elliptic-curve public key in PEM") from error
+    config.set_hashing_config(hashing)
+    with tempfile.TemporaryDirectory(prefix="zoo-sign-") as room:
+        signature = Path(room) / SIGNATURE
+        signature.write_bytes(data)
+        try:
+            config.verify(folder, signature)
+        except Exception as error:  # whatever the package raises, the signature is not good
+            return f"its signature is not good: {said(error)}"
+    return None
 
 
 def fault(artifact: Artifact, public_key: Path) -> str | None:
@@ -71,26 +127,14 @@ def fault(artifact: Artifact, public_key: Path) -> str | None:
         MissingExtra: the package is not installed.
         UsageError: the key cannot be used.
     """
-    _, hashing, verifying = _package()
+    hashing = _package()[1]
     entry = artifact.entry
     try:
         data = SafeFolder(entry.parent).read(f"{entry.name}/{SIGNATURE}", LARGEST_SIGNATURE)
     except FileNotFoundError:
         return "it is not signed"
-    key = _there(public_key)
-    try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=key)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{public_key} is no elliptic-curve public key in PEM") from error
-    config.set_hashing_config(_hashing(hashing))
     with _signed_folder(artifact) as folder:
-        signature = folder.parent / SIGNATURE
-        signature.write_bytes(data)
-        try:
-            config.verify(folder, signature)
-        except Exception as error:  # whatever the package raises, the signature is not good
-            return f"its signature is not good: {said(error)}"
-    return None
+        return _wrong(folder, data, _hashing(hashing), _there(public_key))
 
 
 def require(artifact: Artifact, public_key: Path) -> None:
@@ -124,6 +168,12 @@ def _signed_folder(artifact: Artifact) -> Iterator[Path]:
 
 def _hashing(hashing: Any) -> Any:
     return hashing.Config().set_allow_symlinks(True)
+
+
+def _catalog_hashing() -> Any:
+    """All files of a catalog's folder but the signature itself."""
+    config = _package()[1].Config()
+    return config.set_ignored_paths(paths=[CATALOG_SIGNATURE], ignore_git_paths=False)
 
 
 def _there(key: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`zoo catalog`: catalogs beside the shipped one: add, list, remove, and check any.
+"""`zoo catalog`: catalogs beside the shipped one: add, list, remove, sign, and check any.
 
 JSON of list: {catalogs: [{name, path, models, origin, sha256, problem}]}; `origin` is null but for
 one that was added. JSON of check: {catalog, models, gaps: [{ref, kind, message}]}.
@@ -18,6 +18,7 @@ from zoo.cli import options, output
 from zoo.cli.output import Column
 from zoo.cli.terminal import Styled
 from zoo.errors import Exit, NotFound, RecipeError, UsageError
+from zoo.redaction import redacted
 
 CATALOGS = (
     Column("CATALOG"), Column("MODELS", right=True), Column("FROM", wrap=True),
@@ -70,14 +71,19 @@ def list_(as_json: bool) -> None:
 @click.argument("source", metavar="PATH_OR_URL")
 @click.option("--name", metavar="N", help="What its models are qualified by: N/model.")
 @click.option("--sha256", metavar="DIGEST", help="The digest that an archive must have.")
-def add(source: str, name: str | None, sha256: str | None) -> None:
+@click.option(
+    "--key", type=click.Path(path_type=Path, dir_okay=False),
+    help="The public key (PEM) that an archive must be signed with.",
+)  # fmt: skip
+def add(source: str, name: str | None, sha256: str | None, key: Path | None) -> None:
     """Add a catalog: a folder with a catalog.toml, or the address of an archive of one.
 
     A folder is read where it is. An archive is fetched once, checked, and unpacked; its SHA-256 is
-    recorded, and --sha256 refuses any other.
+    recorded, and --sha256 refuses any other. --key refuses one that the owner of the key did not
+    sign with zoo catalog sign.
     """
     if "://" in source:
-        _add_archive(source, name, sha256)
+        _add_archive(source, name, sha256, key)
         return
     path = Path(source).expanduser().absolute()
     path = path.parent if path.name == added.CATALOG else path
@@ -85,7 +91,28 @@ def add(source: str, name: str | None, sha256: str | None) -> None:
         raise NotFound(f"there is no {added.CATALOG} in {path}", "give the folder that it is in")
     if sha256 is not None:
         raise UsageError("--sha256 is for an archive, and a folder has no digest")
+    if key is not None:
+        raise UsageError("--key is for an archive: a folder may change after it was added")
     _install(name or path.name.lower(), source, path, None, copy=False)
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--key", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="An elliptic-curve private key (PEM); its password is read from ZOO_KEY_PASSWORD.",
+)  # fmt: skip
+def sign(folder: Path, key: Path) -> None:
+    """Sign the folder of a catalog.
+
+    The signature is in its catalog.sig. Put the folder into an archive afterwards; zoo catalog add
+    --key checks it.
+    """
+    from zoo.store import signing
+
+    if not (folder / added.CATALOG).is_file():
+        raise NotFound(f"there is no {added.CATALOG} in {folder}", "give the folder that it is in")
+    output.tell(signing.sign_catalog(folder, key))
 
 
 @command.command()
@@ -122,7 +149,7 @@ def check(source: str, allow: tuple[str, ...], as_json: bool) -> int:
     return Exit.NEGATIVE if gaps else Exit.OK
 
 
-def _add_archive(url: str, name: str | None, sha256: str | None) -> None:
+def _add_archive(url: str, name: str | None, sha256: str | None, key: Path | None) -> None:
     from zoo.files.archives import unpack
     from zoo.hub.catalog_archive import download
 
@@ -134,6 +161,10 @@ def _add_archive(url: str, name: str | None, sha256: str | None) -> None:
         found = sorted(unpacked.rglob(added.CATALOG), key=lambda path: len(path.parts))
         if not found:
             raise NotFound(f"there is no {added.CATALOG} in the archive at {url}")
+        if key is not None:
+            from zoo.store import signing
+
+            signing.require_catalog(found[0].parent, key, redacted(url))
         stem = Path(url.partition("?")[0]).name.partition(".")[0].lower()
         _install(name or stem, url, found[0].parent, digest, copy=True)
 
