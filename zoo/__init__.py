@@ -4,9 +4,9 @@
     model = zoo.load("mistral")
     print(model.generate("Name three animals."))
 
-`zoo.load` downloads, converts, optimizes and checks what is not there yet. `zoo.catalog`,
-`zoo.show` and `zoo.plan` say what there is before anything is fetched. A plugin author needs
-`zoo.hookimpl` and the classes below. Importing `zoo` imports none of the heavy packages.
+`zoo.load` downloads, converts, optimizes and checks a model on first use. `zoo.catalog`,
+`zoo.show` and `zoo.plan` describe models and builds without a download. Plugins use `zoo.hookimpl`
+and the classes below. Importing `zoo` imports no heavy package, such as PyTorch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What `zoo` does, as functions: the command line and Python both come through here."""
+"""The Python API. The command line calls the same functions."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ notes = Notices()
 
 
 def catalog() -> Catalog:
-    """All catalogs of this machine: the shipped one, those of plugins, the user's."""
+    """All catalogs: the one shipped with zoo, those of plugins, and the user's."""
     return open_catalog()
 
 
 def show(ref: str, *, family: str | None = None) -> Recipe:
-    """The recipe that `ref` means, with what `zoo.lock` knows of its source.
+    """The recipe of `ref`, with its source pinned as in `zoo.lock`.
 
     Raises:
         NotFound, AmbiguousName, UsageError, RecipeError: see `Catalog.resolve`.
@@ -63,7 +63,7 @@ def show(ref: str, *, family: str | None = None) -> Recipe:
 
 
 def resolve(ref: str, *, family: str | None = None) -> tuple[Recipe, str | None]:
-    """The recipe that `ref` means, as `show` has it, and the build that it names, if it does.
+    """The recipe of `ref`, as from `show`, and the build that `ref` names, if any.
 
     Raises:
         NotFound: there is no such model or build; whatever `show` raises.
@@ -77,16 +77,16 @@ def resolve(ref: str, *, family: str | None = None) -> tuple[Recipe, str | None]
 def plan(
     ref: str, *, build: str | None = None, format: str | None = None, family: str | None = None
 ) -> Plan:
-    """What `build` or `load` would do: steps, providers, bytes, memory. No network."""
+    """The steps, plugins, bytes and memory of a `build` or `load`, without network access."""
     pipeline, _ = _pipeline(ref, build, format, family, notes)
     return pipeline.plan()
 
 
 def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> Artifact:
-    """The source of a model, downloaded and verified, and its adapters.
+    """Download and verify the source of a model and its adapters.
 
     Raises:
-        NotFound, Gated, Offline, IntegrityError, NoRoom: why it could not be had.
+        NotFound, Gated, Offline, IntegrityError, NoRoom: the reason why the download failed.
     """
     recipe, named = _resolve(ref, family, listener)
     name, _ = choose(recipe, named, None)
@@ -106,11 +106,11 @@ def build(
     force: bool = False,
     listener: Listener = notes,
 ) -> Artifact:
-    """A finished build: downloaded, converted, optimized and checked, as far as it isn't yet.
+    """Download, convert, optimize and check a build. Completed steps are skipped.
 
     Args:
-        check: whether the build is compared with its source, if it was not yet.
-        force: convert and optimize again, even if the build is there.
+        check: whether to compare the build with its source, if that was not done before.
+        force: convert and optimize again, even if the build exists.
 
     Raises:
         CheckFailed: the build differs too much from its source.
@@ -130,7 +130,7 @@ def check(
     adapter: str | None = None,
     listener: Listener = notes,
 ) -> Verdict:
-    """Measure a build against its source, now, and store the verdict."""
+    """Compare a build with its source, even if it was checked before, and store the verdict."""
     pipeline, _ = _pipeline(ref, build, format, family, listener, adapter)
     _require_task(pipeline.recipe)
     return pipeline.check()
@@ -146,14 +146,14 @@ def cost(
     most: int | None = None,
     listener: Listener = notes,
 ) -> Cost:
-    """What a build takes to run, operation by operation; it is made first if it is not there.
+    """The parameters, bytes and arithmetic of a build, by operation. It is built first if needed.
 
     Args:
         tokens: how many tokens go through a language model at once; `None` for one.
-        most: bytes that may be written to make the build; `None` for any number.
+        most: bytes that building may write; `None` for no limit.
 
     Raises:
-        UsageError: the format has no such report, or making the build takes more than `most`;
+        UsageError: the format reports no costs, or building writes more than `most`;
             whatever `build` raises.
     """
     if build is None and format is None:
@@ -182,16 +182,16 @@ def fit_device(
     family: str | None = None,
     listener: Listener = notes,
 ) -> Fitting:
-    """Whether a build fits a device, by its own shapes if it is there, else by estimate.
+    """Whether a build fits a device: from its shapes if it is in the store, else by an estimate.
 
-    Nothing is fetched or made.
+    Downloads and builds nothing.
 
     Args:
-        device: of `zoo.devices`, or one with a memory of your own.
-        context: tokens that a language model is to hold.
+        device: one of `zoo.devices`, or a `Device` with another amount of memory.
+        context: context length of a language model, in tokens.
 
     Raises:
-        UsageError: a context for a model of another task, or more than the model can.
+        UsageError: the model is no language model, or `context` is longer than it supports.
     """
     from zoo.pipeline.fitting import fit_build
 
@@ -219,14 +219,14 @@ def lint(
     family: str | None = None,
     listener: Listener = notes,
 ) -> LintReport:
-    """What is known to go wrong with a build on Apple devices, read from its files alone.
+    """The known device faults that a build triggers, found from its files without a device.
 
     Args:
-        ref: a model, whose build is made first if it is not there, or the path of a package such
-            as `./model.mlpackage`, of anybody.
+        ref: a model, which is built first if needed, or the path of any package, such as
+            `./model.mlpackage`.
         target: `iphone-neural-engine`, `iphone`, `gpu`, `mac-gpu`, `mac` or `any`.
         system: such as `ios18` or `macos15`; `None` for any.
-        plan: whether to put Core ML's own plan beside the prediction, on a Mac.
+        plan: whether to compare the prediction with Core ML's compute plan; on a Mac only.
 
     Raises:
         UsageError: an unknown target or system, or a format without a lint.
@@ -246,7 +246,7 @@ def lint(
 
 
 class LoadOptions(TypedDict, total=False):
-    """The keywords of `load` beside `task`."""
+    """The keyword arguments of `load`, except `task`."""
 
     build: str | None
     format: str | None
@@ -281,31 +281,30 @@ def load(
     force: bool = False,
     listener: Listener = notes,
 ) -> Model:
-    """A running model.
+    """Load a model, ready to run. It is downloaded and built first if needed.
 
-    A type checker knows the class of the models that the shipped catalog names, such as
-    `whisper:mini`. For others, `task` states it: `zoo.load("./voice", task=zoo.SpeechModel)`.
+    Type checkers know the class of the models in the shipped catalog, such as `whisper:mini`.
+    For others, `task` states it: `zoo.load("./voice", task=zoo.SpeechModel)`.
 
     Args:
         ref: `name[:variant[/build]]`, a folder such as `./checkpoint`, or `hf:owner/name@commit`.
         task: the class of model that is expected, such as `zoo.TextModel`.
         build: the build to run; by default the first one in the format.
         format: the format to run; by default the one that suits this machine, printed on stderr.
-        family: the architecture of a folder or repository, when its config.json doesn't tell.
-        adapter: the LoRA adapter to begin with; `Model.use` changes it. A name in the recipe, or
-            one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`. Several at
-            once are given with their weights, such as `{"ink": 0.6, "outline": 0.4}`.
-        device: where a model in the format torch runs: `cpu`, `mps`, `cuda` or `cuda:1`; by default
-            the best of this machine.
-        check: whether a build that is made now is checked against its source.
-        force: load even what is estimated not to fit this machine's memory.
+        family: the architecture of a folder or repository, if its config.json does not name it.
+        adapter: the initial LoRA adapter; `Model.use` changes it. A name in the recipe, or
+            one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`. To
+            combine several, give their weights, such as `{"ink": 0.6, "outline": 0.4}`.
+        device: the PyTorch device, for the format torch: `cpu`, `mps`, `cuda` or `cuda:1`; by
+            default the best of this machine.
+        check: whether a new build is compared with its source.
+        force: load even if the model is not expected to fit in memory.
         listener: called with every progress `Event`.
 
     Raises:
-        UsageError: the model is for another task, or its format cannot run on `device`, before
-            anything is fetched.
-        DoesNotFit: before anything is fetched.
-        ZooError: see `build`; nothing half-made is left behind.
+        UsageError: the model is for another task, or its format cannot run on `device`.
+        DoesNotFit: the model is not expected to fit in memory.
+        ZooError: see `build`. No partial result is left.
     """
     pipeline, using = _pipeline(ref, build, format, family, listener, adapter)
     _require_task(pipeline.recipe, task)

@@ -1,4 +1,4 @@
-"""Everything `zoo` raises on purpose: one sentence, one hint, one exit code."""
+"""The exceptions of `zoo`. Each has a message of one sentence, a hint and an exit code."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Exit(IntEnum):
 
 
 class ZooError(Exception):
-    """A failure a person can act on.
+    """The base class of all errors that a user can fix.
 
-    `message` is one sentence that names the thing and says why; `hint`, when there is one, says
-    what to do about it on the command line; `in_python` says it for Python, where that differs,
-    and is what a traceback shows; `code` is the exit code of the command that ends with it.
+    `message` is one sentence that names the object and the reason. `hint`, if any, says how to fix
+    it on the command line. `in_python` is the hint for Python, if it differs; tracebacks show it.
+    `code` is the exit code of the command.
     """
 
     code: Exit = Exit.NEGATIVE
@@ -41,7 +41,7 @@ class ZooError(Exception):
 
 
 class CheckFailed(ZooError):
-    """A build does not agree with its source."""
+    """A build differs from its source by more than its limits allow."""
 
 
 class DoesNotFit(ZooError):
@@ -49,25 +49,25 @@ class DoesNotFit(ZooError):
 
 
 class InUse(ZooError):
-    """Something cannot be removed while a process reads it."""
+    """An artifact cannot be removed while a process uses it."""
 
 
 class Inaccessible(ZooError):
-    """The operating system refuses a file, a folder or a disk."""
+    """The operating system denies access to a file, a folder or a disk."""
 
 
 class UsageError(ZooError):
-    """The request itself is wrong."""
+    """The arguments of the call or command are invalid."""
 
     code = Exit.USAGE
 
 
 class InputError(UsageError):
-    """An input that the model cannot take: an empty prompt, an unreadable file."""
+    """The model cannot process the input: an empty prompt, an unreadable file."""
 
 
 class RecipeError(UsageError):
-    """A recipe or catalog file is wrong; `problems` lists every fault found in it."""
+    """A recipe or catalog file is invalid; `problems` lists every error in it."""
 
     def __init__(self, message: str, problems: tuple[str, ...] = (), hint: str | None = None):
         super().__init__("\n  ".join((message, *problems)), hint)
@@ -75,7 +75,7 @@ class RecipeError(UsageError):
 
 
 class AmbiguousName(UsageError):
-    """A name that several catalogs claim."""
+    """Several catalogs have a model of this name."""
 
 
 class NotFound(ZooError):
@@ -85,25 +85,25 @@ class NotFound(ZooError):
 
 
 class Gated(ZooError):
-    """The source wants a license accepted, or a token."""
+    """The source is gated: it requires an accepted license, or a token."""
 
     code = Exit.GATED
 
 
 class IntegrityError(ZooError):
-    """Bytes differ from what was pinned or recorded."""
+    """A file differs from its pinned or recorded hash, or is not valid."""
 
     code = Exit.INTEGRITY
 
 
 class NoRoom(ZooError):
-    """The disk cannot hold what was asked for."""
+    """There is not enough disk space or memory."""
 
     code = Exit.NO_ROOM
 
 
 class Offline(ZooError):
-    """The network is needed and cannot be reached."""
+    """A download is needed, and the network or the Hub is not available."""
 
     code = Exit.OFFLINE
 
@@ -115,23 +115,23 @@ class PluginError(ZooError):
 
 
 class MissingPlugin(PluginError):
-    """Nobody provides this family or format."""
+    """No installed plugin provides this family or format."""
 
 
 class MissingExtra(PluginError):
-    """A plugin is there, but a package that it needs is not."""
+    """A plugin is installed, but a package that it requires is not."""
 
 
 class PluginConflict(PluginError):
-    """Two distributions claim the same thing."""
+    """Two distributions provide the same entry point."""
 
 
 class BrokenPlugin(PluginError):
-    """A plugin cannot be loaded, or does not keep to the hook specifications."""
+    """A plugin cannot be loaded, or does not match the hook specifications."""
 
 
 class StepError(PluginError):
-    """A hook failed while it worked; its exception is the `__cause__`."""
+    """A hook raised an exception, which is the `__cause__`."""
 
 
 LONGEST_TEXT = 1_000

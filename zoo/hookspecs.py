@@ -1,10 +1,10 @@
 """The four hooks that make and run a model, and two that report on a build: cost and lint.
 
-A plugin is a module with some of them; each docstring here is its tutorial.
+A plugin is a module that implements some of them. Each docstring describes one hook.
 
-A family that needs nothing special in a format writes `run` alone; every other step has a default.
-For one (family, format) pair the family's hook goes first, then the format's, then zoo's own: the
-first that does not return `None` is the answer. A hook names only the arguments that it needs.
+Only `run` is required; every other step has a default. For a (family, format) pair zoo calls the
+family's hook first, then the format's, then its own default. The first result that is not `None`
+is used. A hook declares only the arguments that it needs.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ hookimpl = pluggy.HookimplMarker("zoo")
 
 @hookspec(firstresult=True)
 def download(recipe: Recipe, dest: Path, progress: Progress) -> Path:
-    """Bring the source model to this machine and verify it.
+    """Download the source model and verify it.
 
-    When: once for each source, before anything else. The default fetches from the Hugging Face
-    Hub, or takes the folder that the recipe names; override it for a source that lives elsewhere.
+    When: once for each source, as the first step. The default downloads from the Hugging Face Hub,
+    or uses the folder that the recipe names. Override it for sources elsewhere.
 
     Arguments:
-        recipe: the recipe; `recipe.source` says what to bring, and `recipe.tokenizer`, when it is
-            not `None`, where the tokenizer's files are that the source lacks.
+        recipe: the recipe; `recipe.source` lists the files to download. If `recipe.tokenizer` is
+            not `None`, the tokenizer's files come from there.
         dest: an empty folder to write in.
         progress: call `progress.update(done, total)` with bytes.
 
     Returns: the folder that holds the files of `recipe.source.files`: below `dest`, or elsewhere
-    when the files have a home of their own (the Hub's cache, a user's folder).
+    if the files are stored in another place (the Hub's cache, a user's folder).
 
-    Errors: raise a `zoo.ZooError` for what a user can fix (`zoo.NotFound`, `zoo.Gated`,
-    `zoo.Offline`, `zoo.IntegrityError`); anything else is reported as a fault of the plugin.
+    Errors: raise a `zoo.ZooError` for problems that a user can fix (`zoo.NotFound`, `zoo.Gated`,
+    `zoo.Offline`, `zoo.IntegrityError`). Any other exception is reported as a bug of the plugin.
 
     Example:
         >>> @zoo.hookimpl
@@ -64,22 +64,22 @@ def convert(
     workdir: Path,
     progress: Progress,
 ) -> Path:
-    """Turn the source model into this format.
+    """Convert the source model to this format.
 
-    When: after `download`, once for each build with other `options`. The default keeps the source
-    as it is, which suits a format that reads the source's own files.
+    When: after `download`, once for each combination of build `options`. The default uses the
+    source unchanged, for formats that read the source's files directly.
 
     Arguments:
         recipe: the recipe.
-        build: the build; `build.options` is yours to read and validate.
+        build: the build; the plugin reads and validates `build.options`.
         source: the folder that `download` returned. Read only.
-        adapters: the folder of each of `recipe.adapter`, by name. A format that chooses an
-            adapter at run time from files of its own writes them here; others leave it to `run`.
+        adapters: the folder of each of `recipe.adapter`, by name. A format that stores adapters
+            in the build converts them here; others load them in `run`.
         workdir: an empty folder to write in; nothing outside it may change.
         progress: call `progress.update(done, total)` in any unit.
 
-    Returns: a folder below `workdir`, or `source` itself when there is nothing to do. The result
-    must not depend on anything but the arguments.
+    Returns: a folder below `workdir`, or `source` itself if there is nothing to convert. The result
+    must depend on the arguments only.
 
     Errors: as for `download`.
 
@@ -97,10 +97,10 @@ def convert(
 def optimize(
     recipe: Recipe, build: Build, converted: Path, workdir: Path, progress: Progress
 ) -> Path:
-    """Make the converted model smaller or faster.
+    """Compress or speed up the converted model.
 
-    When: after `convert`, only for a build whose recipe lists optimizations. Formats bring it:
-    a family overrides it when its architecture needs passes of its own.
+    When: after `convert`, only for builds that list optimizations. Formats implement it. A family
+    overrides it if its architecture needs other passes.
 
     Arguments:
         recipe: the recipe.
@@ -111,7 +111,7 @@ def optimize(
 
     Returns: a folder below `workdir`.
 
-    Errors: as for `download`; a `kind` or option that you do not know is a `zoo.RecipeError`.
+    Errors: as for `download`; an unknown `kind` or option is a `zoo.RecipeError`.
 
     Example:
         >>> @zoo.hookimpl
@@ -125,16 +125,16 @@ def optimize(
 
 @hookspec(firstresult=True)
 def run(recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Path]) -> Model:
-    """Load a finished build and return something to call.
+    """Load a finished build and return a model.
 
-    When: for every `zoo.load`. It is the one hook without a default.
+    When: for every `zoo.load`. This is the only hook without a default.
 
     Arguments:
         recipe: the recipe.
         build: the build.
         artifact: the folder of the finished build. Read only.
-        adapters: the folder of each of `recipe.adapter`, by name. A model that can use them has
-            their names in `Model.adapters`, and overrides `Model.switch`.
+        adapters: the folder of each of `recipe.adapter`, by name. A model that supports them
+            lists their names in `Model.adapters` and overrides `Model.switch`.
 
     Returns: a model of the recipe's task: a `zoo.TextModel` for text generation, and so on.
 
@@ -150,10 +150,9 @@ def run(recipe: Recipe, build: Build, artifact: Path, adapters: Mapping[str, Pat
 
 @hookspec(firstresult=True)
 def cost(recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
-    """Count what a finished build takes to run, operation by operation.
+    """Count the parameters, bytes and arithmetic of a finished build, by operation.
 
-    When: for `zoo cost`. The hook is optional: the other four make and run a model without it. A
-    format brings it for all of its families.
+    When: for `zoo cost`. The hook is optional. A format implements it for all of its families.
 
     Arguments:
         recipe: the recipe.
@@ -183,10 +182,10 @@ def lint(
     system: str | None,
     plan: bool,
 ) -> LintReport:
-    """Find what is known to go wrong with a build on a device, from its files alone.
+    """Find the known device faults that a build triggers, from its files.
 
-    When: for `zoo lint`, and before a build is published. The hook is optional. A format brings it
-    for all of its families.
+    When: for `zoo lint`, and before a build is published. The hook is optional. A format
+    implements it for all of its families.
 
     Arguments:
         recipe: the recipe; `None` for a package that zoo did not build.
@@ -194,12 +193,12 @@ def lint(
         artifact: the folder of the build, or the package itself. Read only.
         target: the device and unit, as given to `--for`, such as `iphone-neural-engine`.
         system: the system, as given to `--os`, such as `ios18`; `None` for any.
-        plan: whether to put the system's own plan beside the prediction, as `Placement.planned`.
+        plan: whether to add the system's own compute plan, as `Placement.planned`.
 
-    Returns: a `zoo.LintReport`, its findings from worst to least.
+    Returns: a `zoo.LintReport`, its findings sorted by severity.
 
-    Errors: as for `download`; a target or system that you do not know is a `zoo.UsageError`,
-    and so is a plan that cannot be had here.
+    Errors: as for `download`; an unknown target or system is a `zoo.UsageError`, and so is
+    `plan` where the system has no compute plan.
 
     Example:
         >>> @zoo.hookimpl

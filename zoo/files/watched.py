@@ -39,9 +39,9 @@ class Watched:
                     how = "removed" if name not in after else "wrote"
                     how = "changed" if name in before and name in after else how
                     return f"it {how} '{name}' in {folder}, which it may only read"
-        if self.write and (strays := _names(self.write.parent) - self._beside):
-            stray = min(strays)
-            return f"it wrote '{stray}' beside the folder that it was given to write in"
+        if self.write and (added := _names(self.write.parent) - self._beside):
+            name = min(added)
+            return f"it wrote '{name}' beside the folder that it was given to write in"
         return None
 
 

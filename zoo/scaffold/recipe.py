@@ -15,7 +15,7 @@ from zoo.formats.checkpoint import checkpoint_files
 from zoo.pipeline.own import Facts, folder_facts
 
 MARGIN = 0.25
-"""How much of what a figure strays a limit leaves as room, beside what was measured."""
+"""The margin of a limit, as a share of the measured divergence."""
 
 FIGURES = 4
 UNKNOWN = "LicenseRef-unknown"

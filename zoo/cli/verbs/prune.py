@@ -51,7 +51,7 @@ def _outdated(store: Store) -> list[Path]:
     """Artifacts that would be stored under another key if they were made now.
 
     What cannot be judged stays: a model that is in no catalog any more, a plugin that is not
-    installed, a build with an adapter of one's own.
+    installed, a build with an adapter of your own.
     """
     keys: dict[str, dict[str, set[str]]] = {}
     found = []

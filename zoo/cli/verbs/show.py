@@ -12,7 +12,7 @@ offered_by, compression}],
 refused: {build: message},
 check: {inputs, limits, recorded} or null, metrics: {name: {meaning, better}}, run,
 commands: {shell, python, swift}}.
-`dtypes` is null but for a folder or repository of one's own: {type: elements}, from its headers.
+`dtypes` is null but for a folder or repository of your own: {type: elements}, from its headers.
 `bytes` of a source is an estimate unless `exact`; of a build it always is, and `stored_bytes` is
 what an installed one takes. `commercial` is yes, terms, no or unknown. `compression` is null but
 for the build that is asked for, `NAME/BUILD`, once it is installed: {bits_per_weight, entries:

@@ -1,4 +1,4 @@
-"""`zoo sign`: sign artifacts with a key of one's own; `zoo verify --key` checks it."""
+"""`zoo sign`: sign artifacts with a key of your own; `zoo verify --key` checks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text generation: what a language model is, and how tokens are chosen."""
+"""Text generation: the model class of language models."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ Messages = str | Sequence[Mapping[str, str]]
 
 
 class TextModel(Model):
-    """A language model. Implementers write `tokens` and `logits`; the rest comes with it.
+    """A language model. Subclasses implement `tokens` and `logits`.
 
     Args:
         tokenizer: turns text into token ids and back.
-        context: most tokens that prompt and answer may have together, if known.
-        chat: whether a bare prompt is a turn of a chat; `None`: where the tokenizer has a chat
-            template, as checkpoints that were tuned for chats do.
+        context: context length, in tokens, of the prompt and the generated text, if known.
+        chat: whether a prompt is a chat turn by default; `None`: if the tokenizer has a chat
+            template, as instruction-tuned checkpoints have.
     """
 
     last: Generation | None = None
-    """What the last generation took, once all of it has come."""
+    """Statistics of the last generation, after it has finished."""
 
     def __init__(
         self, tokenizer: Tokenizer, *, context: int | None, chat: bool | None = False
     ) -> None:
         self.tokenizer, self.context = tokenizer, context
         self.chat_by_template = chat is None and tokenizer.has_chat_template
-        """Whether a bare prompt is a turn of a chat because of the tokenizer's template alone."""
+        """Whether a prompt is a chat turn only because the tokenizer has a chat template."""
         self.chat_by_default = self.chat_by_template if chat is None else chat
 
     @property
     def vocabulary(self) -> int | None:
-        """How many tokens the model has embeddings for, where it tells."""
+        """The number of tokens that the model has embeddings for, if known."""
         return None
 
     @abstractmethod
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
         """Yield up to `sampling.max_tokens` token ids that follow `prompt`.
 
-        End-of-text tokens need no care: the caller stops at them.
+        The caller stops at end-of-text tokens.
         """
 
     @abstractmethod
@@ -68,11 +68,11 @@ class TextModel(Model):
     def generate(
         self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
     ) -> str:
-        """The text that follows `prompt`; options are those of `Sampling`.
+        """Generate the text that follows `prompt`; options are those of `Sampling`.
 
         Args:
             prompt: text to continue, or a user's turn when `chat` is true.
-            chat: whether to use the chat template; by default what the recipe says.
+            chat: whether to apply the chat template; by default as in the recipe.
 
         Raises:
             InputError: an empty or overlong prompt, a bad option, a model without chat template.
@@ -87,7 +87,7 @@ class TextModel(Model):
         chat: bool | None = None,
         **options: Unpack[SamplingArguments],
     ) -> list[str]:
-        """The text that follows each of several prompts, one after another.
+        """Generate the text that follows each of several prompts, one after another.
 
         Args:
             prompts: see `generate`.
@@ -95,7 +95,7 @@ class TextModel(Model):
             options: those of `Sampling`, for all of them.
 
         Raises:
-            InputError: as for `generate`, before anything is generated where a prompt is no text.
+            InputError: as for `generate`; a prompt that is no text, before generation starts.
         """
         if isinstance(prompts, str):
             raise InputError("the prompts must be a list of texts", "for one, call generate")
@@ -107,7 +107,7 @@ class TextModel(Model):
     def stream(
         self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
     ) -> Iterator[str]:
-        """As `generate`, piece by piece. A fault is raised at once, not at the first piece."""
+        """As `generate`, but yields text in pieces. The call raises errors, not the iterator."""
         if self.chat_by_default if chat is None else chat:
             return self.stream_chat(prompt, **options)
         _require_text(prompt)

@@ -25,7 +25,7 @@ SMALL = 50_000_000
 """Weights below which what they were in other bits is kept, not made again."""
 
 Loss = Callable[[], float]
-"""Measures how far the model, with its weights as they are now, strays; 0 when it does not."""
+"""Measures the loss of the model with its current weights, against the original; 0 if equal."""
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from zoo.formats.coreml.language.spec import DecoderSpec
 
 
 def frequencies(spec: DecoderSpec) -> tuple[Any, float]:
-    """Radians by position, float64 of shape (head_dim / 2,), and what cosines and sines are times.
+    """The RoPE frequencies and the factor of cosines and sines.
 
-    The plain ones are those of https://arxiv.org/abs/2104.09864; positions scaled evenly are as if
-    they were slower.
+    Frequencies are radians per position, float64 of shape (head_dim / 2,), as in
+    https://arxiv.org/abs/2104.09864. Linear scaling divides them by its factor.
     """
     import numpy as np
 
