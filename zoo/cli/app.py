@@ -77,8 +77,11 @@ MEANT = {
     "version": ("zoo --version",),
     "alias": ("zoo catalog --help",),
     "autocomplete": ("zoo completion SHELL",),
+    **dict.fromkeys(("bench", "benchmark"), ("zoo run NAME INPUT -v", "zoo cost NAME")),
+    **dict.fromkeys(("swift", "app", "bundle"), ("zoo export NAME --to FOLDER",)),
+    **dict.fromkeys(("serve", "server", "tune", "finetune", "fine-tune", "train"), ()),
 }
-"""Verbs that people know from other tools, and what they are here."""
+"""Verbs that people know from other tools, and what they are here; nothing for some."""
 
 VERBS = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
 
@@ -112,8 +115,11 @@ class Zoo(click.Group):
         if args[0] not in VERBS and not args[0].startswith("-"):
             from zoo.words import suggest
 
-            meant = MEANT.get(args[0].lower(), ())
-            close = f"; you may want: {', '.join(meant)}" if meant else suggest(args[0], VERBS)
+            meant = MEANT.get(args[0].lower())
+            if meant is None:
+                close = suggest(args[0], VERBS)
+            else:
+                close = f"; you may want: {', '.join(meant)}" if meant else ", and none is like it"
             raise click.UsageError(f"'{args[0]}' is not a verb of zoo{close}", ctx)
         return super().resolve_command(ctx, args)
 
