@@ -86,7 +86,10 @@ class Facts(NamedTuple):
 
     def build(self, name: str) -> BuildFacts:
         """The build of that name."""
-        return BuildFacts._make(next(b for b in self.raw_builds if b[NAME] == name))
+        for build in self.raw_builds:
+            if build[NAME] == name:
+                return BuildFacts._make(build)
+        raise KeyError(name)
 
 
 def facts_of(recipe: Recipe) -> Facts:

@@ -96,7 +96,7 @@ class Index:
             head, _, body = _regular(self.path).partition(b"\n")
             if json.loads(head) != [FORMAT, self.made_by, zlib.crc32(body)]:
                 return {}
-            files: dict[str, Any] = json.loads(body)
+            files: dict[str, Any] = json.loads(body.decode("ascii"))
             return files
         except (OSError, ValueError, RecursionError):
             return {}
