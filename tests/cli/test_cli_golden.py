@@ -16,6 +16,7 @@ import zoo
 from cli.world import Said
 from zoo import machine
 from zoo.catalogs import chooser
+from zoo.cli import catalog_table, model_page, output, terminal
 
 GOLDEN = Path(__file__).parent / "golden"
 SCREENS = {
@@ -32,7 +33,8 @@ DOCUMENTS = {
     "plan": ("plan", "tiny/mlx-4bit", "--json"),
     "ls": ("ls", "--json"),
 }
-TERMINALS = ("terminal", "output", "catalog_table", "model_page")
+TERMINALS = (terminal, output, catalog_table, model_page)
+"""Those that ask, all of them imported before the answer is replaced."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +66,7 @@ def test_a_screen(
     run: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, name: str, width: int
 ) -> None:
     for module in TERMINALS:
-        monkeypatch.setattr(f"zoo.cli.{module}.is_terminal", lambda: True)
+        monkeypatch.setattr(module, "is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
     said = run(*SCREENS[name])
     assert said.code == 0
