@@ -44,6 +44,13 @@ def test_build_and_pull_print_the_folder(
     quiet = zoo("pull", "tiny", "-q")
     assert quiet.out == f"{artifact.path}\n"
     assert quiet.err == "zoo: mind this\n"
+    pulled = {"ref": "user/tiny:one", "key": "k1", "path": str(artifact.path)}
+    assert zoo("pull", "tiny", "--json").json == pulled
+    built = zoo("build", "tiny", "--json")
+    assert built.json == {
+        **pulled, "build": "torch", "format": "torch", "check": artifact.manifest.check,
+    }  # fmt: skip
+    assert "check" not in built.err
 
 
 @pytest.mark.parametrize(

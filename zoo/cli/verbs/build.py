@@ -1,4 +1,7 @@
-"""`zoo build`: a finished build; its folder is the last line of stdout."""
+"""`zoo build`: a finished build; its folder is the last line of stdout.
+
+JSON: {ref, build, format, key, path, check}, with `check` as `zoo check` prints it, or null.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from zoo.tasks.verdict import Verdict
 @options.adapter
 @options.no_check
 @click.option("--force", is_flag=True, help="Build again, even if the build exists.")
+@options.as_json
 @options.quiet
 def command(
     name: str,
@@ -25,6 +29,7 @@ def command(
     adapter: str | None,
     no_check: bool,
     force: bool,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Download, convert, optimize and check a build.
@@ -43,7 +48,16 @@ def command(
             force=force,
             listener=listener,
         )
-    if artifact.manifest.check and not quiet:
-        for line in Verdict(**artifact.manifest.check).lines():
+    made = artifact.manifest
+    if as_json:
+        output.document(
+            {
+                "ref": made.ref, "build": made.build, "format": made.format, "key": made.key,
+                "path": str(artifact.path), "check": made.check,
+            }
+        )  # fmt: skip
+        return
+    if made.check and not quiet:
+        for line in Verdict(**made.check).lines():
             output.note(f"check {line}")
     output.tell(artifact.path)

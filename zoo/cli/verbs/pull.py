@@ -1,4 +1,7 @@
-"""`zoo pull`: the source of a model; its folder is the last line of stdout."""
+"""`zoo pull`: the source of a model; its folder is the last line of stdout.
+
+JSON: {ref, key, path}.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,17 @@ from zoo.cli.drawing import drawing
 @click.command(name="pull")
 @options.model
 @options.family
+@options.as_json
 @options.quiet
-def command(name: str, family: str | None, quiet: bool) -> None:
+def command(name: str, family: str | None, as_json: bool, quiet: bool) -> None:
     """Download and verify the source of a model.
 
     Prints the folder of the source.
     """
     with drawing(quiet) as listener:
         artifact = api.pull(name, family=family, listener=listener)
-    output.tell(artifact.path)
+    if as_json:
+        found = artifact.manifest
+        output.document({"ref": found.ref, "key": found.key, "path": str(artifact.path)})
+    else:
+        output.tell(artifact.path)
