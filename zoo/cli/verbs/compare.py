@@ -8,7 +8,7 @@ build that was checked: {figure: value}.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +21,10 @@ from zoo.cli.lookup import look_up
 from zoo.cli.output import Column
 from zoo.errors import NotFound, UsageError
 from zoo.words import count, human
+
+if TYPE_CHECKING:
+    from zoo.catalogs.layers import Listing
+    from zoo.store.store import Artifact
 
 
 @click.command(name="compare")
@@ -36,7 +40,12 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     """
     if len(names) < 2:
         raise UsageError("there is one name to compare", "name two models or builds, or more")
-    columns = [_column(name) for name in names]
+    found = [look_up(name) for name in names]
+    listings = _listings({recipe.ref for recipe, _, _ in found})
+    columns = [
+        _column(name, listings.get(recipe.ref), asked_for, stored)
+        for name, (recipe, asked_for, stored) in zip(names, found, strict=True)
+    ]
     if as_json:
         output.document({"models": [column["model"] for column in columns]})
         return
@@ -50,10 +59,21 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     output.table([Column(""), *(Column(title, wrap=True) for title in titles)], rows)
 
 
-def _column(name: str) -> dict[str, Any]:
+def _listings(refs: set[str]) -> dict[str, Listing]:
+    """The lines of the catalog with these references, which is read no further than the last."""
+    found: dict[str, Listing] = {}
+    for listing in open_catalog():
+        if listing.ref in refs and listing.facts:
+            found[listing.ref] = listing
+            if len(found) == len(refs):
+                break
+    return found
+
+
+def _column(
+    name: str, listing: Listing | None, asked_for: str | None, stored: dict[str, Artifact]
+) -> dict[str, Any]:
     """A model of the catalog, and the build of it that is compared."""
-    recipe, asked_for, stored = look_up(name)
-    listing = next((x for x in open_catalog() if x.ref == recipe.ref and x.facts), None)
     if listing is None:
         raise NotFound(
             f"'{name}' is not in the catalog", "zoo show says what is known about a folder"
