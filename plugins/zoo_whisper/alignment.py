@@ -1,4 +1,4 @@
-"""When each word is said, from where the decoder looks while it writes.
+"""When each word is said, from the cross-attention of the decoder.
 
 Dynamic time warping over the cross-attention of the alignment heads, normalized and smoothed by a
 median, as https://github.com/openai/whisper (timing.py) does it.
@@ -52,11 +52,11 @@ def align(
         return []
     given = [*prompt, vocabulary.plain, *tokens, vocabulary.end]
     first = len(prompt)
-    looks = np.asarray(window.attention(given), np.float64)[:, :, : max(1, frames)]
-    looks = looks / looks.sum(-1, keepdims=True)
-    spread = looks.std(1, keepdims=True)
-    looks = (looks - looks.mean(1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
-    rows, columns = warp(-median(looks, smoothed).mean(0)[first:-1])
+    attention = np.asarray(window.attention(given), np.float64)[:, :, : max(1, frames)]
+    attention = attention / attention.sum(-1, keepdims=True)
+    spread = attention.std(1, keepdims=True)
+    attention = (attention - attention.mean(1, keepdims=True)) / np.where(spread > 0, spread, 1.0)
+    rows, columns = warp(-median(attention, smoothed).mean(0)[first:-1])
     starts = [int(columns[rows.index(row)]) for row in range(len(tokens) + 1)]
     chances = _chances(window, vocabulary, given, first, tokens)
     timings, place = [], 0
@@ -81,14 +81,14 @@ def _chances(
     return np.exp(logs)
 
 
-def median(looks: Any, width: int) -> Any:
+def median(attention: Any, width: int) -> Any:
     """The median over `width` frames, reflected at the ends; none of fewer than half as many."""
     import numpy as np
 
     half = width // 2
-    if looks.shape[-1] <= half:
-        return looks
-    padded = np.pad(looks, ((0, 0), (0, 0), (half, half)), mode="reflect")
+    if attention.shape[-1] <= half:
+        return attention
+    padded = np.pad(attention, ((0, 0), (0, 0), (half, half)), mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=-1)
     return np.sort(windows, axis=-1)[..., half]
 

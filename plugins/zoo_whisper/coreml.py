@@ -41,7 +41,7 @@ class CoreMLWhisper(WhisperModel):
         import numpy as np
 
         self.require_open()
-        return np.asarray(self.listen(samples).heard["hidden"][0], np.float32)
+        return np.asarray(self.listen(samples).encoded["hidden"][0], np.float32)
 
     def close(self) -> None:
         super().close()
@@ -49,8 +49,8 @@ class CoreMLWhisper(WhisperModel):
 
 
 class _Window:
-    def __init__(self, model: CoreMLWhisper, heard: Any) -> None:
-        self.model, self.heard = model, heard
+    def __init__(self, model: CoreMLWhisper, encoded: Any) -> None:
+        self.model, self.encoded = model, encoded
 
     def begin(self) -> _Writing:
         return _Writing(self, self.model.decoder.make_state(), 0)
@@ -60,32 +60,32 @@ class _Window:
 
         writing = self.begin()
         writing.go_on(tokens)
-        return np.concatenate(writing.looks, axis=2)[0]
+        return np.concatenate(writing.attention, axis=2)[0]
 
 
 class _Writing:
     def __init__(self, window: _Window, state: Any, length: int) -> None:
         self.window, self.state, self.length = window, state, length
-        self.looks: list[Any] = []
+        self.attention: list[Any] = []
 
     def go_on(self, tokens: Sequence[int]) -> Any:
         import numpy as np
 
         found = []
-        self.looks = []
+        self.attention = []
         for start in range(0, len(tokens), MOST):
             part = list(tokens[start : start + MOST])
             self.length += len(part)
             given = {
                 "tokens": np.array([part], np.int32),
                 "mask": causal_mask(len(part), self.length),
-                "keys": self.window.heard["keys"],
-                "values": self.window.heard["values"],
+                "keys": self.window.encoded["keys"],
+                "values": self.window.encoded["values"],
             }
             out = self.window.model.decoder.predict(given, self.state)
             found.append(np.asarray(out["logits"][0], np.float32))
-            if "looks" in out:
-                self.looks.append(out["looks"])
+            if "crossAttention" in out:
+                self.attention.append(out["crossAttention"])
         return np.concatenate(found)
 
     def fork(self) -> Self:
@@ -165,7 +165,7 @@ def _write_decoder(config: WhisperConfig, decoder: Any, described: Metadata, pac
             torch.zeros(1, 1, 3, 7),
             *[torch.zeros(memory)] * 2,
         ],
-        ["logits", "looks"] if config.heads else ["logits"],
+        ["logits", "crossAttention"] if config.heads else ["logits"],
         package,
         metadata=described,
         states=["keyCache", "valueCache"],

@@ -34,7 +34,7 @@ class Listening(Protocol):
         """A decoder without any tokens yet."""
 
     def attention(self, tokens: Sequence[int]) -> Any:
-        """Where each token looks: (alignment heads, tokens, frames), each row summing to 1."""
+        """Cross-attention of shape (alignment heads, tokens, frames); each row sums to 1."""
 
 
 @dataclass(frozen=True)

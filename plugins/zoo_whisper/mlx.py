@@ -76,9 +76,11 @@ class _Window:
     def attention(self, tokens: Sequence[int]) -> Any:
         import mlx.core as mx
 
-        looks: list[Any] = []
-        self.model.module.decoder(mx.array([list(tokens)]), self.memory, [], looks)
-        return _numbers(mx.stack([looks[layer][head] for layer, head in self.model.config.heads]))
+        attention: list[Any] = []
+        self.model.module.decoder(mx.array([list(tokens)]), self.memory, [], attention)
+        return _numbers(
+            mx.stack([attention[layer][head] for layer, head in self.model.config.heads])
+        )
 
 
 class _Writing:

@@ -32,8 +32,8 @@ class Attention(nn.Module):
         mixed = mx.fast.scaled_dot_product_attention(query, *memory, scale=scale, mask=mask)
         return self.out_proj(mixed.transpose(0, 2, 1, 3).reshape(x.shape))
 
-    def looks(self, x: mx.array, keys: mx.array) -> mx.array:
-        """Where each position of x looks: (heads, positions, keys)."""
+    def attention(self, x: mx.array, keys: mx.array) -> mx.array:
+        """The cross-attention of each position of x: (heads, positions, keys)."""
         query = self._split(self.q_proj(x))
         return mx.softmax(query @ keys.swapaxes(-1, -2) * query.shape[-1] ** -0.5, axis=-1)[0]
 
@@ -108,10 +108,10 @@ class Decoder(nn.Module):
         tokens: mx.array,
         encoded: Memory,
         written: Memory,
-        looks: list[mx.array] | None = None,
+        attention: list[mx.array] | None = None,
         head: Any = None,
     ) -> tuple[mx.array, Memory]:
-        """Logits (1, tokens, vocabulary), and the memory with these tokens; fills `looks`.
+        """Logits (1, tokens, vocabulary), and the memory with these tokens; fills `attention`.
 
         Args:
             head: the output layer, where it is not the embedding.
@@ -129,8 +129,8 @@ class Decoder(nn.Module):
             memory.append(mine)
             x = x + layer.self_attn(normed, mine, mask)
             normed = layer.encoder_attn_layer_norm(x)
-            if looks is not None:
-                looks.append(layer.encoder_attn.looks(normed, encoded[number][0]))
+            if attention is not None:
+                attention.append(layer.encoder_attn.attention(normed, encoded[number][0]))
             x = layer.feed(x + layer.encoder_attn(normed, encoded[number]))
         output = head or self.embed_tokens.as_linear
         return output(self.layer_norm(x)), memory

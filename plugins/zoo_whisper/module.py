@@ -155,20 +155,20 @@ class Decoder(nn.Module):
         self,
         tokens: torch.Tensor,
         mask: torch.Tensor,
-        heard_keys: torch.Tensor,
-        heard_values: torch.Tensor,
+        cross_keys: torch.Tensor,
+        cross_values: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         """Logits (1, tokens, vocabulary), and where the alignment heads look.
 
         Args:
             tokens: (1, tokens).
             mask: (1, 1, tokens, tokens so far).
-            heard_keys, heard_values: (layers, heads, frames, head width), of `Memory`.
+            cross_keys, cross_values: (layers, heads, frames, head width), of `Memory`.
         """
         end = mask.shape[-1]
         begin = end - tokens.shape[-1]
         x = self.embed_tokens(tokens) + self.embed_positions.weight[begin:end]
-        looks = []
+        aligned = []
         for number, layer in enumerate(self.layers):
             normed, attention = layer.self_attn_layer_norm(x), layer.self_attn
             keys = attention.split(attention.k_proj(normed))
@@ -179,19 +179,19 @@ class Decoder(nn.Module):
             values = self.valueCache[number : number + 1, :, :end]
             x = x + attention.mix(normed, keys, values, mask)
             normed, attention = layer.encoder_attn_layer_norm(x), layer.encoder_attn
-            keys, values = heard_keys[number : number + 1], heard_values[number : number + 1]
+            keys, values = cross_keys[number : number + 1], cross_values[number : number + 1]
             places = [head for layer_number, head in self.head_places if layer_number == number]
             if places:
                 query = attention.split(attention.q_proj(normed)) * keys.shape[-1] ** -0.5
                 shown = torch.softmax(query @ keys.transpose(-1, -2), -1)
-                looks += [shown[:, head : head + 1] for head in places]
+                aligned += [shown[:, head : head + 1] for head in places]
             x = layer.feed(x + attention.mix(normed, keys, values, None))
         logits = nn.functional.linear(self.layer_norm(x), self.output_weight())
-        return (logits, torch.cat(looks, 1)) if looks else (logits,)
+        return (logits, torch.cat(aligned, 1)) if aligned else (logits,)
 
 
 class Memory(nn.Module):
-    """The encoder, and the keys and values that of cross-attention for each decoder layer."""
+    """The encoder, and the cross-attention keys and values of each decoder layer."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()

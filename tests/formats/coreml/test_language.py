@@ -94,6 +94,17 @@ def test_the_logits_are_those_of_the_source(tmp_path, variant):
     assert short_of_best.max() < 0.01 * np.ptp(wanted)  # a near tie at most
 
 
+def test_every_input_state_and_output_is_described_in_the_package(builds):
+    (package,) = builds["mistral"].glob("*.mlpackage")
+    described = Package(package).spec.description
+    for each in (described, *described.functions):
+        features = [*each.input, *each.state, *each.output]
+        assert all(feature.shortDescription for feature in features)
+    one = described.functions[0] if described.functions else described
+    assert {f.name for f in one.output} == {"logits"}
+    assert one.output[0].shortDescription == "one row for each position asked for"
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("chunk", [1, 7, 49])
 def test_chunks_do_not_change_the_logits(builds, monkeypatch, family, chunk):

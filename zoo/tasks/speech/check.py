@@ -36,7 +36,7 @@ def measure_speech(
         tokens = [model.encode(text) for text in said]
         wanted = [model.logits(*pair).argmax(-1) for pair in zip(windows, tokens, strict=True)]
     with cast("SpeechModel", build()) as model:
-        heard = [model.encoded(window) for window in windows]
+        encoded = [model.encoded(window) for window in windows]
         found = [model.logits(*pair).argmax(-1) for pair in zip(windows, tokens, strict=True)]
         texts = [model.transcribe(path).text for path in inputs]
     for path, text, expected in list(zip(inputs, texts, said, strict=True))[:MOST]:
@@ -44,7 +44,7 @@ def measure_speech(
     errors = sum(word_errors(a.split(), b.split()) for a, b in zip(texts, said, strict=True))
     agree = np.concatenate([a == b for a, b in zip(found, wanted, strict=True)])
     return {
-        "encoder_psnr": min(psnr(a, b) for a, b in zip(heard, hidden, strict=True)),
+        "encoder_psnr": min(psnr(a, b) for a, b in zip(encoded, hidden, strict=True)),
         "token_agreement": float(agree.mean()),
         "wer": errors / max(1, sum(len(text.split()) for text in said)),
         "clips": float(len(inputs)),

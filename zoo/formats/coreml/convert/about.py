@@ -7,7 +7,8 @@ The entries are in the package's user-defined metadata, where an app reads them 
 - `zoo.minimum_os`: the oldest systems, such as `iOS18, macOS15`;
 - `zoo.compute_units`: the recommended case of `MLComputeUnits`, such as `cpuAndGPU`;
 - `zoo.tool.NAME`: the version of each tool;
-- what the family adds, such as `zoo.context`.
+- what the family adds, such as `zoo.context`;
+- `co.huggingface.exporters.name`: the repository, where Hugging Face's exporters write it too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from zoo.formats.coreml.convert.streaming import Metadata
 
 ComputeUnits = Literal["all", "cpuAndGPU", "cpuAndNeuralEngine", "cpuOnly"]
 """The cases of `MLComputeUnits`."""
+
+EXPORTERS = "co.huggingface.exporters.name"
 
 MACOS = {16: 13, 17: 14, 18: 15}
 """The macOS that came with an iOS; from 26 on both count the same."""
@@ -65,7 +68,10 @@ def about(
         author=source.repo.partition("/")[0] if source.repo else "",
         license=recipe.license,
         version=source.revision or source.branch or "",
-        details={f"zoo.{key}": str(value) for key, value in entries.items() if value is not None},
+        details={
+            **{f"zoo.{key}": str(value) for key, value in entries.items() if value is not None},
+            **({EXPORTERS: source.repo} if source.repo else {}),
+        },
     )
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from zoo.formats.coreml.package.features import describe_features
+
 DATE = "com.github.apple.coremltools.conversion_date"
 
 
@@ -23,6 +25,7 @@ def save_spec(spec: Any, model: Path) -> None:
         model: the model file in the package, which has a `Manifest.json`.
     """
     spec.description.metadata.userDefined.pop(DATE, None)
+    describe_features(spec)
     model.write_bytes(spec.SerializeToString(deterministic=True))
     number_parts(next(p for p in model.parents if (p / "Manifest.json").is_file()))
 
