@@ -63,15 +63,15 @@ class Cost:
     Attributes:
         case: what they were counted for, such as "1 token after 1,023 others".
         operations: all that compute, without constants.
-        memory: what it takes of memory, where the format can tell.
         ref, build: the model and its build; zoo fills them in.
+        memory: what it takes of memory, where the format can tell.
     """
 
     case: str
     operations: tuple[Operation, ...]
-    memory: Memory | None = None
     ref: str = ""
     build: str = ""
+    memory: Memory | None = None
 
     @property
     def total(self) -> Operation:

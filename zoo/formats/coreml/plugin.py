@@ -44,14 +44,14 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
         many = "1 token" if given == 1 else f"{given:,} tokens"
         case = f"{many} after {context - given:,} others"
         memory = replace(package_memory(artifact / PACKAGE, inputs), context=context)
-        return Cost(case, tuple(package_cost(artifact / PACKAGE, inputs)), memory)
+        return Cost(case, tuple(package_cost(artifact / PACKAGE, inputs)), memory=memory)
     operations: list[Operation] = []
     parts = []
     for path in sorted(artifact.rglob("*.mlpackage")):
         inputs = fixed_inputs(Package(path))
         operations += package_cost(path, inputs, path.stem)
         parts.append(package_memory(path, inputs))
-    return Cost("one call of each component", tuple(operations), together(parts))
+    return Cost("one call of each component", tuple(operations), memory=together(parts))
 
 
 @hookimpl

@@ -50,4 +50,4 @@ def static_cost(folder: Path, spec: DecoderSpec, tokens: int) -> Cost:
     blocks = ceil(tokens / size)
     case = "1 token" if tokens == 1 else f"a block of {size} tokens, 1 of {blocks} for {tokens:,}"
     memory = replace(together(parts), context=spec.context)
-    return Cost(case, tuple(operations), memory)
+    return Cost(case, tuple(operations), memory=memory)
