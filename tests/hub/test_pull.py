@@ -150,7 +150,7 @@ def test_a_lock_that_is_none_is_refused(tmp_path: Path, sources: object) -> None
 
 
 def test_an_interrupted_pull_goes_on_where_it_was(world: World, sandbox: Sandbox) -> None:
-    world.hub.faults.append(Fault(BODY, rate=world.size))
+    world.hub.faults.append(Fault(BODY, rate=world.size / 8))
     client = Client("zoo")
     process = client.start(world)
     deadline = time.monotonic() + 30
