@@ -173,7 +173,7 @@ def test_an_interrupted_build_leaves_a_store_that_goes_on(sandbox, blow, code):
     flag = sandbox.folder / "flag"
     sandbox.echo(SLOW.replace("FLAG", repr(str(flag))))
     process = sandbox.start("build", "echo")
-    for _ in range(200):
+    for _ in range(1200):
         if flag.exists():
             break
         time.sleep(0.05)
