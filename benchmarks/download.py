@@ -39,7 +39,7 @@ snapshot_download("acme/large", revision=sys.argv[1], allow_patterns=["*.safeten
 ZOO = """
 import sys
 from zoo.progress import Progress
-from zoo.catalogs.recipe import File, Source
+from zoo.catalogs.source import File, Source
 from zoo.hub.repository import Repository
 source = Source(repo="acme/large", revision=sys.argv[1], files=(File("model.safetensors"),))
 Repository(source, Progress("download")).pull()

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from zoo.catalogs.catalog import Catalog as Catalog
     from zoo.catalogs.recipe import Build as Build
     from zoo.catalogs.recipe import Check as Check
-    from zoo.catalogs.recipe import File as File
     from zoo.catalogs.recipe import Optimization as Optimization
     from zoo.catalogs.recipe import Recipe as Recipe
-    from zoo.catalogs.recipe import Source as Source
+    from zoo.catalogs.source import File as File
+    from zoo.catalogs.source import Source as Source
     from zoo.costs import Cost as Cost
     from zoo.costs import Operation as Operation
     from zoo.errors import AmbiguousName as AmbiguousName
@@ -89,7 +89,7 @@ _HOME = {
     "DenoisingStep": "zoo.tasks.pictures.model",
     "DoesNotFit": "zoo.errors",
     "Event": "zoo.progress",
-    "File": "zoo.catalogs.recipe",
+    "File": "zoo.catalogs.source",
     "Finding": "zoo.findings",
     "Gated": "zoo.errors",
     "ImageModel": "zoo.tasks.pictures.model",
@@ -117,7 +117,7 @@ _HOME = {
     "RecipeError": "zoo.errors",
     "Sampling": "zoo.tasks.text.options",
     "Segment": "zoo.tasks.speech.transcript",
-    "Source": "zoo.catalogs.recipe",
+    "Source": "zoo.catalogs.source",
     "SpeechModel": "zoo.tasks.speech.model",
     "StepError": "zoo.errors",
     "Store": "zoo.store.store",

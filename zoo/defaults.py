@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
 
-from zoo.catalogs.recipe import File, Recipe, Source
+from zoo.catalogs.recipe import Recipe
+from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError, MissingPlugin, NotFound
 from zoo.files import trust
 from zoo.files.archives import unpack

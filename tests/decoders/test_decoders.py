@@ -12,7 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import zoo
-from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.source import Source
 from zoo.decoders import DecoderFamily
 from zoo.progress import Progress
 from zoo.testing.checkpoints.text import write_language_model

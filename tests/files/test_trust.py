@@ -15,7 +15,8 @@ from worlds.hub_world import WEIGHTS, Puller, pull, write
 
 from zoo.catalogs.catalog import open_catalog
 from zoo.catalogs.pins import Lock
-from zoo.catalogs.recipe import Source, read_recipe
+from zoo.catalogs.recipe import read_recipe
+from zoo.catalogs.source import Source
 from zoo.errors import IntegrityError, RecipeError, ZooError
 from zoo.files import trust
 from zoo.store.store import Store
@@ -195,7 +196,7 @@ def test_code_is_not_data(name: str, puller: Puller, tmp_path: Path) -> None:
         puller.pull(WEIGHTS, name)
     assert not puller.hub.seen("resolve")
     write(tmp_path / "own", {name: pickle.dumps(1)})
-    from zoo.catalogs.recipe import File
+    from zoo.catalogs.source import File
 
     with pytest.raises(IntegrityError, match="reading it can run code"):
         pull(Source(folder="own", files=(File(name),)), home=tmp_path)

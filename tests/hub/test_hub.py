@@ -24,7 +24,7 @@ from worlds.hub_world import (
 )
 
 from zoo import defaults as zoo_hub
-from zoo.catalogs.recipe import File, Source
+from zoo.catalogs.source import File, Source
 from zoo.errors import Gated, IntegrityError, NotFound
 from zoo.files.digests import git_sha1, sha256
 from zoo.testing.loopback_hub import LoopbackHub

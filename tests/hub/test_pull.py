@@ -13,7 +13,7 @@ from conftest import Sandbox
 from faults.world import BODY, REPO, WEIGHTS, Client, World
 
 from zoo.catalogs.pins import Lock
-from zoo.catalogs.recipe import File, Source
+from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError, RecipeError
 from zoo.files.digests import sha256_uncached
 from zoo.testing.loopback_hub import Fault

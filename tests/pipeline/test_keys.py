@@ -10,7 +10,7 @@ import pytest
 import zoo
 from zoo import api
 from zoo.catalogs.catalog import open_catalog
-from zoo.catalogs.recipe import Source
+from zoo.catalogs.source import Source
 from zoo.pipeline import code
 from zoo.pipeline.keys import Keys
 from zoo.testing.plugins import install_plugin

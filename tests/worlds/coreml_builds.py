@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from zoo.catalogs.recipe import Build, Optimization, Recipe, Source
+from zoo.catalogs.recipe import Build, Optimization, Recipe
+from zoo.catalogs.source import Source
 from zoo.formats.coreml.language.spec import PACKAGE
 from zoo.formats.coreml.package.reader import Package
 from zoo.formats.coreml.plugin import optimize as optimize_hook

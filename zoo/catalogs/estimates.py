@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from zoo.catalogs.formats import STORED_BITS, Format, Weights, format_of
-from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.source import Source
 
 Number = TypeVar("Number", int, float)
 

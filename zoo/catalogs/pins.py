@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.catalogs.recipe import File, Recipe, Source
+from zoo.catalogs.recipe import Recipe
+from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError, RecipeError
 from zoo.files import locks
 from zoo.files.documents import parse_json

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoo.catalogs.names import REPO
-from zoo.catalogs.recipe import Source
+from zoo.catalogs.source import Source
 from zoo.errors import UsageError
 from zoo.files.paths import given_path
 from zoo.files.trust import plain_branch

@@ -16,7 +16,8 @@ from zoo.tasks import registry
 from zoo.words import suggest
 
 if TYPE_CHECKING:
-    from zoo.catalogs.recipe import Build, Recipe, Source
+    from zoo.catalogs.recipe import Build, Recipe
+    from zoo.catalogs.source import Source
 
 
 def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import zoo
 from zoo import api, machine
 from zoo.catalogs.pins import Lock
-from zoo.catalogs.recipe import Source
+from zoo.catalogs.source import Source
 from zoo.cli import disk, entries
 from zoo.discovery import FAMILIES, KINDS, Provider, providers, unreadable
 from zoo.errors import ZooError

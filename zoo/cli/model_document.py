@@ -15,7 +15,8 @@ from zoo.cli import facts
 from zoo.pipeline.choice import choose
 
 if TYPE_CHECKING:
-    from zoo.catalogs.recipe import Recipe, Source
+    from zoo.catalogs.recipe import Recipe
+    from zoo.catalogs.source import Source
     from zoo.store.store import Artifact
 
 HUB = "https://huggingface.co"

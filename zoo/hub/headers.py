@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from zoo.catalogs.recipe import File, Source
+from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError
 from zoo.files.documents import parse_json
 from zoo.files.safe_folder import read_regular

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.catalogs.recipe import Source
+from zoo.catalogs.source import Source
 from zoo.hub.repository import Repository
 from zoo.progress import Progress
 

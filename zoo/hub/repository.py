@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
-from zoo.catalogs.recipe import Source
+from zoo.catalogs.source import Source
 from zoo.errors import IntegrityError, NotFound, Offline
 from zoo.files import room, trust
 from zoo.files.locks import Taken

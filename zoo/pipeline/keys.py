@@ -9,7 +9,8 @@ from typing import Any
 
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import runner
-from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.source import Source
 from zoo.discovery import FORMATS, Provider, provider, providers
 from zoo.files.digests import sha256
 from zoo.files.trust import confined

@@ -17,8 +17,9 @@ from typing import Any
 
 from zoo.catalogs.catalog import Catalog
 from zoo.catalogs.pins import Lock
-from zoo.catalogs.recipe import Build, Check, Recipe, Source
+from zoo.catalogs.recipe import Build, Check, Recipe
 from zoo.catalogs.reference import Reference
+from zoo.catalogs.source import Source
 from zoo.errors import InputError, NotFound, UsageError
 from zoo.files.safetensors import Header, read_header
 from zoo.formats.checkpoint import checkpoint_files, read_json

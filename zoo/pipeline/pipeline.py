@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
@@ -19,17 +18,17 @@ from zoo.errors import InputError, IntegrityError, ZooError
 from zoo.files import room
 from zoo.pipeline.checking import cannot_check, reference_format, verdict_again, verdict_on
 from zoo.pipeline.checks import limits_of, measure, write_examples
-from zoo.pipeline.keys import Keys, format_provider, of_adapter
+from zoo.pipeline.keys import Keys, of_adapter
 from zoo.pipeline.linting import lint_build, with_lint
-from zoo.pipeline.plan import Plan, PlannedStep
+from zoo.pipeline.locked import record, require_locked
+from zoo.pipeline.plan import Plan
+from zoo.pipeline.planning import plan_build
 from zoo.pipeline.space import require_room
 from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
-from zoo.store import origin
 from zoo.store.reports import COST, Reports
 from zoo.store.store import Artifact, Store
 from zoo.streams import diverted
-from zoo.tasks.task import Scorer
 from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -64,34 +63,7 @@ class Pipeline:
         Raises:
             MissingPlugin, PluginConflict: nobody, or several, provide the family in this format.
         """
-        family = runner(self.recipe.family, self.build.format)
-        format = format_provider(self.build.format) or family
-        fetched = self._has(self.keys.source)
-        source = self.recipe.source
-        bringer = str(family) if source.url and not source.archive else "zoo"
-        steps = [PlannedStep("download", bringer, fetched, self._download_bytes())]
-        if self.build.optimize:
-            done, size = (
-                self._has(self.keys.finished),
-                estimates.build_bytes(self.recipe, self.build),
-            )
-            converted = done or self._has(self.keys.converted)
-            size_between = estimates.converted_bytes(self.recipe, self.build)
-            steps.append(PlannedStep("convert", str(family), converted, size_between))
-            steps.append(PlannedStep("optimize", str(format), done, size))
-        else:
-            steps.append(PlannedStep("convert", str(family), self._has(self.keys.finished), 0))
-        steps.append(PlannedStep("run", str(family), False, 0))
-        return Plan(
-            ref=self.recipe.ref,
-            build=self.name,
-            format=self.build.format,
-            pinned=all(s.pinned or s.folder is not None for s in self.pinned.sources),
-            steps=tuple(steps),
-            memory=estimates.memory_bytes(self.recipe, self.build),
-            missing=tuple(family.missing()),
-            install=family.install,
-        )
+        return plan_build(self.pinned, self.name, self.keys, self._has)
 
     @room.explained()
     def fetch(self) -> Artifact:
@@ -106,8 +78,8 @@ class Pipeline:
             Step("download", "download", keys.source, keys.source_inputs, work)
         )
         self._workshop.fetched = source
-        self._require_locked(source)
-        self._record(source)
+        require_locked(self.pinned, source, self.lock)
+        record(self.recipe, source, self.lock)
         self.pinned = self._workshop.pinned = self.lock.pin_recipe(self.recipe)
         return source
 
@@ -332,24 +304,6 @@ class Pipeline:
             for name in self.recipe.adapter
         }
 
-    def _record(self, fetched: Artifact) -> None:
-        """Write what came from the Hub into `zoo.lock`, each file to the source that it is of."""
-        for source, commit, files in origin.fetched_files(self.recipe, fetched):
-            if source.repo or source.url:
-                self.lock.record(source, commit, files)
-
-    def _require_locked(self, fetched: Artifact) -> None:
-        """Refuse a stored source that is not what `zoo.lock` records."""
-        for source, _, files in origin.fetched_files(self.pinned, fetched):
-            pinned = {file.path: file.sha256 for file in source.files}
-            for file in files:
-                if pinned.get(file.path) not in (None, file.sha256):
-                    raise IntegrityError(
-                        f"'{self.recipe.ref}' is not what {self.lock.path} records: '{file.path}' "
-                        f"has the sha256 {file.sha256}, expected {pinned[file.path]}",
-                        f"remove it and pull again: zoo rm {fetched.manifest.key}",
-                    )
-
     def _gate(self, source: Artifact, check: bool) -> Callable[[Path], Verdict]:
         if not check:
             return lambda path: Verdict("not run", "not asked for", why="skipped")
@@ -424,9 +378,6 @@ class Pipeline:
             return self.store.get(key) is not None
         except ZooError:
             return False
-
-    def _download_bytes(self) -> int:
-        return estimates.download_bytes(self.pinned) if self.recipe.source.folder is None else 0
 
 
 def _have_too(source: Path, target: Path) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.catalogs.recipe import Build, File, Source
+from zoo.catalogs.recipe import Build
+from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError
 from zoo.files.digests import sha256
 from zoo.formats.checkpoint import checkpoint_files

@@ -12,8 +12,9 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.languages import language_name
 from zoo.catalogs.layers import SHIPPED, Listing
 from zoo.catalogs.licenses import License, license_of
-from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.search import text_of
+from zoo.catalogs.source import Source
 from zoo.errors import PluginError
 from zoo.site.commands import Commands, commands
 from zoo.site.examples import Example, examples

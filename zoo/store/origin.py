@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from zoo.catalogs.recipe import File, Recipe, Source
+from zoo.catalogs.recipe import Recipe
+from zoo.catalogs.source import File, Source
 from zoo.store.artifacts import Artifact
 
 

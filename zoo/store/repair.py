@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.catalogs.names import REPO
-from zoo.catalogs.recipe import File, Source
+from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError, ZooError
 from zoo.files.digests import blocks, unique
 from zoo.files.safe_folder import SafeFolder, write_all

@@ -14,7 +14,8 @@ from worlds.coreml_builds import make_build
 
 import zoo
 import zoo_stable_diffusion.coreml.plugin
-from zoo.catalogs.recipe import Build, Optimization, Recipe, Source
+from zoo.catalogs.recipe import Build, Optimization, Recipe
+from zoo.catalogs.source import Source
 from zoo.formats.coreml.compress.ledger import LEDGER_FILE
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.progress import Progress

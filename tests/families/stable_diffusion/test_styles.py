@@ -21,7 +21,8 @@ from worlds.coreml_programs import ct, mb
 
 import zoo
 import zoo_stable_diffusion.coreml.plugin
-from zoo.catalogs.recipe import Build, Recipe, Source
+from zoo.catalogs.recipe import Build, Recipe
+from zoo.catalogs.source import Source
 from zoo.formats.adapters import LowRank, read_adapter, read_adapters
 from zoo.formats.coreml.convert.branches import add_branches, is_branch
 from zoo.formats.coreml.convert.chunks import split_package

@@ -29,7 +29,8 @@ def test_core_ml_gets_the_units_of_the_metadata(tmp_path, monkeypatch, recommend
 
 
 def test_a_package_says_its_systems_units_and_origin(monkeypatch):
-    from zoo.catalogs.recipe import Recipe, Source
+    from zoo.catalogs.recipe import Recipe
+    from zoo.catalogs.source import Source
 
     source = Source(repo="owner/name", revision="a" * 40)
     recipe = Recipe(1, "mistral", "Title", "summary", "text-generation", "MIT", 1, source, {})

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.catalogs.catalog import open_catalog
-from zoo.catalogs.recipe import Build, Optimization, Recipe, Source
+from zoo.catalogs.recipe import Build, Optimization, Recipe
+from zoo.catalogs.source import Source
 from zoo.errors import BrokenPlugin, PluginConflict, UsageError, said
 from zoo.family import Family
 from zoo.progress import Event, Progress

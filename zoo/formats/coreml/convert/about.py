@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from zoo.catalogs.recipe import Recipe, Source
+from zoo.catalogs.recipe import Recipe
+from zoo.catalogs.source import Source
 from zoo.formats.coreml.convert.streaming import Metadata
 
 ComputeUnits = Literal["all", "cpuAndGPU", "cpuAndNeuralEngine", "cpuOnly"]
