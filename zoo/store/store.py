@@ -46,6 +46,7 @@ from zoo.store.artifacts import (
 from zoo.store.folders import delete, folders, sync_folder, sync_tree
 from zoo.store.held import Held
 from zoo.store.reports import Reports
+from zoo.store.views import linked, strangers
 
 __all__ = [
     "Artifact", "Manifest", "Store", "Stored", "describe_files", "key_of", "now",
@@ -174,35 +175,14 @@ class Store:
         a snapshot of the Hub's cache, or a person into a folder of theirs, was hashed by nobody and
         must not change what the model says. Then it is one of links.
         """
-        if next(_strangers(artifact), None) is None:
+        if next(strangers(artifact), None) is None:
             return artifact.path
         try:
-            return self._linked(self.views, artifact)
+            return linked(self.views, artifact)
         except OSError as error:
             if error.errno not in CLOSED:
                 raise
-        return self._linked(Path(tempfile.mkdtemp(prefix="zoo-")), artifact)
-
-    def _linked(self, root: Path, artifact: Artifact) -> Path:
-        """A folder of links below `root`, made again unless it is as it should be."""
-        links = {f.path: str(artifact.path / f.path) for f in artifact.manifest.files}
-        digest = hashlib.sha256(json.dumps(links, sort_keys=True).encode()).hexdigest()
-        name = f"{artifact.manifest.key}.{digest[:16]}"
-        folder = SafeFolder(root)
-        there = {
-            path.relative_to(root / name).as_posix()
-            for path in (root / name).rglob("*")
-            if path.is_symlink() or not path.is_dir()
-        }
-        if there != links.keys() or any(
-            folder.target(f"{name}/{path}") != target for path, target in links.items()
-        ):
-            draft = f".{unique()}"
-            folder.make(draft)
-            for path, target in links.items():
-                folder.link(f"{draft}/{path}", target)
-            folder.move(draft, name)
-        return root / name
+        return linked(Path(tempfile.mkdtemp(prefix="zoo-")), artifact)
 
     def publish(
         self, workdir: Path, path: Path, manifest: Manifest, failed: bool = False
@@ -262,7 +242,7 @@ class Store:
         faults = (f.fault(artifact.path, uncached=True) for f in artifact.manifest.files)
         found = [fault for fault in faults if fault]
         if artifact.path.is_relative_to(entry.resolve()):  # elsewhere others may keep some
-            found += [f"{name} was put there by another program" for name in _strangers(artifact)]
+            found += [f"{name} was put there by another program" for name in strangers(artifact)]
         return found
 
     def remove(self, entry: Path) -> int:
@@ -395,15 +375,3 @@ def _located(entry: Path, location: str) -> Path:
     if not confined(location) or not path.is_relative_to(entry.resolve()):
         raise ValueError(f"its location is {location!r}")
     return path
-
-
-def _strangers(artifact: Artifact) -> Iterator[str]:
-    """Files in the folder of an artifact that it does not list, in no order."""
-    listed = {file.path for file in artifact.manifest.files}
-    for folder, inside, names in os.walk(artifact.path):
-        below = os.path.relpath(folder, artifact.path)
-        prefix = "" if below == "." else f"{Path(below).as_posix()}/"
-        links = [name for name in inside if os.path.islink(os.path.join(folder, name))]
-        for name in sorted([*names, *links]):
-            if prefix + name not in listed:
-                yield prefix + name
