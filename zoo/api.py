@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
@@ -14,17 +13,15 @@ from zoo.catalogs.catalog import Catalog, open_catalog
 from zoo.catalogs.formats import described_formats, format_of
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
-from zoo.catalogs.reference import Reference
-from zoo.errors import DoesNotFit, NotFound, PluginError, UsageError
+from zoo.errors import DoesNotFit, UsageError
 from zoo.notices import Notices
-from zoo.pipeline.adapters import with_adapters
-from zoo.pipeline.choice import choose, fit, require_passes
+from zoo.pipeline.choice import choose, fit
+from zoo.pipeline.opening import open_pipeline, require_task, resolve_recipe
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
-from zoo.progress import Event, Listener, silent
+from zoo.progress import Listener
 from zoo.store.store import Artifact, Store
 from zoo.tasks.model import AdapterChoice, Model
-from zoo.tasks.registry import task_of
 from zoo.tasks.verdict import Verdict
 from zoo.words import human
 
@@ -68,7 +65,7 @@ def resolve(ref: str, *, family: str | None = None) -> tuple[Recipe, str | None]
     Raises:
         NotFound: there is no such model or build; whatever `show` raises.
     """
-    recipe, named = _resolve(ref, family)
+    recipe, named = resolve_recipe(ref, family)
     if named is not None:
         recipe.pick(named)
     return Lock(machine.lock_file()).pin_recipe(recipe), named
@@ -78,7 +75,7 @@ def plan(
     ref: str, *, build: str | None = None, format: str | None = None, family: str | None = None
 ) -> Plan:
     """The steps, plugins, bytes and memory of a `build` or `load`, without network access."""
-    pipeline, _ = _pipeline(ref, build, format, family, notes)
+    pipeline, _ = open_pipeline(ref, build, format, family, notes)
     return pipeline.plan()
 
 
@@ -88,7 +85,7 @@ def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> 
     Raises:
         NotFound, Gated, Offline, IntegrityError, NoRoom: the reason why the download failed.
     """
-    recipe, named = _resolve(ref, family, listener)
+    recipe, named = resolve_recipe(ref, family, listener)
     name, _ = choose(recipe, named, None)
     pipeline = Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener)
     pipeline.adapters()
@@ -116,8 +113,8 @@ def build(
         CheckFailed: the build differs too much from its source.
         StepError: a plugin failed; whatever `pull` raises.
     """
-    pipeline, _ = _pipeline(ref, build, format, family, listener, adapter)
-    _require_task(pipeline.recipe)
+    pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
+    require_task(pipeline.recipe)
     return pipeline.make_checked(again=force) if check else pipeline.make(False, again=force)
 
 
@@ -131,8 +128,8 @@ def check(
     listener: Listener = notes,
 ) -> Verdict:
     """Compare a build with its source, even if it was checked before, and store the verdict."""
-    pipeline, _ = _pipeline(ref, build, format, family, listener, adapter)
-    _require_task(pipeline.recipe)
+    pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
+    require_task(pipeline.recipe)
     return pipeline.check()
 
 
@@ -157,10 +154,10 @@ def cost(
             whatever `build` raises.
     """
     if build is None and format is None:
-        recipe, named = _resolve(ref, family)
+        recipe, named = resolve_recipe(ref, family)
         costed = [name for name in recipe.formats if format_of(name).reports_cost]
         format = costed[0] if costed and named is None else None
-    pipeline, _ = _pipeline(ref, build, format, family, listener)
+    pipeline, _ = open_pipeline(ref, build, format, family, listener)
     need = pipeline.plan().bytes_needed if most is not None else 0
     if most is not None and need > most:
         full = f"{pipeline.recipe.ref}/{pipeline.name}"
@@ -195,10 +192,10 @@ def fit_device(
     """
     from zoo.pipeline.fitting import fit_build
 
-    recipe, named = _resolve(ref, family)
+    recipe, named = resolve_recipe(ref, family)
     if build is None and format is None and named is None and device.phone:
         format = next((f for f in recipe.formats if not format_of(f).runs_source), None)
-    pipeline, _ = _pipeline(ref, build, format, family, listener)
+    pipeline, _ = open_pipeline(ref, build, format, family, listener)
     recipe = pipeline.recipe
     if context is not None:
         if recipe.task != "text-generation":
@@ -238,10 +235,10 @@ def lint(
 
             return lint_package(name, Path(ref).expanduser(), target, system, plan)
     if build is None and format is None:
-        recipe, named = _resolve(ref, family)
+        recipe, named = resolve_recipe(ref, family)
         linted = [name for name in recipe.formats if format_of(name).packages]
         format = linted[0] if linted and named is None else None
-    pipeline, _ = _pipeline(ref, build, format, family, listener)
+    pipeline, _ = open_pipeline(ref, build, format, family, listener)
     return pipeline.lint(target, system, plan)
 
 
@@ -306,8 +303,8 @@ def load(
         DoesNotFit: the model is not expected to fit in memory.
         ZooError: see `build`. No partial result is left.
     """
-    pipeline, using = _pipeline(ref, build, format, family, listener, adapter)
-    _require_task(pipeline.recipe, task)
+    pipeline, using = open_pipeline(ref, build, format, family, listener, adapter)
+    require_task(pipeline.recipe, task)
     need = fit(pipeline.recipe, pipeline.name)
     if not (need.fits or force):
         raise DoesNotFit(
@@ -329,103 +326,6 @@ def load(
     return model
 
 
-def _require_task(recipe: Recipe, wanted: Callable[..., Model] = Model) -> None:
-    """Refuse a model of another class than `wanted`, or of a task that nobody can describe.
-
-    Raises:
-        UsageError: it is one.
-        PluginError: no plugin describes the recipe's task, or several do, or one that is broken.
-    """
-    if not (isinstance(wanted, type) and issubclass(wanted, Model)):
-        raise UsageError(
-            f"task must be a class of models, not {wanted!r}", "give one such as zoo.TextModel"
-        )
-    made = task_of(recipe.task).model()
-    if not issubclass(made, wanted):
-        raise UsageError(
-            f"'{recipe.ref}' is a {made.__name__} (task {recipe.task}), not a {wanted.__name__}",
-            f"leave task out, or give task={made.__name__}",
-        )
-
-
-def current_keys(ref: str | Recipe, family: str | None = None) -> dict[str, set[str]]:
-    """By build, the keys under which a model's artifacts are stored by what is installed now.
-
-    The key of the finished build is among them. A build whose plugin is not installed is left out.
-    Nothing is asked of the network.
-
-    Raises:
-        NotFound, UsageError, RecipeError: `ref` means nothing any more.
-    """
-    recipe = ref if isinstance(ref, Recipe) else _resolve(ref, family, measured=False)[0]
-    found = {}
-    for name in recipe.build:
-        keys = Pipeline(recipe, name, store(), Lock(machine.lock_file()), silent).keys
-        with suppress(PluginError):
-            found[name] = {keys.source, keys.converted, keys.finished}
-    return found
-
-
-def installed(
-    ref: str | Recipe, stored: Mapping[str, Artifact], family: str | None = None
-) -> dict[str, Artifact]:
-    """By build, the finished builds of a model that are as they would be made now.
-
-    Args:
-        ref: the model, or its recipe as it was written.
-        stored: the finished builds of this model in the store, by key.
-    """
-    if not stored:
-        return {}
-    keys = current_keys(ref, family)
-    return {
-        name: stored[key]
-        for name, current in keys.items()
-        for key in current
-        if key in stored and stored[key].manifest.build == name
-    }
-
-
 def store() -> Store:
     """The artifacts on this disk."""
     return Store(machine.home())
-
-
-def _pipeline(
-    ref: str,
-    build: str | None,
-    format: str | None,
-    family: str | None,
-    listener: Listener,
-    adapter: AdapterChoice = None,
-) -> tuple[Pipeline, AdapterChoice]:
-    """The pipeline of the build that is meant, and the choice of adapters by their names in it."""
-    recipe, named = _resolve(ref, family, listener)
-    if named and build is not None and named != build:
-        raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
-    name, reason = choose(recipe, named if build is None else build, format)
-    require_passes(recipe, name)
-    recipe, using = with_adapters(recipe, name, adapter)
-    if reason:
-        listener(Event("choose", "note", message=reason))
-    return Pipeline(recipe, name, store(), Lock(machine.lock_file()), listener), using
-
-
-def _resolve(
-    ref: str, family: str | None, listener: Listener = silent, *, measured: bool = True
-) -> tuple[Recipe, str | None]:
-    reference = Reference.parse(ref)
-    if reference.kind != "catalog":
-        from zoo.pipeline.own import recipe_of
-
-        lock = Lock(machine.lock_file())
-        recipe = recipe_of(reference, family, catalog(), lock, listener, measured=measured)
-        return recipe, None
-    if family is not None:
-        raise UsageError(f"a family is for a folder or repository, and '{ref}' has a recipe")
-    try:
-        return catalog().resolve(reference.name)
-    except (NotFound, UsageError) as error:
-        if os.path.isdir(ref):
-            raise type(error)(error.message, f"for the folder write ./{ref}") from error
-        raise

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import constants
 
 from cli.world import Said, put
-from zoo import api
 from zoo.files import locks
+from zoo.pipeline.installed import current_keys
 from zoo.store.store import Store
 
 
@@ -153,7 +153,7 @@ def test_verify(zoo: Callable[..., Said], home: Path) -> None:
 
 
 def test_prune_old_takes_what_would_now_be_made_anew(zoo: Callable[..., Said], home: Path) -> None:
-    current = next(k for k in api.current_keys("tiny")["torch"] if k.startswith("user-tiny-one-t"))
+    current = next(k for k in current_keys("tiny")["torch"] if k.startswith("user-tiny-one-t"))
     put(home, current)
     put(home, "k1")  # a build of a recipe or a version that is no longer
     put(home, "k2", ref="user/gone:one")

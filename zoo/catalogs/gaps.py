@@ -1,4 +1,4 @@
-"""What a catalog lacks: recipes that are invalid, and facts that a person looks for in vain."""
+"""What a catalog lacks: recipes that are invalid, and missing facts that users need."""
 
 from __future__ import annotations
 

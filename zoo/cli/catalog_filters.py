@@ -141,9 +141,9 @@ def _described(listing: Listing, memory: int, stored: dict[str, dict[str, Any]])
 def _installed(listing: Listing, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if not (of_it := stored.get(listing.ref)):
         return {}
-    from zoo import api
+    from zoo.pipeline.installed import installed
 
-    return dict(api.installed(listing.read(), of_it))
+    return dict(installed(listing.read(), of_it))
 
 
 def _plain(text: str) -> str:

@@ -44,9 +44,9 @@ def stored_builds() -> dict[str, dict[str, Artifact]]:
 def _current(name: str, stored: dict[str, Artifact], family: str | None) -> dict[str, Artifact]:
     if not stored:
         return {}
-    from zoo import api
+    from zoo.pipeline.installed import installed
 
-    return api.installed(name, stored, family)
+    return installed(name, stored, family)
 
 
 def _is_empty(folder: str) -> bool:

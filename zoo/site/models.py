@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from zoo import api
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.languages import language_name
@@ -16,6 +15,7 @@ from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.search import text_of
 from zoo.catalogs.source import Source
 from zoo.errors import PluginError
+from zoo.pipeline.installed import installed
 from zoo.site.commands import Commands, commands
 from zoo.site.examples import Example, examples
 from zoo.store.artifacts import Artifact
@@ -132,7 +132,7 @@ def model_view(
     """
     task = _task(recipe.task)
     newest = sorted(stored.values(), key=lambda artifact: artifact.manifest.created)
-    current = api.installed(recipe, stored)
+    current = installed(recipe, stored)
     done = {artifact.manifest.build: artifact for artifact in newest} | current
     builds = tuple(
         _build(recipe, name, task, done.get(name), name in current, reports)

@@ -13,6 +13,7 @@ from zoo import api
 from zoo.cli import entries, options
 from zoo.cli.removal import remove
 from zoo.errors import ZooError
+from zoo.pipeline.installed import current_keys
 from zoo.store.store import Store
 
 
@@ -61,7 +62,7 @@ def _outdated(store: Store) -> list[Path]:
             continue
         if manifest.ref not in keys:
             try:
-                keys[manifest.ref] = api.current_keys(manifest.ref)
+                keys[manifest.ref] = current_keys(manifest.ref)
             except ZooError:
                 keys[manifest.ref] = {}
         now = keys[manifest.ref].get(manifest.build)

@@ -1,4 +1,4 @@
-"""The table of embeddings of a build for the Neural Engine, which looks nothing up itself.
+"""The table of embeddings of a build for the Neural Engine, which cannot gather rows.
 
 It is a safetensors file beside the packages. `weight`, float16 (vocabulary, width), has the rows as
 they are; or `data`, int8 of that shape, has them divided by the entries of `scale`, float16
