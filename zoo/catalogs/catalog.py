@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from zoo import machine
 from zoo.catalogs import added
 from zoo.catalogs.build_files import build_files
-from zoo.catalogs.layers import SHIPPED, Layer, Listing
+from zoo.catalogs.layers import SHIPPED, Layer
+from zoo.catalogs.listing import Listing
 from zoo.catalogs.listings import Listings
 from zoo.catalogs.names import NAME, REFERENCE, USER
 from zoo.discovery import CATALOGS, Provider, providers

@@ -12,7 +12,8 @@ from zoo.catalogs.build_files import build_stamps
 from zoo.catalogs.chooser import Chooser
 from zoo.catalogs.facts import Facts, facts_of
 from zoo.catalogs.index import Index, code_here, index_path, installed_here, stamp_of
-from zoo.catalogs.layers import Layer, Listing
+from zoo.catalogs.layers import Layer
+from zoo.catalogs.listing import Listing
 from zoo.discovery import DESCRIPTIONS, TASKS, providers
 from zoo.errors import ZooError
 from zoo.preferences import preferences

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zoo.catalogs.layers import SHIPPED, Layer, Listing
+from zoo.catalogs.layers import SHIPPED, Layer
+from zoo.catalogs.listing import Listing
 from zoo.catalogs.names import REPO
 from zoo.errors import NotFound
 from zoo.words import nearest, suggest

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from zoo.catalogs.facts import Facts
 from zoo.catalogs.languages import LANGUAGES
-from zoo.catalogs.layers import Listing
 from zoo.catalogs.licenses import license_of
+from zoo.catalogs.listing import Listing
 
 SHORT = 3
 """Words up to this length must begin a word of the model's; longer ones may be inside of one."""

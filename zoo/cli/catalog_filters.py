@@ -7,8 +7,8 @@ from typing import Any
 
 from zoo import machine
 from zoo.catalogs import search
-from zoo.catalogs.layers import Listing
 from zoo.catalogs.licenses import LICENSES, license_of
+from zoo.catalogs.listing import Listing
 from zoo.cli.lookup import stored_builds
 from zoo.errors import UsageError
 from zoo.words import nearest, suggest

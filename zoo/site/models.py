@@ -9,8 +9,9 @@ from typing import Any
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.languages import language_name
-from zoo.catalogs.layers import SHIPPED, Listing
+from zoo.catalogs.layers import SHIPPED
 from zoo.catalogs.licenses import License, license_of
+from zoo.catalogs.listing import Listing
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.search import text_of
 from zoo.catalogs.source import Source

@@ -23,7 +23,7 @@ from zoo.errors import NotFound, UsageError
 from zoo.words import count, human
 
 if TYPE_CHECKING:
-    from zoo.catalogs.layers import Listing
+    from zoo.catalogs.listing import Listing
     from zoo.store.store import Artifact
 
 

@@ -9,7 +9,7 @@ from zoo.cli import output
 INSTALL = {
     "bash": "add this line to ~/.bashrc:  source <(zoo completion bash)",
     "zsh": "add this line to ~/.zshrc, after compinit:  source <(zoo completion zsh)",
-    "fish": "write it where fish finds it:  zoo completion fish > ~/.config/fish/completions/zoo.fish",
+    "fish": "save it for fish:  zoo completion fish > ~/.config/fish/completions/zoo.fish",
 }
 
 
