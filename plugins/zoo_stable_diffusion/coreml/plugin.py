@@ -25,6 +25,7 @@ from zoo_stable_diffusion.coreml.passes import (
     read_prompts,
     require_measurable,
 )
+from zoo_stable_diffusion.loading import quiet
 
 
 @zoo.hookimpl
@@ -43,7 +44,8 @@ def convert(
             read_prompts(recipe, passes.mixed)
             require_measurable(recipe, config, whole=target.chunks == 1)
     styles = read_styles(recipe, source, adapters, target)
-    Conversion(recipe, config, source, workdir, target, styles).run(progress)
+    with quiet():
+        Conversion(recipe, config, source, workdir, target, styles).run(progress)
     return workdir
 
 

@@ -105,7 +105,7 @@ def test_the_ledger_names_every_weight_and_why_it_was_skipped(package, tmp_path)
     out = tmp_path / "small.mlpackage"
     ledger = compress_package(package, out, Passes(Quantize(block_size=64)))
     assert ledger.skipped == {
-        "table": "add reads it, which is no layer",
+        "table": "read by add, not by a layer",
         "tiny": "it has 128 entries, fewer than 2,048",
         "head": "its 80 input channels are no multiple of 64",
     }

@@ -105,7 +105,10 @@ def command(
 
 
 def _print(report: LintReport) -> None:
-    output.table(COLUMNS, [_row(finding) for finding in report.findings])
+    alike: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in report.findings:
+        alike.setdefault((finding.id, finding.package, finding.title), []).append(finding)
+    output.table(COLUMNS, [_row(findings) for findings in alike.values()])
     for finding in {finding.id: finding for finding in report.findings}.values():
         output.tell()
         output.tell(f"{finding.id}  {finding.outcome}")
@@ -115,9 +118,10 @@ def _print(report: LintReport) -> None:
             output.tell(f"    Accepted by the recipe: {report.accepted[finding.id]}")
     if not report.findings:
         output.tell(f"No known fault for {report.target}.")
+    if report.placements:
+        output.tell()
     for placed in report.placements:
         shares = ", ".join(f"{share:.0%} {unit}" for unit, share in placed.shares.items())
-        output.tell()
         output.tell(
             f"Prediction for {placed.package}, function {placed.function}: {shares} of "
             f"{len(placed.units)} operations; {placed.switches} switches between units."
@@ -138,14 +142,16 @@ def _compared(placed: Placement) -> str:
     return f"{agreed}{len(placed.compared)} operations{': ' + several if several else ''}."
 
 
-def _row(finding: Finding) -> tuple[object, ...]:
-    place = finding.places[0]
+def _row(findings: list[Finding]) -> tuple[object, ...]:
+    """One line for the findings of one rule in all functions of a package."""
+    finding, place = findings[0], findings[0].places[0]
+    functions = ", ".join(each.function for each in findings)
     detail = f" ({place.detail})" if place.detail else ""
     return (
         finding.id,
         finding.effect,
-        len(finding.places),
-        f"{finding.title} [{finding.package}/{finding.function}]",
+        sum(len(each.places) for each in findings),
+        f"{finding.title} [{finding.package}: {functions}]",
         f"{place.layer + ': ' if place.layer else ''}{place.op}{detail}",
     )
 

@@ -125,7 +125,7 @@ def _weight(name: str, value: Any, uses: list[_Use]) -> Weight:
     if not uses:
         obstacle = "nothing reads it"
     elif others:
-        obstacle = f"{others} reads it, which is no layer"
+        obstacle = f"read by {others}, not by a layer"
     elif len(shape) < 2:
         obstacle = "it has one axis"
     elif len(axes) > 1:
