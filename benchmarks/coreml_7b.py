@@ -17,12 +17,13 @@ import sys
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from coreml_conversion import THROUGH_ZOO
 from quantization import MINI, measure
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "architectures": ["MistralForCausalLM"],
     "model_type": "mistral",
     "hidden_size": 4096,
