@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.api import current_keys
+from zoo.pipeline.installed import current_keys
 from zoo.store.store import Manifest, Store, describe_files
 
 CATALOG = """
