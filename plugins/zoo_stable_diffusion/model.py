@@ -117,8 +117,13 @@ class StableDiffusionModel(zoo.ImageModel):
     def unsafe(self, seen: Any) -> Sequence[bool]:
         """Which pictures the safety checker flags.
 
+        Called only where `checks` is true: a format that has no safety checker needs no override.
+
         Args:
             seen: float32 (n, 3, side, side), as `Look.at` prepares them.
+
+        Raises:
+            NotImplementedError: the format sets `checks` and does not override this.
         """
         raise NotImplementedError(f"{type(self).__name__} has no safety checker")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
@@ -41,7 +42,7 @@ def _scheme(*arguments: Any) -> Scheme:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(ABC):
     """What the passes that store weights have in common."""
 
     bits: int = field(default=4, metadata={"doc": "of each weight"})
@@ -66,9 +67,9 @@ class Stored:
         bits = of_pattern(self.layers, name, self.bits if own is None else own)
         return _scheme() if bits == FULL else self.stored(bits)
 
+    @abstractmethod
     def stored(self, bits: int) -> Scheme:
         """How a weight of so many bits is stored."""
-        raise NotImplementedError
 
     def wrong_bits(self, known: tuple[int, ...]) -> Iterator[tuple[str, str]]:
         """The faults among the numbers of bits."""
