@@ -87,9 +87,7 @@ def new_task(name: str, target: Path) -> None:
     Raises:
         UsageError: a name that cannot be, or is taken.
     """
-    if claims := providers(TASKS).get(name):
-        raise UsageError(f"the task '{name}' is provided by {claims[0]} already")
-    _write("task", name, target, {})
+    _write_unless_taken("task", TASKS, name, target)
 
 
 def new_format(name: str, target: Path) -> None:
@@ -102,9 +100,13 @@ def new_format(name: str, target: Path) -> None:
     Raises:
         UsageError: a name that cannot be, or is taken.
     """
-    if claims := providers(FORMATS).get(name):
-        raise UsageError(f"the format '{name}' is provided by {claims[0]} already")
-    _write("format", name, target, {})
+    _write_unless_taken("format", FORMATS, name, target)
+
+
+def _write_unless_taken(kind: str, group: str, name: str, target: Path) -> None:
+    if claims := providers(group).get(name):
+        raise UsageError(f"the {kind} '{name}' is provided by {claims[0]} already")
+    _write(kind, name, target, {})
 
 
 def _with_a_tiny_model(family: str, formats: Sequence[str], package: Path) -> None:
