@@ -7,15 +7,13 @@ seconds and the growth of memory; fails where the lint takes 5 s or reads a tent
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-
-from zoo.formats.coreml.compat import load_coremltools
 
 LAYERS, WIDTH = 205, 2048
 MOST_SECONDS = 5.0
@@ -23,14 +21,11 @@ MOST_SECONDS = 5.0
 
 def write(package: Path) -> None:
     """Write the package."""
-    ct = load_coremltools()
-    from coremltools.converters.mil.mil import Builder as mb
-    from coremltools.converters.mil.mil import types
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from worlds import coreml_programs
+    from worlds.coreml_programs import mb
 
-    @mb.program(
-        input_specs=[mb.TensorSpec((1, 64, WIDTH), dtype=types.fp16)], opset_version=ct.target.iOS18
-    )
-    def program(x):  # type: ignore[no-untyped-def]
+    def program(x: Any) -> Any:
         for number in range(LAYERS):
             weight = np.full((WIDTH, WIDTH), number / WIDTH, np.float16)
             y = mb.layer_norm(x=x, axes=[-1], epsilon=np.float16(1e-4))
@@ -38,18 +33,12 @@ def write(package: Path) -> None:
             x = mb.add(x=x, y=y)
         return x
 
-    model = ct.convert(
-        program,
-        convert_to="mlprogram",
-        pass_pipeline=ct.PassPipeline.EMPTY,
-        compute_precision=ct.precision.FLOAT32,
-        minimum_deployment_target=ct.target.iOS18,
-        skip_model_load=True,
-    )
-    model.save(str(package))
+    coreml_programs.write(package, program, (1, 64, WIDTH), half=True)
 
 
 def main() -> None:
+    from memory import resident
+
     from zoo.formats.coreml.lint.report import lint_package
     from zoo.formats.coreml.lint.targets import TARGETS
 
@@ -67,12 +56,6 @@ def main() -> None:
     print(f"findings    {', '.join(finding.id for finding in report.findings)}")
     if seconds >= MOST_SECONDS or grown > size / 10:
         sys.exit("the lint is too slow, or reads the weights")
-
-
-def resident() -> int:
-    """Bytes of memory that this process has now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 if __name__ == "__main__":

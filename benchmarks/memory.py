@@ -70,22 +70,10 @@ CASES = {
 
 
 def write(build: Any, shape: tuple[int, ...], package: Path) -> None:
-    ct = load_coremltools()
-    from coremltools.converters.mil.mil import Builder as mb
-    from coremltools.converters.mil.mil import types
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    from worlds import coreml_programs
 
-    made = mb.program(
-        input_specs=[mb.TensorSpec(shape, dtype=types.fp16)], opset_version=ct.target.iOS18
-    )
-    model = ct.convert(
-        made(build),
-        convert_to="mlprogram",
-        pass_pipeline=ct.PassPipeline.EMPTY,
-        compute_precision=ct.precision.FLOAT32,
-        minimum_deployment_target=ct.target.iOS18,
-        skip_model_load=True,
-    )
-    model.save(str(package))
+    coreml_programs.write(package, build, shape, half=True)
 
 
 def measure(package: Path) -> tuple[int, int]:
@@ -109,6 +97,7 @@ def measure(package: Path) -> tuple[int, int]:
 
 
 def resident() -> int:
+    """Bytes of memory that this process has now."""
     import resource
 
     pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -12,20 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     GenerationConfig,
     WhisperConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
 )
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+from zoo_whisper.tiny import MULTILINGUAL, TASKS, languages_known, make_tokenizer
 
 TOKENS = 100
 """Of a window: its first and last are timestamps."""
 
-TEXTS = 50257
-TASKS = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
 RENAMED = (
     ("model.", ""),
     ("decoder.embed_tokens", "decoder.token_embedding"),
@@ -48,23 +46,10 @@ RENAMED = (
 """Names of Hugging Face's layout and of mlx-whisper's, in the order in which they are changed."""
 
 
-def make_tokenizer() -> Tokenizer:
-    """As many texts as the multilingual vocabulary has, and its special tokens, in its order."""
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    words = [*alphabet, *(f"Ġw{number}" for number in range(TEXTS - len(alphabet)))]
-    bpe = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, []))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    names = ["endoftext", "startoftranscript", *list(LANGUAGES)[:99], *TASKS]
-    bpe.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in names])
-    bpe.add_tokens([AddedToken(f"<|{n * 0.02:.2f}|>", special=False) for n in range(1501)])
-    return bpe
-
-
 def make(folder: Path) -> None:
     """Write the checkpoint in Hugging Face's layout."""
     folder.mkdir(parents=True)
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(MULTILINGUAL, "Ġw")
     tokenizer.save(str(folder / "tokenizer.json"))
     ids: dict[str, Any] = {n: tokenizer.token_to_id(f"<|{n}|>") for n in ("endoftext", *TASKS)}
     end, zero = ids["endoftext"], ids["notimestamps"] + 1
@@ -84,7 +69,7 @@ def make(folder: Path) -> None:
         decoder_start_token_id=end + 1,
     )
     model = WhisperForConditionalGeneration(config)
-    texts = torch.randint(1000, TEXTS, (TOKENS - 2,)).tolist()
+    texts = torch.randint(1000, MULTILINGUAL, (TOKENS - 2,)).tolist()
     prompt = 3  # start, language and task
     with torch.no_grad():
         meaning = torch.randn(config.vocab_size, config.d_model) / 10
@@ -98,7 +83,7 @@ def make(folder: Path) -> None:
         pad_token_id=end,
         decoder_start_token_id=end + 1,
         is_multilingual=True,
-        lang_to_id={f"<|{code}|>": end + 2 + n for n, code in enumerate(list(LANGUAGES)[:99])},
+        lang_to_id={f"<|{code}|>": end + 2 + n for n, code in enumerate(languages_known())},
         task_to_id={task: ids[task] for task in ("transcribe", "translate")},
         max_initial_timestamp_index=50,
         max_length=448,

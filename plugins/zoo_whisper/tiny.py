@@ -10,6 +10,33 @@ TASKS = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "not
 MULTILINGUAL, ENGLISH = 50257, 50256
 
 
+def languages_known() -> list[str]:
+    """The codes of the languages that have tokens, in their order."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return list(LANGUAGES)[:99]
+
+
+def make_tokenizer(texts: int, word: str = "w") -> Any:
+    """A `tokenizers.Tokenizer` with as many texts as asked for, and Whisper's special tokens.
+
+    Args:
+        texts: of bytes and of words, which have a number each.
+        word: what words begin with; `Ġ` stands for a space.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    words = [*alphabet, *(f"{word}{number}" for number in range(texts - len(alphabet)))]
+    bpe = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, []))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    names = ["endoftext", "startoftranscript", *languages_known(), *TASKS]
+    bpe.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in names])
+    bpe.add_tokens([AddedToken(f"<|{n * 0.02:.2f}|>", special=False) for n in range(1501)])
+    return bpe
+
+
 def write(folder: Path) -> None:
     """Write the smallest of them in `folder`."""
     make(folder, seconds=2)
@@ -28,22 +55,11 @@ def make(
         inner: width of the feed-forward parts.
     """
     import torch
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
     from transformers import WhisperFeatureExtractor as Extractor
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
     folder.mkdir(parents=True, exist_ok=True)
-    texts = ENGLISH if english else MULTILINGUAL
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    words = [*alphabet, *(f"w{number}" for number in range(texts - len(alphabet)))]
-    bpe = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, []))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    languages = list(LANGUAGES)[:99]
-    names = ["endoftext", "startoftranscript", *languages, *TASKS]
-    bpe.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in names])
-    bpe.add_tokens([AddedToken(f"<|{n * 0.02:.2f}|>", special=False) for n in range(1501)])
+    bpe = make_tokenizer(ENGLISH if english else MULTILINGUAL)
     bpe.save(str(folder / "tokenizer.json"))
     end: Any = bpe.token_to_id("<|endoftext|>")
     torch.manual_seed(3)
@@ -65,7 +81,8 @@ def make(
         decoder_start_token_id=end + 1,
     )
     model = WhisperForConditionalGeneration(config)
-    ids = {name: bpe.token_to_id(f"<|{name}|>") for name in names}
+    languages = languages_known()
+    ids = {name: bpe.token_to_id(f"<|{name}|>") for name in (*languages, *TASKS)}
     settings = GenerationConfig(
         alignment_heads=[[0, 1], [1, 0]] if heads else None,
         is_multilingual=not english,

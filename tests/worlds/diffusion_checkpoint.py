@@ -28,10 +28,12 @@ from transformers import (
     CLIPTokenizer,
 )
 
+from zoo_stable_diffusion import tiny
+
 SIDE = 32
 """Of a picture of `make_xl` and `make_two`, in pixels; one latent is 2 pixels wide."""
 
-SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+SCHEDULE = tiny.NOISE
 NO_CHECKER = {
     "safety_checker": None,
     "feature_extractor": None,
@@ -50,7 +52,7 @@ def make(folder: Path, **parts: Any) -> Path:
         "text_encoder": training.make_text_encoder(tokenizer),
         "tokenizer": tokenizer,
         "unet": training.make_unet(),
-        "scheduler": PNDMScheduler(**training.NOISE, skip_prk_steps=True, steps_offset=1),
+        "scheduler": _pndm(),
         **NO_CHECKER,
     }
     return _saved(StableDiffusionPipeline(**{**components, **parts}), folder)
@@ -61,42 +63,15 @@ def make_tiny(folder: Path, unet: dict[str, Any] | None = None, **parts: Any) ->
 
     `unet` are more of its options, and `parts` take the place of components.
     """
-    tokenizer = _tokenizer(folder)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=192,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+    levels = {
+        "block_out_channels": (16, 24),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    }
+    parts.setdefault("scheduler", _pndm())
+    return tiny.make(
+        folder / "whole", _tokenizer(folder), inner=192, unet={**levels, **(unet or {})}, **parts
     )
-    components = dict(
-        vae=AutoencoderKL(
-            block_out_channels=(4, 8),
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            norm_num_groups=4,
-            sample_size=16,
-        ),
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        unet=UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=(16, 24),
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-            layers_per_block=1,
-            cross_attention_dim=16,
-            attention_head_dim=2,
-            norm_num_groups=4,
-            **(unet or {}),
-        ),
-        scheduler=PNDMScheduler(**training.NOISE, skip_prk_steps=True, steps_offset=1),
-        **NO_CHECKER,
-    )
-    return _saved(StableDiffusionPipeline(**{**components, **parts}), folder)
 
 
 def make_xl(folder: Path) -> Path:
@@ -231,6 +206,10 @@ def _tokenizer(folder: Path) -> CLIPTokenizer:
     torch.manual_seed(0)
     (folder / "words").mkdir()
     return training.make_tokenizer(folder / "words")
+
+
+def _pndm() -> PNDMScheduler:
+    return PNDMScheduler(**training.NOISE, skip_prk_steps=True, steps_offset=1)
 
 
 def _vae() -> AutoencoderKL:

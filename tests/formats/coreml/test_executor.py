@@ -187,14 +187,20 @@ def times(factor: int) -> Callable[[Any], Any]:
     return lambda x: mb.mul(x=x, y=np.float32(factor))
 
 
-def test_functions_are_chosen_by_name(tmp_path):
-    parts = [write(tmp_path / f"{n}.mlpackage", times(n), (2,)) for n in (2, 3)]
+def write_twice_and_thrice(folder: Path) -> Path:
+    """A package with the functions `twice` and `thrice`, of which `thrice` is the default."""
+    parts = [write(folder / f"{n}.mlpackage", times(n), (2,)) for n in (2, 3)]
     descriptor = ct.utils.MultiFunctionDescriptor()
     for name, part in zip(("twice", "thrice"), parts, strict=True):
         descriptor.add_function(str(part), "main", name)
     descriptor.default_function_name = "thrice"
-    both = tmp_path / "both.mlpackage"
+    both = folder / "both.mlpackage"
     ct.utils.save_multifunction(descriptor, str(both))
+    return both
+
+
+def test_functions_are_chosen_by_name(tmp_path):
+    both = write_twice_and_thrice(tmp_path)
     x = np.ones(2, np.float32)
     for name, factor in ((None, 3), ("twice", 2), ("thrice", 3)):
         program = ReferenceProgram(both, function=name)
@@ -204,13 +210,7 @@ def test_functions_are_chosen_by_name(tmp_path):
 
 
 def test_a_package_is_refused_for_any_of_its_functions(tmp_path):
-    parts = [write(tmp_path / f"{n}.mlpackage", times(n), (2,)) for n in (2, 3)]
-    descriptor = ct.utils.MultiFunctionDescriptor()
-    for name, part in zip(("twice", "thrice"), parts, strict=True):
-        descriptor.add_function(str(part), "main", name)
-    descriptor.default_function_name = "thrice"
-    both = tmp_path / "both.mlpackage"
-    ct.utils.save_multifunction(descriptor, str(both))
+    both = write_twice_and_thrice(tmp_path)
     assert Functions(both).names == ["thrice", "twice"]
     opened = Package(both)
     opened.function("twice")[1].operations[-1].type = "while_loop"
