@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from conftest import Sandbox
 from faults.world import REPO, World
-
-
-@pytest.fixture
-def world(tmp_path: Path, sandbox: Sandbox) -> Iterator[World]:
-    made = World(tmp_path / "world", 20_000)
-    sandbox.env = made.env
-    yield made
-    made.close()
 
 
 def test_a_project_is_reproduced_though_the_branch_went_on(

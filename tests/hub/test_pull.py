@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from zoo.catalogs.source import File, Source
 from zoo.errors import IntegrityError, RecipeError
 from zoo.files.digests import sha256_uncached
 from zoo.testing.loopback_hub import Fault
-
-
-@pytest.fixture
-def world(tmp_path: Path, sandbox: Sandbox) -> Iterator[World]:
-    made = World(tmp_path / "world", 100_000)
-    sandbox.env = made.env
-    yield made
-    made.close()
 
 
 def lock_of(world: World) -> dict:

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from zoo.formats.coreml.compat import load_coremltools
+from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.execute.program import ReferenceProgram
 
 ct = load_coremltools()
 from coremltools.converters.mil.mil import Builder as mb  # noqa: E402
 from coremltools.converters.mil.mil import types  # noqa: E402
+
+METADATA = Metadata("test", "me", "MIT", "1", {"source": "here"})
 
 
 def save(program: Any, package: Path) -> Path:

@@ -54,22 +54,23 @@ RAIL = (
     "You may use, change and sell it, except for the uses that its attachment A forbids. "
     "Pass these restrictions on to your users."
 )
-SPDX = "https://spdx.org/licenses/"
+
+
+def _spdx(id: str, name: str, commercial: Commercial, words: str) -> License:
+    """A license whose text is on the site of SPDX."""
+    return License(id, name, commercial, words, f"https://spdx.org/licenses/{id}.html")
+
 
 _KNOWN = (
-    License("Apache-2.0", "Apache 2.0", "yes", f"{NOTICE}, and say what you changed.",
-            f"{SPDX}Apache-2.0.html"),
-    License("MIT", "MIT", "yes", f"{NOTICE}.", f"{SPDX}MIT.html"),
-    License("BSD-2-Clause", "BSD 2-Clause", "yes", f"{NOTICE}.", f"{SPDX}BSD-2-Clause.html"),
-    License("BSD-3-Clause", "BSD 3-Clause", "yes", f"{NOTICE}.", f"{SPDX}BSD-3-Clause.html"),
-    License("CC0-1.0", "CC0", "yes", "You may do anything with it.", f"{SPDX}CC0-1.0.html"),
-    License("CC-BY-4.0", "CC BY 4.0", "yes", "You may use, change and sell it. Name its authors.",
-            f"{SPDX}CC-BY-4.0.html"),
-    License("CC-BY-SA-4.0", "CC BY-SA 4.0", "terms",
-            "You may use and sell it. Name its authors, and share changes under the same license.",
-            f"{SPDX}CC-BY-SA-4.0.html"),
-    License("CC-BY-NC-4.0", "CC BY-NC 4.0", "no", "No commercial use. Name its authors.",
-            f"{SPDX}CC-BY-NC-4.0.html"),
+    _spdx("Apache-2.0", "Apache 2.0", "yes", f"{NOTICE}, and say what you changed."),
+    _spdx("MIT", "MIT", "yes", f"{NOTICE}."),
+    _spdx("BSD-2-Clause", "BSD 2-Clause", "yes", f"{NOTICE}."),
+    _spdx("BSD-3-Clause", "BSD 3-Clause", "yes", f"{NOTICE}."),
+    _spdx("CC0-1.0", "CC0", "yes", "You may do anything with it."),
+    _spdx("CC-BY-4.0", "CC BY 4.0", "yes", "You may use, change and sell it. Name its authors."),
+    _spdx("CC-BY-SA-4.0", "CC BY-SA 4.0", "terms",
+          "You may use and sell it. Name its authors, and share changes under the same license."),
+    _spdx("CC-BY-NC-4.0", "CC BY-NC 4.0", "no", "No commercial use. Name its authors."),
     License("LicenseRef-CreativeML-OpenRAIL-M", "OpenRAIL-M", "terms", RAIL,
             "https://huggingface.co/spaces/CompVis/stable-diffusion-license"),
     License("LicenseRef-CreativeML-OpenRAIL-PlusPlus-M", "OpenRAIL++-M", "terms", RAIL,

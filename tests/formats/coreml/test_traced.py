@@ -12,18 +12,12 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 from worlds.coreml_builds import operations
+from worlds.coreml_programs import METADATA, ct
 
 import zoo
-from zoo.formats.coreml.compat import load_coremltools
-from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.convert.traced import Input, write_traced
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.formats.coreml.package.reader import Package
-
-ct = load_coremltools()
-from coremltools.converters.mil.frontend.torch import ops  # noqa: E402 - after the version test
-
-MINE = Metadata("test", "me", "MIT", "1", {"source": "here"})
 
 
 class Block(nn.Module):
@@ -60,7 +54,7 @@ class Remembering(nn.Module):
 def block(tmp_path_factory) -> tuple[Block, Path]:
     module, package = Block(), tmp_path_factory.mktemp("traced") / "block.mlpackage"
     given = {"x": Input((1, 8, (1, 64)), "float32")}
-    write_traced(module, given, [torch.zeros(1, 8, 5)], ["y"], package, metadata=MINE)
+    write_traced(module, given, [torch.zeros(1, 8, 5)], ["y"], package, metadata=METADATA)
     return module, package
 
 
@@ -112,7 +106,9 @@ def test_a_buffer_becomes_a_state(tmp_path):
     package = tmp_path / "m.mlpackage"
     given = {"row": Input((1, 8)), "place": Input(((1, 4),), "int32")}
     example = [torch.zeros(1, 8), torch.zeros(3, dtype=torch.int32)]
-    write_traced(Remembering(), given, example, ["sum"], package, metadata=MINE, states=["memory"])
+    write_traced(
+        Remembering(), given, example, ["sum"], package, metadata=METADATA, states=["memory"]
+    )
     found = operations(package)
     assert found["read_state"] >= 1
     assert found["write_state"] >= 1
@@ -134,7 +130,7 @@ def test_what_is_kept_in_float32_is_computed_so(tmp_path):
         package = tmp_path / f"{finite}.mlpackage"
         write_traced(
             Square(), {"x": Input((1, 8), "float32")}, [torch.zeros(1, 8)], ["y"], package,
-            metadata=MINE, keep_float32=lambda op, keep=keep: op.op_type in keep,
+            metadata=METADATA, keep_float32=lambda op, keep=keep: op.op_type in keep,
         )  # fmt: skip
         found = ReferenceProgram(package).predict({"x": x})["y"]
         assert np.isfinite(found).all() == finite
@@ -152,7 +148,7 @@ def test_what_cannot_be_converted_is_named(tmp_path):
             [torch.zeros(2)],
             ["y"],
             tmp_path / "m.mlpackage",
-            metadata=MINE,
+            metadata=METADATA,
         )
     assert not list(tmp_path.iterdir())
 
@@ -187,7 +183,7 @@ def test_weights_are_given_up_without_a_trace_in_the_package(tmp_path):
             [x],
             ["narrow", "wide"],
             package,
-            metadata=MINE,
+            metadata=METADATA,
             keep_float32=feeds_the_sigmoid,
             consume=consume,
         )
@@ -201,7 +197,8 @@ def test_weights_are_given_up_without_a_trace_in_the_package(tmp_path):
 
 def test_conversions_in_threads_wait_for_each_other_and_leave_nothing_behind(tmp_path):
     """coremltools is changed while it converts; two at once must not change it for good."""
-    inputs, before = {"x": Input((1, 8, (1, 64)), "float32")}, ops._cast
+    inputs = {"x": Input((1, 8, (1, 64)), "float32")}
+    before = ct.converters.mil.frontend.torch.ops._cast
     folders = [tmp_path / str(number) for number in range(4)]
     elsewhere: list[str] = []
 
@@ -211,14 +208,14 @@ def test_conversions_in_threads_wait_for_each_other_and_leave_nothing_behind(tmp
         with torch.no_grad():
             module.out.bias.fill_(int(folder.name))
         package = folder / "block.mlpackage"
-        write_traced(module, inputs, [torch.zeros(1, 8, 5)], ["y"], package, metadata=MINE)
+        write_traced(module, inputs, [torch.zeros(1, 8, 5)], ["y"], package, metadata=METADATA)
         elsewhere.append(tempfile.gettempdir())
         return package
 
     usual = tempfile.gettempdir()
     with ThreadPoolExecutor(4) as threads:
         packages = list(threads.map(convert, folders))
-    assert ops._cast is before
+    assert ct.converters.mil.frontend.torch.ops._cast is before
     assert {tempfile.gettempdir(), *elsewhere} == {usual}
     x = np.random.default_rng(0).normal(size=(1, 8, 9)).astype(np.float32)
     answers = [ReferenceProgram(package).predict({"x": x})["y"] for package in packages]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from unittest import SkipTest
 
-from zoo.errors import said
+from zoo.errors import InputError, said
 
 
 class BrokenClaim(AssertionError):
@@ -75,6 +75,28 @@ def require(condition: object, message: str) -> None:
     """
     if not condition:
         raise BrokenClaim(message)
+
+
+def require_refused(attempt: Callable[[], object], what: str, does: str) -> None:
+    """Require that a call raises an `InputError`.
+
+    Args:
+        attempt: the call.
+        what: what it passes or calls, as the subject of the message.
+        does: what happened if it raises nothing, as the verb of the message.
+
+    Raises:
+        BrokenClaim: it returns, or raises another exception.
+    """
+    try:
+        attempt()
+    except InputError:
+        return
+    except Exception as error:
+        raise BrokenClaim(
+            f"{what} raises {type(error).__name__}, not a zoo.InputError: {error}"
+        ) from error
+    raise BrokenClaim(f"{what} {does}")
 
 
 def outcomes(claims: Iterable[Claim], subject: Any, *, slow: bool = True) -> Iterator[Outcome]:

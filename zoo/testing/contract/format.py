@@ -12,7 +12,7 @@ from zoo.costs import Cost
 from zoo.discovery import DESCRIPTIONS, providers
 from zoo.errors import MissingPlugin
 from zoo.testing.contract.claim import BrokenClaim, Claims, require
-from zoo.testing.contract.imports import heavy_imports, imported
+from zoo.testing.contract.imports import require_light
 from zoo.testing.contract.steps import STRANGE
 from zoo.testing.contract.subject import Subject
 
@@ -30,11 +30,7 @@ def light_description(subject: Subject) -> None:
         described(subject.format)
     except MissingPlugin as error:
         raise BrokenClaim(error.message) from error
-    modules = sorted({origin.value.partition(":")[0] for origin in origins})
-    heavy = heavy_imports(*modules)
-    require(not heavy, f"importing its description imports {', '.join(heavy)}")
-    printed, _ = imported(*modules)
-    require(not printed, f"importing its description printed {printed[:60]!r}")
+    require_light(origins)
 
 
 @FORMAT.claim

@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
+
+from zoo.discovery import Provider
+from zoo.testing.contract.claim import require
 
 HEAVY = frozenset((
     "PIL", "av", "coreai", "coremltools", "diffusers", "huggingface_hub", "jax", "mlx", "mlx_lm",
@@ -49,3 +53,16 @@ def heavy_imports(*modules: str) -> list[str]:
     _, found = imported(*modules)
     roots = {name.partition(".")[0] for names in found.values() for name in names}
     return sorted(roots & HEAVY)
+
+
+def require_light(found: Iterable[Provider]) -> None:
+    """Require that importing what entry points name imports no framework, and prints nothing.
+
+    Raises:
+        BrokenClaim: it does; the message names the packages, or quotes what was printed.
+    """
+    modules = sorted({provider.value.partition(":")[0] for provider in found})
+    heavy = heavy_imports(*modules)
+    require(not heavy, f"importing its description imports {', '.join(heavy)}")
+    printed, _ = imported(*modules)
+    require(not printed, f"importing its description printed {printed[:60]!r}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from unittest import SkipTest
 
-from zoo.errors import InputError, NotFound, ZooError
+from zoo.errors import NotFound, ZooError
 from zoo.progress import silent
 from zoo.tasks.model import Model
 from zoo.tasks.task import Given
 from zoo.tasks.text.model import TextModel
 from zoo.tasks.text.options import Sampling
-from zoo.testing.contract.claim import BrokenClaim, Claims, require
+from zoo.testing.contract.claim import BrokenClaim, Claims, require, require_refused
 from zoo.testing.contract.subject import Subject
 
 MODEL = Claims()
@@ -49,10 +49,12 @@ def closed_refuses(subject: Subject) -> None:
     model: Any = subject.load()
     tokens = model.encode(PROMPT) if isinstance(model, TextModel) else []
     model.close()
-    _refused(lambda: call(subject, model), "a closed model", "answers")
+    require_refused(lambda: call(subject, model), "a closed model", "answers")
     if isinstance(model, TextModel):
-        _refused(lambda: model.logits(tokens), "a closed model", "gives logits")
-        _refused(lambda: list(model.tokens(tokens, Sampling())), "a closed model", "gives tokens")
+        require_refused(lambda: model.logits(tokens), "a closed model", "gives logits")
+        require_refused(
+            lambda: list(model.tokens(tokens, Sampling())), "a closed model", "gives tokens"
+        )
 
 
 @MODEL.claim
@@ -61,7 +63,7 @@ def strange_option_refused(subject: Subject) -> None:
     if not subject.task.options().names():
         raise SkipTest("the task has no options")
     model = subject.model
-    _refused(
+    require_refused(
         lambda: call(subject, model, no_such_option=1),
         "the option 'no_such_option'",
         "is accepted",
@@ -98,17 +100,6 @@ def _refused_adapter(model: Model) -> None:
     except ZooError as error:
         raise BrokenClaim(f"an unknown adapter raises {type(error).__name__}") from error
     raise BrokenClaim("an adapter that it does not have is accepted")
-
-
-def _refused(attempt: Any, what: str, does: str) -> None:
-    try:
-        attempt()
-    except InputError:
-        return
-    except Exception as error:
-        said = f"{what} raises {type(error).__name__}, not a zoo.InputError: {error}"
-        raise BrokenClaim(said) from error
-    raise BrokenClaim(f"{what} {does}")
 
 
 def answer(subject: Subject, model: Model) -> object:
