@@ -13,8 +13,7 @@ from zoo.formats.coreml.convert.streaming import Metadata
 from zoo.formats.coreml.execute.program import ReferenceProgram
 
 ct = load_coremltools()
-from coremltools.converters.mil.mil import Builder as mb  # noqa: E402
-from coremltools.converters.mil.mil import types  # noqa: E402
+mb, types = ct.converters.mil.Builder, ct.converters.mil.mil.types
 
 METADATA = Metadata("test", "me", "MIT", "1", {"source": "here"})
 
