@@ -1,4 +1,4 @@
-"""Whisper in PyTorch as Core ML wants it: three modules that are traced into packages.
+"""Whisper in PyTorch as programs: three modules that are traced or exported.
 
 The decoder keeps its own keys and values in buffers that become states, and is given those of the
 encoder's output, which are computed once for a window. Weights have the names of Hugging Face's
@@ -8,7 +8,7 @@ checkpoints.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -151,6 +151,25 @@ class Decoder(nn.Module):
         layer = self.proj_out if hasattr(self, "proj_out") else self.embed_tokens
         return layer.weight
 
+    def extended(
+        self, number: int, keys: torch.Tensor, values: torch.Tensor, begin: int, end: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """All keys and values of a layer so far, given those of the tokens from `begin` to `end`.
+
+        They are written into the states.
+        """
+        self.keyCache[number : number + 1, :, begin:end] = keys
+        self.valueCache[number : number + 1, :, begin:end] = values
+        return (
+            self.keyCache[number : number + 1, :, :end],
+            self.valueCache[number : number + 1, :, :end],
+        )
+
+    def finish(
+        self, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor], begin: int, end: int
+    ) -> None:
+        """Take what every layer gave to `extended`, once all have: here nothing is left to do."""
+
     def forward(
         self,
         tokens: torch.Tensor,
@@ -168,15 +187,14 @@ class Decoder(nn.Module):
         end = mask.shape[-1]
         begin = end - tokens.shape[-1]
         x = self.embed_tokens(tokens) + self.embed_positions.weight[begin:end]
-        aligned = []
+        aligned, all_keys, all_values = [], [], []
         for number, layer in enumerate(self.layers):
             normed, attention = layer.self_attn_layer_norm(x), layer.self_attn
             keys = attention.split(attention.k_proj(normed))
             values = attention.split(attention.v_proj(normed))
-            self.keyCache[number : number + 1, :, begin:end] = keys
-            self.valueCache[number : number + 1, :, begin:end] = values
-            keys = self.keyCache[number : number + 1, :, :end]
-            values = self.valueCache[number : number + 1, :, :end]
+            all_keys.append(keys)
+            all_values.append(values)
+            keys, values = self.extended(number, keys, values, begin, end)
             x = x + attention.mix(normed, keys, values, mask)
             normed, attention = layer.encoder_attn_layer_norm(x), layer.encoder_attn
             keys, values = cross_keys[number : number + 1], cross_values[number : number + 1]
@@ -186,6 +204,7 @@ class Decoder(nn.Module):
                 shown = torch.softmax(query @ keys.transpose(-1, -2), -1)
                 aligned += [shown[:, head : head + 1] for head in places]
             x = layer.feed(x + attention.mix(normed, keys, values, None))
+        self.finish(all_keys, all_values, begin, end)
         logits = nn.functional.linear(self.layer_norm(x), self.output_weight())
         return (logits, torch.cat(aligned, 1)) if aligned else (logits,)
 

@@ -7,7 +7,7 @@ import atexit
 import threading
 import time
 from collections.abc import Coroutine, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,11 @@ class Program:
             _open.discard(self)
             _wait(self._stack.aclose())
             del self._function, self._model
+
+
+def opened(path: Path, stack: ExitStack) -> Program:
+    """The program at a path, which is closed when the stack is."""
+    return stack.enter_context(closing(Program(path)))
 
 
 def copy_of(state: State) -> State:

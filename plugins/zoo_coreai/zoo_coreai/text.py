@@ -170,7 +170,7 @@ def write_decoder(
         torch.zeros(2, dtype=torch.int32),
     ]
     names = Names(["tokens", "mask", "places"], ["logits"], ["keyCache", "valueCache"])
-    dynamic = {"tokens": {1: given}, "mask": {2: given, 3: end}, "places": {0: wanted}}
+    dynamic = [{1: given}, {2: given, 3: end}, {0: wanted}]
     write_program(module.eval(), example, names, path, recipe, dynamic)
 
 

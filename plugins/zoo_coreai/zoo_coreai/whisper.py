@@ -1,188 +1,93 @@
-"""Whisper by Core AI: spectrogram, encoder and decoder, each a program.
-
-The decoder's own keys and values are states; those of cross-attention are computed once for a
-window, by the encoder's program, and given to each call.
-"""
+"""Whisper by Core AI: spectrogram, encoder and decoder, each a program."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import zoo
-from zoo.formats import copy_text_files, read_options
-from zoo.formats.coreml import causal_mask
+from zoo.formats import read_options
 
 from zoo_coreai.options import BuildOptions
-from zoo_coreai.running import SUFFIX, Program, State, copy_of
+from zoo_coreai.running import SUFFIX, copy_of, opened
 from zoo_coreai.writing import Names, write_program
-from zoo_whisper.config import WhisperConfig, read_whisper_config
-from zoo_whisper.model import WhisperModel, feature_extractor
-from zoo_whisper.weights import HEAD, Weights
-
-SPECTROGRAM, ENCODER, DECODER = (
-    f"{name}{SUFFIX}" for name in ("spectrogram", "encoder", "decoder")
-)
-MOST = 32
-"""Tokens that go through the decoder at once."""
+from zoo_whisper import programs
+from zoo_whisper.programs import SPECTROGRAM, Flexible, Shape, WhisperPrograms, example_of
 
 
-class CoreAIWhisper(WhisperModel):
-    """A build of this module: three programs beside the checkpoint's config and tokenizer."""
+class CoreAIWhisper(WhisperPrograms):
+    """A build of this module."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.spectrogram, self.encoder, self.decoder = (
-            Program(folder / name) for name in (SPECTROGRAM, ENCODER, DECODER)
-        )
+        self._programs = ExitStack()
+        super().__init__(folder, SUFFIX, lambda path: opened(path, self._programs))
 
-    def features(self, samples: Any) -> Any:
-        return self.spectrogram.predict({"samples": samples[None]})["mel"]
-
-    def listen(self, samples: Any) -> _Window:
-        return _Window(self, self.encoder.predict({"mel": self.features(samples)}))
-
-    def encoded(self, samples: Any) -> Any:
-        import numpy as np
-
-        self.require_open()
-        return np.asarray(self.listen(samples).audio["hidden"][0], np.float32)
+    def copied(self, state: Any) -> Any:
+        return copy_of(state)
 
     def close(self) -> None:
         super().close()
-        for program in (self.spectrogram, self.encoder, self.decoder):
-            program.close()
+        self._programs.close()
 
 
-class _Window:
-    """One window of audio, encoded."""
+class Conversion(programs.Conversion):
+    """The conversion of one checkpoint.
 
-    def __init__(self, model: CoreAIWhisper, audio: dict[str, Any]) -> None:
-        self.model, self.audio = model, audio
+    Args:
+        recipe: says what the programs tell of themselves.
+        source: the checkpoint's folder.
+        workdir: where the programs go.
+        options: of the build.
+    """
 
-    def begin(self) -> _Writing:
-        return _Writing(self, self.model.decoder.make_state(), 0)
+    def __init__(
+        self, recipe: zoo.Recipe, source: Path, workdir: Path, options: BuildOptions
+    ) -> None:
+        import torch
 
-    def attention(self, tokens: Sequence[int]) -> Any:
-        import numpy as np
+        super().__init__(source, workdir)
+        self.recipe, self.kind = recipe, getattr(torch, options.precision)
 
-        writing = self.begin()
-        writing.go_on(tokens)
-        return np.concatenate(writing.attention, axis=2)[0].astype(np.float32)
+    def make_decoder(self) -> Any:
+        from zoo_coreai.whisper_module import Decoder
 
+        return Decoder(self.config)
 
-class _Writing:
-    """A decoder that remembers the tokens that it was given."""
+    def write(
+        self,
+        module: Any,
+        inputs: Mapping[str, Shape],
+        outputs: Sequence[str],
+        name: str,
+        states: Sequence[str] = (),
+    ) -> None:
+        import torch
 
-    def __init__(self, window: _Window, state: State, length: int) -> None:
-        self.window, self.state, self.length = window, state, length
-        self.attention: list[Any] = []
-
-    def go_on(self, tokens: Sequence[int]) -> Any:
-        import numpy as np
-
-        found, self.attention = [], []
-        for start in range(0, len(tokens), MOST):
-            part = list(tokens[start : start + MOST])
-            self.length += len(part)
-            given = {
-                "tokens": np.array([part]),
-                "mask": causal_mask(len(part), self.length),
-                "keys": self.window.audio["keys"],
-                "values": self.window.audio["values"],
-            }
-            out = self.window.model.decoder.predict(given, self.state)
-            found.append(out["logits"][0].astype(np.float32))
-            if "attention" in out:
-                self.attention.append(out["attention"])
-        return np.concatenate(found)
-
-    def fork(self) -> Self:
-        return type(self)(self.window, copy_of(self.state), self.length)
+        kind = torch.float32 if name == SPECTROGRAM else self.kind
+        axes = {axis for shape in inputs.values() for axis in shape if isinstance(axis, Flexible)}
+        sizes = {axis: torch.export.Dim(axis.name, min=1, max=axis.most) for axis in axes}
+        write_program(
+            module.eval().to(kind),
+            example_of(inputs, kind),
+            Names(list(inputs), outputs, states),
+            self.workdir / f"{name}{SUFFIX}",
+            self.recipe,
+            [
+                {place: sizes[axis] for place, axis in enumerate(shape) if axis in axes}
+                for shape in inputs.values()
+            ],
+        )
 
 
 @zoo.hookimpl
 def convert(
     recipe: zoo.Recipe, build: zoo.Build, source: Path, workdir: Path, progress: zoo.Progress
 ) -> Path:
-    kind = _type(read_options(BuildOptions, recipe, build))
-    config = read_whisper_config(source)
-    import torch
-
-    from zoo_coreai.whisper_module import Decoder
-    from zoo_whisper.module import Encoder, Memory, Spectrogram
-
-    encoder, decoder = Encoder(config), Decoder(config)
-    _load(source, config, encoder, decoder)
-    encoder, decoder = encoder.eval().to(kind), decoder.eval().to(kind)
-    filters = torch.from_numpy(feature_extractor(config).mel_filters)
-    write_program(
-        Spectrogram(filters).eval(),
-        [torch.zeros(1, config.window)],
-        Names(["samples"], ["mel"]),
-        workdir / SPECTROGRAM,
-        recipe,
-    )
-    progress.update(1, 3, "programs")
-    write_program(
-        Memory(encoder, decoder),
-        [torch.zeros(1, config.mels, 2 * config.frames, dtype=kind)],
-        Names(["mel"], ["hidden", "keys", "values"]),
-        workdir / ENCODER,
-        recipe,
-    )
-    progress.update(2, 3, "programs")
-    _write_decoder(config, decoder, kind, workdir / DECODER, recipe)
-    progress.update(3, 3, "programs")
-    copy_text_files(source, workdir, left_out=())
+    options = read_options(BuildOptions, recipe, build)
+    Conversion(recipe, source, workdir, options).run(progress)
     return workdir
-
-
-def _write_decoder(
-    config: WhisperConfig, decoder: Any, kind: Any, path: Path, recipe: zoo.Recipe
-) -> None:
-    import torch
-
-    heads = config.decoder_heads
-    audio = config.decoder_layers, heads, config.frames, config.width // heads
-    given = torch.export.Dim("given", min=1, max=min(MOST, config.context))
-    end = torch.export.Dim("end", min=1, max=config.context)
-    write_program(
-        decoder,
-        [
-            torch.zeros((1, 3), dtype=torch.int32),
-            torch.zeros(1, 1, 3, 7, dtype=kind),
-            *(torch.zeros(audio, dtype=kind) for _ in range(2)),
-        ],
-        Names(
-            ["tokens", "mask", "keys", "values"],
-            ["logits", "attention"] if config.heads else ["logits"],
-            ["keyCache", "valueCache"],
-        ),
-        path,
-        recipe,
-        {"tokens": {1: given}, "mask": {2: given, 3: end}, "audio_keys": {}, "audio_values": {}},
-    )
-
-
-def _load(source: Path, config: WhisperConfig, encoder: Any, decoder: Any) -> None:
-    """Fill the modules with the checkpoint's weights."""
-    import torch
-
-    weights = {
-        name: torch.from_numpy(array) for name, array in Weights(source, config).all().items()
-    }
-    if not config.tied:
-        weights[f"decoder.{HEAD}"] = weights.pop(HEAD)
-    both = torch.nn.ModuleDict({"encoder": encoder, "decoder": decoder})
-    both.load_state_dict(weights, strict=True, assign=True)
-
-
-def _type(options: BuildOptions) -> Any:
-    import torch
-
-    return getattr(torch, options.precision)
 
 
 @zoo.hookimpl

@@ -11,7 +11,7 @@ import zoo
 
 from zoo_coreai.quiet import quiet_tools
 
-Dynamic = Mapping[str, Any]
+Dynamic = Sequence[Mapping[int, Any]]
 """For each argument of a module, a `torch.export.Dim` for each axis that has any length."""
 
 
@@ -41,7 +41,7 @@ def write_program(
         names: of the program's inputs, outputs and states.
         path: where to; it ends in `.aimodel`.
         recipe: says whose model it is.
-        dynamic: the axes of any length, by argument of `forward`.
+        dynamic: the axes of any length, for each argument of `forward`.
     """
     with quiet_tools():
         import torch

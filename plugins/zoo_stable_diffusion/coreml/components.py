@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,23 +13,17 @@ from zoo.formats import (
     LowRank,
     Tensors,
     changed_parts,
-    link_or_copy,
     read_adapters,
     read_json,
     read_options,
 )
 from zoo.formats.coreml import Axis, Input, about, add_branches, split_package, write_traced
+from zoo_stable_diffusion import programs
 from zoo_stable_diffusion.config import DiffusionConfig, weights_of
-from zoo_stable_diffusion.loading import load_module, load_tokenizer
-from zoo_stable_diffusion.model import BESIDE
+from zoo_stable_diffusion.programs import DECODER, ENCODER, UNET, Shape
 from zoo_stable_diffusion.safety import CARES, CHECKER, CONCEPTS
-from zoo_stable_diffusion.schedulers import Schedule
 
-UNET, DECODER, ENCODER = "unet", "vae_decoder", "vae_encoder"
 SUFFIX = ".mlpackage"
-
-TOKENS = 77
-"""Of each prompt, as CLIP was trained."""
 
 MOST_AT_ONCE = 2
 """Rows that go through the U-Net together: the negative prompt and the prompt of a picture."""
@@ -137,7 +129,7 @@ def read_styles(
     return read_adapters(adapters, unet.shapes, UNET)
 
 
-class Conversion:
+class Conversion(programs.Conversion):
     """The conversion of one pipeline.
 
     Args:
@@ -149,6 +141,9 @@ class Conversion:
         styles: for each LoRA style, what it adds to which weight of the U-Net.
     """
 
+    counted = "packages"
+    rows = Axis(1, MOST_AT_ONCE, MOST_AT_ONCE)
+
     def __init__(
         self,
         recipe: zoo.Recipe,
@@ -158,93 +153,26 @@ class Conversion:
         target: Target,
         styles: Mapping[str, Mapping[str, LowRank]],
     ) -> None:
-        self.config, self.source, self.workdir, self.target = config, source, workdir, target
-        self.styles = styles
+        super().__init__(config, source, workdir)
+        self.target, self.styles = target, styles
+        self.text_outputs = text_outputs(config)
         self.about = about(
             recipe,
             system=target.system,
             units="all" if target.split else "cpuAndGPU",
             details={"attention": "split-einsum" if target.split else "fused"},
         )
-        self.unet = read_json(source / UNET / "config.json")
 
-    def run(self, progress: zoo.Progress) -> None:
-        """Write every package. One component at a time is in memory.
+    def load(self, kind: Any, component: str) -> Any:
+        made = super().load(kind, component)
+        if component == UNET and self.target.split:
+            from zoo_stable_diffusion.coreml.split_einsum_module import split_attention
 
-        Raises:
-            IntegrityError: a component is missing, damaged or pickled.
-        """
-        parts = ["vae", UNET, *self.config.encoders, *([CHECKER] if self.config.checked else [])]
-        for name in parts:
-            weights_of(self.source, name)  # what is wrong is said now, not after minutes
-        for name in self.config.encoders:
-            load_tokenizer(self.source, name)
-        Schedule(self.config.schedule, self.config.corrections)
-        steps: list[Callable[[], None]] = [self.write_decoder, self.write_encoder, self.write_unet]
-        steps += [partial(self.write_text, name) for name in self.config.encoders]
-        if self.config.checked:
-            steps.append(self.write_checker)
-        for done, step in enumerate(steps):
-            progress.update(done, len(steps), "packages")
-            step()
-            gc.collect()
-        progress.update(len(steps), len(steps), "packages")
-        self.copy_the_rest()
-
-    def write_text(self, name: str) -> None:
-        """A text encoder; its mask is far below any score, but no infinity."""
-        import torch
-        from transformers import CLIPTextModel, CLIPTextModelWithProjection
-
-        from zoo_stable_diffusion.coreml.module import TextEncoder
-
-        sized = self.config.sized
-        kind = CLIPTextModelWithProjection if name[-1] == "2" else CLIPTextModel
-        self.write(
-            TextEncoder(self.load(kind, name), sized),
-            {"input_ids": Input((1, TOKENS), "float32")},
-            [torch.ones(1, TOKENS)],
-            ["hidden_embeds" if sized else "last_hidden_state", "pooled_outputs"],
-            name,
-        )
+            split_attention(made)
+        return made
 
     def write_unet(self) -> None:
-        import torch
-        from diffusers import UNet2DConditionModel
-
-        from zoo_stable_diffusion.coreml.module import UNet
-        from zoo_stable_diffusion.coreml.split_einsum_module import split_attention
-
-        unet = self.load(UNet2DConditionModel, UNET)
-        if self.target.split:
-            split_attention(unet)
-        count = Axis(1, MOST_AT_ONCE, MOST_AT_ONCE)
-        high, wide = self.sides()
-        width, channels = self.unet.get("cross_attention_dim", 1280), self.config.given
-        rows, least = MOST_AT_ONCE, high.least
-        inputs = {
-            "sample": Input((count, channels, high, wide), "float32"),
-            "timestep": Input((count,), "float32"),
-            "encoder_hidden_states": Input((count, width, 1, TOKENS), "float32"),
-        }
-        example = [
-            torch.zeros(rows, channels, least, 2 * least),
-            torch.zeros(rows),
-            torch.zeros(rows, width, 1, TOKENS),
-        ]
-        if self.config.sized:
-            sizes = 5 if self.config.scored else 6
-            of_sizes = sizes * self.unet["addition_time_embed_dim"]
-            pooled = self.unet["projection_class_embeddings_input_dim"] - of_sizes
-            inputs["time_ids"] = Input((count, sizes), "float32")
-            inputs["text_embeds"] = Input((count, pooled), "float32")
-            example += [torch.zeros(rows, sizes), torch.zeros(rows, pooled)]
-        if width := self.config.guided_inside:
-            inputs["timestep_cond"] = Input((count, width), "float32")
-            example.append(torch.zeros(rows, width))
-        self.write(
-            UNet(unet, self.config.sized), inputs, example, ["noise_pred"], UNET, self.wide_in_unet
-        )
+        super().write_unet()
         package = self.workdir / f"{UNET}{SUFFIX}"
         if self.styles:
             add_branches(package, self.styles, "unet")
@@ -252,87 +180,24 @@ class Conversion:
             split_package(package)
             shutil.rmtree(package)
 
-    def write_decoder(self) -> None:
-        import torch
-        from diffusers import AutoencoderKL
-
-        from zoo_stable_diffusion.coreml.module import Decoder
-
-        high, wide = self.sides()
-        channels = self.config.channels
-        self.write(
-            Decoder(self.load(AutoencoderKL, "vae")),
-            {"z": Input((1, channels, high, wide), "float32")},
-            [torch.zeros(1, channels, high.least, 2 * high.least)],
-            ["image"],
-            DECODER,
-            self.wide_in_vae(),
-        )
-
-    def write_encoder(self) -> None:
-        import torch
-        from diffusers import AutoencoderKL
-
-        from zoo_stable_diffusion.coreml.module import Encoder
-
-        high, wide = self.sides(self.config.factor)
-        self.write(
-            Encoder(self.load(AutoencoderKL, "vae")),
-            {"x": Input((1, 3, high, wide), "float32")},
-            [torch.zeros(1, 3, high.least, 2 * high.least)],
-            ["latent"],
-            ENCODER,
-            self.wide_in_vae(),
-        )
-
-    def write_checker(self) -> None:
-        import torch
-        from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-
-        from zoo_stable_diffusion.coreml.module import SafetyChecker
-
-        checker = self.load(StableDiffusionSafetyChecker, CHECKER)
-        side = checker.config.vision_config.image_size
-        self.write(
-            SafetyChecker(checker),
-            {
-                "clip_input": Input((1, 3, side, side), "float32"),
-                "adjustment": Input((1,), "float32"),
-            },
-            [torch.zeros(1, 3, side, side), torch.zeros(1)],
-            ["has_nsfw_concepts", "concept_scores"],
-            CHECKER,
-            is_score,
-        )
-
     def write(
-        self,
-        module: Any,
-        inputs: dict[str, Input],
-        example: list[Any],
-        outputs: list[str],
-        name: str,
-        wide: Callable[[Any], bool] = lambda operation: False,
+        self, module: Any, inputs: Mapping[str, Shape], outputs: Sequence[str], name: str
     ) -> None:
-        """One package; `wide` says which operations are computed in float32."""
+        import torch
+
         write_traced(
             module,
-            inputs,
-            example,
+            {given: Input(shape, "float32") for given, shape in inputs.items()},
+            [torch.ones(traced_size(shape)) for shape in inputs.values()],
             outputs,
             self.workdir / f"{name}{SUFFIX}",
             metadata=self.about,
-            keep_float32=wide,
+            keep_float32=self.wide_in(name),
             system=self.target.system,
             consume=True,
         )
 
-    def load(self, kind: Any, component: str) -> Any:
-        """A component in float32."""
-        return load_module(kind, self.source, component)
-
     def sides(self, factor: int = 1) -> tuple[Axis, Axis]:
-        """Height and width of a latent picture, times `factor`."""
         least = 2 ** (len(self.unet["block_out_channels"]) - 1)
 
         def axis(pixels: int) -> Axis:
@@ -342,31 +207,35 @@ class Conversion:
 
         return axis(self.config.height), axis(self.config.width)
 
-    @property
-    def wide_in_unet(self) -> Callable[[Any], bool]:
-        """Angles of time, which float16 gets wrong, and, save on the Neural Engine, moments."""
-        if self.target.split:
+    def wide_in(self, name: str) -> Callable[[Any], bool]:
+        """Which operations of a component are computed in float32.
+
+        In the U-Net those are angles of time, which float16 gets wrong, and, save on the Neural
+        Engine, moments; in the autoencoder moments, and for SDXL everything, unless its makers say
+        that float16 holds it; in the safety checker its scores.
+        """
+        if name == UNET and self.target.split:
             return is_angle
-        return lambda operation: is_angle(operation) or is_moment(operation)
+        if name == UNET:
+            return lambda operation: is_angle(operation) or is_moment(operation)
+        if name in (DECODER, ENCODER):
+            vae = read_json(self.source / "vae" / "config.json")
+            whole = self.config.sized and vae.get("force_upcast", True)
+            return (lambda operation: True) if whole else is_moment
+        return is_score if name == CHECKER else lambda operation: False
 
-    def wide_in_vae(self) -> Callable[[Any], bool]:
-        """Moments; for SDXL everything, unless its makers say that float16 holds it."""
-        vae = read_json(self.source / "vae" / "config.json")
-        if self.config.sized and vae.get("force_upcast", True):
-            return lambda operation: True
-        return is_moment
 
-    def copy_the_rest(self) -> None:
-        """What is read beside the packages: tokenizers, scheduler and configs."""
-        parts = [*self.config.encoders, UNET, "vae"]
-        wanted = [self.source / "model_index.json"]
-        wanted += [self.source / part / "config.json" for part in parts]
-        for folder in (*BESIDE, "feature_extractor"):
-            wanted += sorted(path for path in (self.source / folder).glob("*") if path.is_file())
-        for path in wanted:
-            target = self.workdir / path.relative_to(self.source)
-            target.parent.mkdir(exist_ok=True)
-            link_or_copy(path, target)
+def text_outputs(config: DiffusionConfig) -> tuple[str, str]:
+    """What a text encoder calls its hidden states and the pooled one."""
+    return "hidden_embeds" if config.sized else "last_hidden_state", "pooled_outputs"
+
+
+def traced_size(shape: Shape) -> list[int]:
+    """A size to trace with: both rows, the least height, and a width that differs from it."""
+    return [
+        length if isinstance(length, int) else (length.most, 0, length.least, 2 * length.least)[n]
+        for n, length in enumerate(shape)
+    ]
 
 
 def is_moment(operation: Any) -> bool:

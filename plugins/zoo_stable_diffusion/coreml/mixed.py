@@ -23,9 +23,10 @@ from zoo.formats.coreml import (
 )
 from zoo.tasks import ImageOptions
 from zoo_stable_diffusion.config import read_diffusion_config
-from zoo_stable_diffusion.coreml.components import SUFFIX, UNET
+from zoo_stable_diffusion.coreml.components import SUFFIX
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
 from zoo_stable_diffusion.coreml.passes import MixedDrawing, read_prompts, require_measurable
+from zoo_stable_diffusion.programs import UNET
 
 STEPS, SEED = 8, 0
 """Of the calibration images, generated once with uncompressed weights: at most so many steps."""

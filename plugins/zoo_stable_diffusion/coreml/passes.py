@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import zoo
 from zoo.formats.coreml import FULL, PALETTE_BITS, Mixed, Passes, Role, Scheme, is_branch
 from zoo_stable_diffusion.config import DiffusionConfig
-from zoo_stable_diffusion.coreml.components import DECODER, ENCODER
+from zoo_stable_diffusion.programs import DECODER, ENCODER
 from zoo_stable_diffusion.safety import CHECKER
 
 

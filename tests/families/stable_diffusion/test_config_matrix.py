@@ -19,7 +19,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 import zoo
-from zoo_stable_diffusion.coreml import module as traced
+from zoo_stable_diffusion import module as traced
 from zoo_stable_diffusion.coreml.split_einsum_module import split_attention
 from zoo_stable_diffusion.keys import LIBRARY, TEXT, UNET, VAE, anything, require_known
 from zoo_stable_diffusion.loading import load_module

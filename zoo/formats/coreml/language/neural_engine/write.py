@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,21 +120,17 @@ def _added(spec: DecoderSpec, pieces: list[Cut], adapters: Mapping[str, Changes]
     return total
 
 
+@dataclass
 class _Writer:
     """Writes the parts of one build; the ledger is that of all of them."""
 
-    def __init__(
-        self,
-        spec: DecoderSpec,
-        source: Tensors,
-        folder: Path,
-        compression: Compression,
-        metadata: Metadata,
-        progress: Progress,
-    ) -> None:
-        self.spec, self.source, self.folder = spec, source, folder
-        self.compression, self.metadata, self.progress = compression, metadata, progress
-        self.ledger = Ledger()
+    spec: DecoderSpec
+    source: Tensors
+    folder: Path
+    compression: Compression
+    metadata: Metadata
+    progress: Progress
+    ledger: Ledger = field(default_factory=Ledger)
 
     def table(self) -> None:
         """Write the table of embeddings."""

@@ -1,4 +1,4 @@
-"""The components as Core ML takes them: diffusers' own modules, their inputs by position.
+"""The components as programs: diffusers' own modules, their inputs by position.
 
 Names, shapes and layouts are those of https://github.com/apple/ml-stable-diffusion, so that a
 program written for its packages can use these.
