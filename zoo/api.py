@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, over
 
 from zoo import machine
 from zoo.catalogs.catalog import Catalog, open_catalog
-from zoo.catalogs.formats import described_formats, format_of
+from zoo.catalogs.formats import described_formats, format_of, require_described
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.errors import DoesNotFit, UsageError
@@ -64,10 +64,11 @@ def resolve(ref: str, *, family: str | None = None) -> tuple[Recipe, str | None]
 
     Raises:
         NotFound: there is no such model or build; whatever `show` raises.
+        PluginError: the description of the build's format cannot be used.
     """
     recipe, named = resolve_recipe(ref, family)
     if named is not None:
-        recipe.pick(named)
+        require_described(recipe.pick(named)[1].format)
     return Lock(machine.lock_file()).pin_recipe(recipe), named
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.distributions import Distribution, EntryPoint, installed, normalized
+from zoo.distributions import Distribution, EntryPoint, damage, installed, normalized
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.files.trust import confined
 from zoo.preferences import FILE, VARIABLE, preferences
@@ -80,6 +80,8 @@ class Provider:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # SystemExit too: the program does not end for it
+            if (known := damage(error)) is not None:
+                raise known from error
             raise BrokenPlugin(
                 f"the plugin '{self.name}' of {self} cannot be loaded: "
                 f"{type(error).__name__}: {said(error)}",
@@ -217,7 +219,7 @@ def _all_entry_points() -> tuple[list[EntryPoint], list[str]]:
         try:
             found += list(dist.entry_points())
         except Exception as error:
-            broken.append(f"the metadata of {_name(dist)} cannot be read: {said(error)}")
+            broken.append(f"entry_points.txt of {_name(dist)} cannot be read: {said(error)}")
     return found, broken
 
 

@@ -14,11 +14,14 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from importlib.machinery import PathFinder
+from types import FrameType
 from typing import NamedTuple
+
+from zoo.errors import BrokenPlugin, said
 
 ENDINGS = (".dist-info", ".egg-info")
 VALUE = re.compile(r"[\w.]+\s*(?::\s*[\w.]+\s*)?(?P<extras>\[.*\])?\s*")
-OURS = b"zoo."
+OURS = "zoo."
 """What the entry points of a plugin have in them, so that those of others are not parsed."""
 
 
@@ -97,18 +100,18 @@ class Distribution:
         Raises:
             ValueError: the file is no text, or a line in it is neither a group nor `name = value`.
         """
-        data = self.data("entry_points.txt")
-        if data is None or OURS not in data:
+        text = self.read_text("entry_points.txt")  # of a stranger's too: it stops PyTorch
+        if text is None or OURS not in text:
             return
         group = ""
-        for line in map(str.strip, data.decode().splitlines()):
+        for line in map(str.strip, text.splitlines()):
             if line.startswith("[") and line.endswith("]"):
                 group = line.strip("[]")
             elif line and not line.startswith("#") and group:
                 name, equals, value = line.partition("=")
                 if not equals:
                     raise ValueError(f"'{line[:80]}' is not 'name = value'")
-                if group.startswith(OURS.decode()):
+                if group.startswith(OURS):
                     yield EntryPoint(group, name.strip(), value.strip(), self)
 
 
@@ -124,6 +127,49 @@ def version(name: str) -> str | None:
     """The version of an installed distribution, `None` when there is none of that name."""
     found = installed().get(normalized(name))
     return found.version if found else None
+
+
+def damage(error: BaseException) -> BrokenPlugin | None:
+    """What to tell of an exception that is one of reading the metadata of some distribution.
+
+    PyTorch, transformers and others read those of every distribution when they are imported, so
+    that a damaged file of one that nobody needs stops them.
+
+    Returns: the error that names the file; `None` for an exception of another origin.
+    """
+    for cause in _causes(error):
+        path, trace = None, cause.__traceback__
+        while trace is not None:
+            path, trace = _metadata_read_in(trace.tb_frame) or path, trace.tb_next
+        if path is not None:
+            name = os.path.basename(path[0]).partition("-")[0]
+            return BrokenPlugin(
+                f"a library cannot read {os.path.join(*filter(None, path))}: "
+                f"{type(cause).__name__}: {said(cause)}",
+                f"install {name} again, or remove that folder",
+            )
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, and those that it was raised from."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _metadata_read_in(frame: FrameType) -> tuple[str, str] | None:
+    """The folder of the distribution that a function of `importlib.metadata` is at, and the file of
+    it, if that is known."""
+    if frame.f_globals.get("__name__") not in ("importlib.metadata", "importlib_metadata"):
+        return None
+    for value in frame.f_locals.values():
+        if type(value).__name__ == "PathDistribution" and (folder := getattr(value, "_path", None)):
+            return str(folder), str(frame.f_locals.get("filename", ""))
+    return None
 
 
 def normalized(name: str) -> str:
@@ -181,7 +227,10 @@ def _asked() -> dict[str, Distribution]:
             name = label = "?"
 
         def read(file: str, each: metadata.Distribution = each) -> bytes | None:
-            text = each.read_text(file)
+            try:
+                text = each.read_text(file)
+            except UnicodeDecodeError as error:
+                return error.object
             return None if text is None else text.encode()
 
         found.setdefault(normalized(name), Distribution(label, read))

@@ -13,7 +13,8 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import formats_for, listed, runner
 from zoo.costs import Cost
 from zoo.discovery import FORMATS, Provider, provider, providers
-from zoo.errors import MissingPlugin, StepError, UsageError, ZooError, said
+from zoo.distributions import damage
+from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
 from zoo.files import system
 from zoo.files.results import result_fault
 from zoo.files.watched import Watched
@@ -225,6 +226,8 @@ class Family:
 
     def _unplanned(self, hook: str, recipe: Recipe, error: BaseException, origin: str) -> ZooError:
         """What to tell of an exception that a hook should not have raised."""
+        if (broken := damage(error)) is not None:
+            return BrokenPlugin(f"{hook} of '{recipe.ref}' failed: {broken.message}", broken.hint)
         ours = origin == CORE
         if isinstance(error, OSError) and (ours or error.errno in system.MACHINE):
             known = system.explain(error)

@@ -10,12 +10,12 @@ loaded spoils its own builds only.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo.discovery import DESCRIPTIONS, provider, providers
-from zoo.errors import BrokenPlugin, PluginError, UsageError
+from zoo.errors import BrokenPlugin, MissingPlugin, PluginError, UsageError
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
@@ -168,6 +168,16 @@ def described(name: str) -> Format:
             "which is not a zoo.formats.Format"
         )
     return found
+
+
+def require_described(name: str) -> None:
+    """Refuse a format of which the description is there and cannot be used.
+
+    Raises:
+        PluginConflict, BrokenPlugin: as `described`.
+    """
+    with suppress(MissingPlugin):
+        described(name)
 
 
 def described_formats() -> tuple[str, ...]:

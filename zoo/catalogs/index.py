@@ -123,7 +123,7 @@ def installed_here() -> str:
     found = []
     for name, dist in sorted(installed().items()):
         entries, sum = dist.data("entry_points.txt") or b"", 0
-        if OURS in entries:
+        if OURS.encode() in entries:
             sum = zlib.crc32((dist.data("METADATA") or b"") + entries)
         found.append(f"{name} {dist.label} {sum:x}")
     return f"{sys.version} {zlib.crc32(repr(found).encode()):08x} {len(found)}"

@@ -10,7 +10,7 @@ from zoo.catalogs import search
 from zoo.catalogs.licenses import LICENSES, license_of
 from zoo.catalogs.listing import Listing
 from zoo.cli.lookup import stored_builds
-from zoo.errors import UsageError
+from zoo.errors import PluginError, UsageError
 from zoo.words import nearest, suggest
 
 Test = Callable[[Any], bool]
@@ -91,6 +91,21 @@ def task_holds(wanted: str | None, listings: Iterable[Listing]) -> Test:
             f"tasks: {', '.join(f'{label} ({name})' for label, name in labels.items())}",
         )
     return lambda model: model["task"] in meant
+
+
+def plugin_problems(formats: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
+    """Why the descriptions of formats and tasks cannot be used, where they cannot."""
+    from zoo.catalogs.formats import require_described
+    from zoo.tasks.registry import task_of
+
+    found = {}
+    for kind, names, load in (("format", formats, require_described), ("task", tasks, task_of)):
+        for name in names:
+            try:
+                load(name)
+            except PluginError as error:
+                found[f"the {kind} {name}"] = error.message
+    return found
 
 
 def describe(listings: Iterable[Listing]) -> list[dict[str, Any]]:

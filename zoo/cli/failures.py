@@ -54,7 +54,11 @@ def _known(error: BaseException) -> ZooError | None:
     if isinstance(error, MemoryError):
         return NoRoom("this needs more memory than is available", "give a smaller input or model")
     from zoo.culprit import culprit
+    from zoo.distributions import damage
     from zoo.files import system
+
+    if (broken := damage(error)) is not None:
+        return broken
 
     if isinstance(error, OSError) and error.errno in system.MACHINE:
         return system.explain(error)

@@ -70,7 +70,9 @@ def _resolve(name: str, family: str | None) -> tuple[Recipe, str | None]:
                 raise
         else:
             if build is not None:
-                recipe.pick(build)
+                from zoo.catalogs.formats import require_described
+
+                require_described(recipe.pick(build)[1].format)
             return _pinned(recipe), build
     from zoo import api
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from zoo import machine
 from zoo.catalogs.catalog import open_catalog
+from zoo.catalogs.formats import require_described
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.reference import Reference
@@ -61,6 +62,7 @@ def open_pipeline(
     if named and build is not None and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
     name, reason = choose(recipe, named if build is None else build, format)
+    require_described(recipe.build[name].format)
     require_passes(recipe, name)
     recipe, using = with_adapters(recipe, name, adapter)
     if reason:

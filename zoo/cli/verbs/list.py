@@ -3,7 +3,8 @@
 JSON: {models: [{ref, name, aliases, title, summary, task, family, license, license_name,
 commercial, gated, pinned, parameters, context, languages, tags, download_bytes, download_exact,
 default_build, disk_bytes, memory_bytes, fits, formats, installed, checked}], total,
-problems: [{name, message}]}. `name` is the short name of a default variant, else null.
+problems: [{name, message}]}. `problems` are recipes that cannot be read, and plugins of the format
+and the task that are asked for. `name` is the short name of a default variant, else null.
 `default_build` is what `zoo run` chooses on this machine; `disk_bytes`, `memory_bytes` and `fits`
 are its own. `installed` and `checked` name builds in the store, and those whose check passed.
 """
@@ -17,7 +18,7 @@ import click
 from zoo import machine
 from zoo.catalogs.catalog import open_catalog
 from zoo.cli import catalog_table, options, output
-from zoo.cli.catalog_filters import Wanted, describe, license_holds, task_holds
+from zoo.cli.catalog_filters import Wanted, describe, license_holds, plugin_problems, task_holds
 from zoo.cli.collecting import no_garbage_collection
 from zoo.errors import Exit
 
@@ -101,6 +102,8 @@ def command(
         and (model["installed"] or not installed)
         and (model["checked"] or not checked)
     ]
+    tasks = {model["task"] for model in found} if task else set()
+    problems |= plugin_problems([format] if format else [], sorted(tasks))
     _sort(found, sort)
     _show(found, limit, problems, quiet=quiet, as_json=as_json)
     if not found and not problems and not as_json:
