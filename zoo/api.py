@@ -200,7 +200,9 @@ def fit_device(
     recipe = pipeline.recipe
     if context is not None:
         if recipe.task != "text-generation":
-            raise UsageError(f"a context is for language models, and '{recipe.ref}' is none")
+            raise UsageError(
+                f"a context length is for language models, and '{recipe.ref}' is not one"
+            )
         if recipe.context is not None and context > recipe.context:
             raise UsageError(f"'{recipe.ref}' can hold {recipe.context:,} tokens, not {context:,}")
     return fit_build(recipe, pipeline.name, device, context, pipeline.memory())

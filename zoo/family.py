@@ -146,7 +146,9 @@ class Family:
             plan=plan,
         )
         if not isinstance(found, LintReport):
-            raise self._failure("lint", recipe, f"returned {found!r}, which is no LintReport", who)
+            raise self._failure(
+                "lint", recipe, f"returned {found!r}, which is not a zoo.LintReport", who
+            )
         return found
 
     def answers(self, hook: str) -> str | None:

@@ -57,7 +57,7 @@ def read_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
     if match is None or match[2].upper() not in UNITS:
-        raise ValueError(f"'{text}' is no size; write it as 500MB or 2.5GB")
+        raise ValueError(f"'{text}' is not a size; write it as 500MB or 2.5GB")
     size = int(float(match[1]) * UNITS[match[2].upper()])
     if size <= 0:
         raise ValueError("a size must be above zero")

@@ -109,8 +109,8 @@ def read_diffusion_config(folder: Path) -> DiffusionConfig:
     kind = index.get("_class_name")
     if kind not in KINDS:
         raise zoo.IntegrityError(
-            f"{folder / 'model_index.json'} is of a '{kind}', which is no Stable Diffusion",
-            f"the family knows {', '.join(KINDS)}",
+            f"{folder / 'model_index.json'} describes a '{kind}', not a Stable Diffusion pipeline",
+            f"supported pipelines: {', '.join(KINDS)}",
         )
     _require_components(index, folder / "model_index.json")
     for component in ("unet", "vae", "scheduler"):
@@ -172,7 +172,7 @@ def _require_pipeline(folder: Path) -> None:
                 ".save_pretrained('folder')",
             )
     raise zoo.IntegrityError(
-        f"{folder} has no model_index.json, with which a pipeline of diffusers begins",
+        f"{folder} has no model_index.json, so it is not a diffusers pipeline",
         "give the whole folder that diffusers saves, not a component or a single file",
     )
 
@@ -186,12 +186,12 @@ def _require_components(index: dict[str, Any], where: Path) -> None:
             continue
         if key not in COMPONENTS:
             raise zoo.IntegrityError(
-                f"{where} has '{key}' ({shown(kind)}), which no Stable Diffusion has"
+                f"{where} has '{key}' ({shown(kind)}), which is not a component of Stable Diffusion"
             )
         if kind not in COMPONENTS[key]:
             raise zoo.IntegrityError(
-                f"{where} has '{key}' of the class {shown(kind)}, and zoo knows "
-                f"{', '.join(COMPONENTS[key])}"
+                f"{where} has '{key}' of the class {shown(kind)}, which is not "
+                f"supported; it must be one of {', '.join(COMPONENTS[key])}"
             )
 
 
@@ -201,12 +201,13 @@ def _require_agreeing(folder: Path, unet: dict[str, Any], vae: dict[str, Any], x
     where, given = folder / "unet" / "config.json", unet.get("in_channels", 4)
     if given not in (channels, 2 * channels + 1):
         raise zoo.IntegrityError(
-            f"{where} has in_channels = {given}, and zoo knows {channels} for text-to-image and "
+            f"{where} has in_channels = {given}; it must be {channels} for text-to-image or "
             f"{2 * channels + 1} for inpainting"
         )
     if unet.get("out_channels", 4) != channels:
         raise zoo.IntegrityError(
-            f"{where} has out_channels = {unet['out_channels']}, and latents have {channels}"
+            f"{where} has out_channels = {unet['out_channels']}; it must be "
+            f"{channels}, as in the latents"
         )
     where = folder / "vae" / "config.json"
     for key in ("latents_mean", "latents_std"):
@@ -228,8 +229,8 @@ def _require_width(folder: Path, unet: dict[str, Any], encoders: tuple[str, ...]
     given = unet.get("cross_attention_dim", 1280)
     if any(one != width for one in (given if isinstance(given, list) else [given])):
         raise zoo.IntegrityError(
-            f"{folder / 'unet' / 'config.json'} has cross_attention_dim = {given}, and the text "
-            f"encoders beside it give {width}"
+            f"{folder / 'unet' / 'config.json'} has cross_attention_dim = {given}, but its "
+            f"text encoders give {width}"
         )
 
 
@@ -244,7 +245,7 @@ def _require_sizes(
             f"{where} has addition_embed_type without {' and '.join(SIZE_KEYS)}"
         )
     if encoders[-1] != "text_encoder_2":
-        raise zoo.IntegrityError(f"{folder} has no text_encoder_2, whose output its U-Net is given")
+        raise zoo.IntegrityError(f"{folder} has no text_encoder_2, which its U-Net requires")
     text = read_json(folder / encoders[-1] / "config.json").get("projection_dim", 512)
     numbers = 5 if scored else 6
     if given != text + numbers * each:

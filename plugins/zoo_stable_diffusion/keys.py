@@ -266,7 +266,7 @@ def require_known(component: str, config: Mapping[str, Any], where: Any) -> None
     """
     if (kind := config.get("_class_name", CLASSES.get(component))) != CLASSES.get(component):
         raise zoo.IntegrityError(
-            f"{where} is of a '{kind}', and zoo knows {CLASSES.get(component)} in its place"
+            f"{where} has the class '{kind}'; it must be {CLASSES.get(component)}"
         )
     require_values(TABLES[component], config, where, "zoo")
 

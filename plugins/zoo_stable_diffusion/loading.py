@@ -161,7 +161,8 @@ def load_tokenizer(folder: Path, encoder: str) -> Any:
     made.model_max_length = min(made.model_max_length, room)  # huge where its files give none
     if len(made) > (known := int(config.get("vocab_size", VOCABULARY))):
         raise zoo.IntegrityError(
-            f"the tokenizer in {path} has {len(made)} tokens, and {folder / encoder} knows {known}",
+            f"the tokenizer in {path} has {len(made)} tokens, but {folder / encoder} "
+            f"has embeddings for {known}",
             "a textual inversion adds its tokens to both: save the whole pipeline with it",
         )
     return made

@@ -71,7 +71,7 @@ def parse(text: str) -> Prompt:
     found = Prompt(named(COLOURS), named(SHAPES), named(SIZES), named(PLACES))
     if not (found.color and found.shape):
         raise zoo.InputError(
-            f"'{text}' names no shape and color that the reader of pictures knows",
+            f"'{text}' does not name a known shape and color",
             f"shapes: {', '.join(SHAPES)}; colors: {', '.join(COLOURS)}",
         )
     return found

@@ -62,7 +62,7 @@ class Look:
                 int(given.get("resample", BICUBIC)),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise zoo.IntegrityError(f"{folder / SETTINGS} is not understood: {error}") from error
+            raise zoo.IntegrityError(f"{folder / SETTINGS} is invalid: {error}") from error
 
     def at(self, pictures: Sequence[Any]) -> Any:
         """PIL's pictures as float32 of shape (n, 3, crop, crop)."""

@@ -115,8 +115,8 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
     for alias, key in ALIASES.items():
         if config.get(alias, config.get(key)) != config.get(key):
             raise zoo.IntegrityError(
-                f"{path}: {alias} = {str(config[alias])[:60]} is another name of {key}, which is "
-                f"{str(config.get(key))[:60]}"
+                f"{path}: {alias} = {str(config[alias])[:60]} contradicts {key} = "
+                f"{str(config.get(key))[:60]}, of which it is an alias"
             )
     try:
         frames = _size(config, "max_source_positions", 1500)
@@ -153,7 +153,7 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise zoo.IntegrityError(
-            f"{folder}: the config lacks or garbles {str(error)[:200]}"
+            f"{folder}: the config has a missing or invalid value: {str(error)[:200]}"
         ) from error
     _require_consistent(path, found)
     return found
@@ -255,7 +255,7 @@ def _require_consistent(path: Path, config: WhisperConfig) -> None:
     for name, heads in (("encoder", config.encoder_heads), ("decoder", config.decoder_heads)):
         if config.width % heads:
             faults.append(
-                f"d_model {config.width} is no multiple of {name}_attention_heads {heads}"
+                f"d_model {config.width} is not a multiple of {name}_attention_heads {heads}"
             )
     if config.smoothed < 1 or not config.smoothed % 2:
         faults.append(f"median_filter_width {config.smoothed} is not odd")

@@ -165,9 +165,9 @@ def optimize(
     module = load_module(converted)
     if module.decoder.embed_tokens.weight.shape[-1] % group:
         raise zoo.RecipeError(
-            f"'{recipe.ref}' is {module.decoder.embed_tokens.weight.shape[-1]} wide, which is no "
-            f"multiple of the group of {group}",
-            hint="give a smaller group_size",
+            f"the width of '{recipe.ref}', {module.decoder.embed_tokens.weight.shape[-1]}, is not "
+            f"a multiple of the group size {group}",
+            hint="use a smaller group_size",
         )
     positions = {id(part.embed_positions) for part in (module.encoder, module.decoder)}
     nn.quantize(

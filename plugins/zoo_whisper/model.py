@@ -72,7 +72,9 @@ class WhisperModel(zoo.SpeechModel):
         if language is not None and self.vocabulary.languages.get(language, 0) >= (
             self.config.vocabulary
         ):
-            raise zoo.InputError(f"the model's vocabulary ends before the language '{language}'")
+            raise zoo.InputError(
+                f"the model's vocabulary has no token for the language '{language}'"
+            )
         task = options.task or own_task or "transcribe"
         self.vocabulary.require_task(task)
         return language, task

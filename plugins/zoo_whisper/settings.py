@@ -127,6 +127,7 @@ def require_known(path: Path, data: Mapping[str, Any], read: frozenset[str]) -> 
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise zoo.IntegrityError(
-            f"{path} sets what zoo's Whisper does not implement: {', '.join(faults[:3])}{more}",
+            f"{path} uses options that zoo does not implement for Whisper: "
+            f"{', '.join(faults[:3])}{more}",
             "remove the key if the model was trained without it",
         )

@@ -148,12 +148,13 @@ class Vocabulary:
                 return code
         if not self.languages:
             raise zoo.InputError(
-                f"the model knows English only, and no language '{language}'",
+                f"the language '{language}' is not supported: the model is English-only",
                 "take one whose name does not end in '.en'",
             )
         raise zoo.InputError(
-            f"the model has no language '{language}'",
-            f"it knows {', '.join(sorted(self.languages))}; names such as 'german' do as well",
+            f"the model does not support the language '{language}'",
+            f"supported languages: {', '.join(sorted(self.languages))}; names such as "
+            "'german' work too",
         )
 
     def require_task(self, task: str) -> None:
@@ -164,7 +165,7 @@ class Vocabulary:
         """
         if not self.languages and task == "translate":
             raise zoo.InputError(
-                "the model knows English only, and no translation",
+                "translation is not supported: the model is English-only",
                 "take one whose name does not end in '.en'",
             )
 

@@ -114,7 +114,7 @@ COREML = '[build.c]\nformat = "coreml"\noptimize = [%s]\n'
         (MLX % 'bits = "four"', "build.m.optimize[0].bits: must be an integer, not 'four'"),
         (MLX % 'mix = "x"', "build.m.optimize[0].mix: must be one of 'mixed_2_6'"),
         (MLX % "bit = 4", "build.m.optimize[0].bit: unknown key, did you mean 'bits'?"),
-        (MLX.replace("quantize", "prune") % "bits = 4", "mlx has one pass, 'quantize', and not 'prune'"),
+        (MLX.replace("quantize", "prune") % "bits = 4", "must be 'quantize', mlx's only pass, not 'prune'"),
         (COREML % '{ kind = "quantise" }', "coreml has no pass 'quantise', did you mean 'quantize'?"),
         (COREML % '{ kind = "palettize", bits = 5 }', "build.c.optimize[0].bits: must be one of (1, 2,"),
         (COREML % '{ kind = "quantize" }, { kind = "prune", sparsity = 0.5 }', "build.c.optimize: coreml cannot do quantize, prune"),

@@ -180,11 +180,11 @@ def test_what_is_no_catalog_is_refused(
     assert changed.code == 5
     assert "it changed, or is another file; it was not used" in changed.err
     refused(zoo, web, b"<!DOCTYPE html><title>404</title>", 5, "is a web page, not an archive")
-    refused(zoo, web, b"plain words", 5, "is no archive")
+    refused(zoo, web, b"plain words", 5, "is not an archive")
     refused(zoo, web, archive_of(tmp_path / "acme" / "recipes"), 3, "there is no catalog.toml")
     monkeypatch.setattr(catalog_archive, "LARGEST", 1 << 20)
     refused(zoo, web, archive_of(folder, bomb=bytes(2 << 20)), 5, "unpacks to more than 1 MB")
-    refused(zoo, web, bytes(3 << 20), 5, "has more than 1 MB")
+    refused(zoo, web, bytes(3 << 20), 5, "is larger than 1 MB")
     assert zoo("catalog", "add", f"{web.url}/page", "--sha256", "0" * 64).code == 2
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert zoo("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", "0" * 64).code == 7

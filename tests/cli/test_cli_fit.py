@@ -71,7 +71,7 @@ def test_a_finished_build_is_counted_by_its_own_shapes(
     [
         (["--device", "iphone-15-pr"], "did you mean 'iphone-15-pro'?"),
         (["--device", "iphone-15-pro", "--memory", "8GB"], "not both"),
-        (["--memory", "much"], "is no size"),
+        (["--memory", "much"], "is not a size"),
         (["--context", "999999"], "can hold 1,024 tokens, not 999,999"),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_bad_question_is_one_sentence(
 
 
 def test_a_context_is_for_language_models(zoo: Callable[..., Said]) -> None:
-    assert "is none" in zoo("fit", "whisper:mini", "--context", "10").err
+    assert "is not one" in zoo("fit", "whisper:mini", "--context", "10").err
 
 
 def test_every_device_has_a_source_and_limits_below_its_memory() -> None:

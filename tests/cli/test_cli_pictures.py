@@ -222,10 +222,10 @@ def test_a_picture_is_gone_on_from(
     ("line", "words"),
     [
         ("-o no/such/fox.png", "the folder 'no/such' for fox.png does not exist"),
-        ("-o fox.xyz", "'fox.xyz' ends in .xyz, which is no kind of picture"),
+        ("-o fox.xyz", "'fox.xyz' ends in .xyz, which is not an image format"),
         ("-o fox.webpp", "did you mean '.webp'?"),
-        ("-o fox.hdf", "PIL cannot write a picture so"),
-        ("-o fox", "'fox' has no ending"),
+        ("-o fox.hdf", "PIL cannot write an image in that format"),
+        ("-o fox", "'fox' has no file extension"),
         ("-o /proc/fox.png", "the picture cannot be written to /proc/fox.png: "),
         ("-o folder.png", "the picture cannot be written to folder.png: Is a directory"),
         ("-o - --count 2", "stdout takes one picture, not 2"),

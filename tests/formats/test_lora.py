@@ -198,8 +198,8 @@ def test_the_scale_is_pefts(tmp_path, config, scale):
         ({"use_dora": True}, "use_dora = 'True', DoRA"),
         ({"bias": "all"}, "bias = 'all'"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
-        ({"peft_type": "IA3"}, "has the kind 'IA3'; zoo knows LoRA"),
-        ({"lora_alpha": "much"}, "lora_alpha = 'much', which is no number"),
+        ({"peft_type": "IA3"}, "has the kind 'IA3'; only LoRA is supported"),
+        ({"lora_alpha": "much"}, "lora_alpha = 'much', which is not a number"),
     ],
 )
 def test_what_is_not_known_is_refused(tmp_path, config, words):
@@ -227,7 +227,7 @@ def test_a_damaged_adapter_is_refused(tmp_path):
     with pytest.raises(zoo.IntegrityError, match="only one of the two matrices for"):
         read_adapter(folder, SHAPES)
     save_file({"a.other": PARTS["a"][0]}, folder / "adapter_model.safetensors")
-    with pytest.raises(zoo.IntegrityError, match=r"'a\.other' .* is no part of a LoRA adapter"):
+    with pytest.raises(zoo.IntegrityError, match=r"'a\.other' .* is not a LoRA weight"):
         read_adapter(folder, SHAPES)
     (folder / "adapter_config.json").write_text("[]")
     with pytest.raises(zoo.IntegrityError, match="must be a JSON object"):

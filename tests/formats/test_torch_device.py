@@ -39,8 +39,8 @@ def test_a_model_runs_where_its_caller_chose(home: Path, monkeypatch: pytest.Mon
         ("mistral:mini/torch", "cdua", "did you mean 'cuda'"),
         ("mistral:mini/torch", "cpu:1", "not a device of PyTorch"),
         ("mistral:mini/torch", 0, "not a device of PyTorch"),
-        ("mistral:mini/mlx", "cpu", "in the format torch alone"),
-        ("mistral:mini/coreml-int4", "cpu", "in the format torch alone"),
+        ("mistral:mini/mlx", "cpu", "only the format torch"),
+        ("mistral:mini/coreml-int4", "cpu", "only the format torch"),
     ],
 )
 def test_a_device_that_is_not_here_is_refused_before_anything_is_fetched(

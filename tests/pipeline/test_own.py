@@ -134,7 +134,7 @@ def test_a_reference_is_a_name_a_folder_or_a_repository(tmp_path, monkeypatch):
     assert Reference.parse("hf:a/b").source.branch == "main"
     assert Reference.parse(f"hf:a/b@{'0' * 40}").source.revision == "0" * 40
     for wrong in ("hf:a", "hf:a/b/c", "hf:"):
-        with pytest.raises(UsageError, match="names no repository"):
+        with pytest.raises(UsageError, match="is not a repository"):
             Reference.parse(wrong)
     with pytest.raises(UsageError, match="is not the name of a branch"):
         _ = Reference.parse("hf:a/b@../x").source

@@ -128,7 +128,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, name: str, content: bytes
 def test_what_is_no_file_is_not_opened(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        with pytest.raises(InputError, match="is no file"):
+        with pytest.raises(InputError, match="is not a file"):
             open_image(path, "image")
     with pytest.raises(InputError, match="does not exist"):
         open_image(tmp_path / "none.png", "image")

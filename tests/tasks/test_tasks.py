@@ -216,7 +216,10 @@ except zoo.UsageError as error:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("cosine = 0.9", "top1 = 0.9"), "check.limits.top1: is no figure of sentence embeddings"),
+        (
+            ("cosine = 0.9", "top1 = 0.9"),
+            "check.limits.top1: is not a metric of sentence embeddings",
+        ),
         (("cosine = 0.9", "cosin = 0.9"), "did you mean 'cosine'?"),
         (("digits = 2", "digits = 20"), "defaults.digits: must be from 0 to 9, not 20"),
         (("digits = 2", "max_tokens = 2"), "defaults.max_tokens: there is no option 'max_tokens'"),

@@ -198,8 +198,8 @@ def test_the_only_template_is_taken_and_of_several_the_default(tmp_path: Path) -
         ("{{ 1/0 }}", "ZeroDivisionError"),
         ("{{ raise_exception('no\\nsystem turn') }}", "messages: no system turn"),
         ("{% if %}", "cannot be read"),
-        ("", "makes no text|no chat template"),
-        ("{# nothing #}", "makes no text"),
+        ("", "returns no text|no chat template"),
+        ("{# nothing #}", "returns no text"),
         ("{{ ''.__class__.__mro__ }}", "SecurityError|refuses"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "calls itself too often"),
         ("{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}"

@@ -120,6 +120,6 @@ def of_values(values: Any) -> CatalogFile:
     made = {}
     for name, (default, variants, others) in models.items():
         if default not in variants or not all(map(confined, variants.values())):
-            raise ValueError("it is no catalog")
+            raise ValueError("it is not a catalog")
         made[name] = Entry(default, dict(variants), tuple(others))
     return CatalogFile(1, made, dict(aliases))

@@ -83,8 +83,8 @@ class Format:
             UsageError: there is no such device here, or the format leaves no choice.
         """
         raise UsageError(
-            "the device can be chosen in the format torch alone",
-            "leave device out, or take torch",
+            "only the format torch supports a choice of device",
+            "leave device out, or use --format torch",
             in_python='leave device out, or add format="torch"',
         )
 

@@ -154,7 +154,7 @@ def _regular(path: Path) -> bytes:
     with open(handle, "rb") as file:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-            raise ValueError("it is no index")
+            raise ValueError("it is not an index")
         return file.read()
 
 

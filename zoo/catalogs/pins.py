@@ -98,7 +98,9 @@ class Lock:
         kept = self._document().get("models", {})
         sound = isinstance(kept, dict) and all(isinstance(v, str) for v in kept.values())
         if not sound:
-            raise RecipeError(f"lock file {self.path} cannot be read: its models are no names")
+            raise RecipeError(
+                f"lock file {self.path} cannot be read: 'models' must map names to builds"
+            )
         return dict(kept)
 
     def add_models(self, models: Mapping[str, str], entries: Mapping[str, Any]) -> None:
@@ -165,12 +167,12 @@ def _require_sound(sources: Any, where: str) -> None:
         for name, entry in sources.items():
             commit, files = entry["commit"], entry["files"]
             if commit is not None and not re.fullmatch("[0-9a-f]{40}", commit):
-                raise ValueError(f"the commit of '{name}' is no commit")
+                raise ValueError(f"the commit of '{name}' is not 40 hexadecimal digits")
             for file in files:
                 for _, fault in File(**file).validate():
                     raise ValueError(f"a file of '{name}' {fault}")
                 if file["sha256"] is not None and not re.fullmatch("[0-9a-f]{64}", file["sha256"]):
-                    raise ValueError(f"a sha256 of '{name}' is no digest")
+                    raise ValueError(f"a sha256 of '{name}' is not 64 hexadecimal digits")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RecipeError(
             f"{where} cannot be read: {error}", hint="restore it, or delete it"

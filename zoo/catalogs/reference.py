@@ -46,7 +46,7 @@ class Reference:
             return cls("hub", match["repo"], match["revision"])
         if text.startswith("hf:"):
             raise UsageError(
-                f"'{text}' names no repository of the Hub",
+                f"'{text}' is not a repository of the Hub",
                 "write hf:owner/name, or hf:owner/name@commit",
             )
         return cls("catalog", text)

@@ -22,4 +22,4 @@ def given_path(text: str, what: str) -> Path:
         return Path(text).expanduser().resolve()
     except (RuntimeError, OSError, ValueError) as error:
         shown = text if len(text) < 200 else f"{text[:200]}..."
-        raise UsageError(f"{what} is {shown!r}, which is no path here: {error}") from error
+        raise UsageError(f"{what} is {shown!r}, which is not a valid path: {error}") from error

@@ -195,8 +195,8 @@ class SafeFolder:
 
     def _refused(self, path: str) -> IntegrityError:
         return IntegrityError(
-            f"{self.root / path} is, or leads through, a link or something else that is no plain "
-            "file, and zoo follows none there",
+            f"{self.root / path} is not a plain file: it is, or leads through, a link or a special "
+            "file, which zoo does not follow here",
             "find out who put it there, and remove it",
         )
 

@@ -94,7 +94,7 @@ def parse_header(text: bytes, size: int) -> Header:
         raise ValueError("its header is nested too deep") from None
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise ValueError("its '__metadata__' is no table of texts")
+        raise ValueError("its '__metadata__' is not a table of strings")
     first = 8 + len(text)
     tensors = {name: _tensor(name, entry, first) for name, entry in header.items()}
     at = first
@@ -115,9 +115,9 @@ def _tensor(name: str, entry: Any, first: int) -> Tensor:
     if not isinstance(dtype, str) or dtype not in BITS:
         raise ValueError(f"'{_short(name)}' is of the unknown type {_short(str(dtype))}")
     if not _counts(shape) or len(shape) > MOST_DIMENSIONS:
-        raise ValueError(f"the shape of '{_short(name)}' is no list of sizes")
+        raise ValueError(f"the shape of '{_short(name)}' is not a list of sizes")
     if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise ValueError(f"the data_offsets of '{_short(name)}' are no beginning and end")
+        raise ValueError(f"the data_offsets of '{_short(name)}' are not a start and an end")
     elements = 1
     for size in shape:
         elements *= size

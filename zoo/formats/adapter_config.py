@@ -107,7 +107,7 @@ def scale_of_peft(config: Mapping[str, Any]) -> Scale:
         raise ValueError("no lora_alpha, so that its scale is not known")
     patterns = config.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
-        raise ValueError(f"alpha_pattern = {str(patterns)[:40]!r}, which is no table")
+        raise ValueError(f"alpha_pattern = {str(patterns)[:40]!r}, which is not a table")
     for pattern in patterns:
         wild = len(re.findall(r"[*+]", pattern))
         if not SAFE_PATTERN.fullmatch(pattern) or wild > MOST_WILDCARDS:
@@ -136,10 +136,12 @@ def _require_lora(kind: object) -> None:
     text = getattr(kind, "value", kind)
     if not isinstance(text, str) or text.lower() != "lora":
         name = {"dora": "DoRA", "full": "full fine-tuning"}.get(str(text).lower(), str(text)[:40])
-        raise ValueError(f"the kind {name!r}; zoo knows LoRA")
+        raise ValueError(f"the kind {name!r}; only LoRA is supported")
 
 
 def _number(key: str, value: Any) -> float:
     if type(value) not in (int, float) or not isfinite(value) or abs(value) > LARGEST_SCALE:
-        raise ValueError(f"{key} = {str(value)[:40]!r}, which is no number up to {LARGEST_SCALE:g}")
+        raise ValueError(
+            f"{key} = {str(value)[:40]!r}, which is not a number up to {LARGEST_SCALE:g}"
+        )
     return float(value)

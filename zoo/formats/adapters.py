@@ -105,7 +105,7 @@ def read_adapter(
         part = {"down": "a", "up": "b"}.get(match["part"], match["part"].lower())
         parts.setdefault(f"{match['module']}.weight", {})[part] = tensor
     if not parts:
-        raise IntegrityError(f"{folder / name} has no part of a LoRA adapter")
+        raise IntegrityError(f"{folder / name} has no LoRA weights")
     found = {}
     for weight, pair in parts.items():
         _require_whole(folder, weight, pair)
@@ -214,8 +214,8 @@ def _no_part(folder: Path, name: str, tensor: str) -> IntegrityError:
     """Why a tensor is no part of an adapter that zoo applies, and what to do."""
     if tensor.startswith(("text_encoder", "lora_te")):
         return IntegrityError(
-            f"the adapter {folder} changes the text encoder too ('{tensor[:80]}'), and zoo knows "
-            "LoRA of the U-Net alone",
+            f"the adapter {folder} changes the text encoder too ('{tensor[:80]}'), and zoo "
+            "supports LoRA of the U-Net only",
             "take one that was trained on the U-Net alone, or save its U-Net's part by itself",
         )
     if kind := next((what for part, what in OTHER_KINDS.items() if part in tensor), None):
@@ -223,7 +223,7 @@ def _no_part(folder: Path, name: str, tensor: str) -> IntegrityError:
             f"the adapter {folder} has '{tensor[:80]}': {kind}, which zoo does not apply",
             FUSE if name == DIFFUSERS_FILE else MERGE,
         )
-    return IntegrityError(f"'{tensor[:80]}' in {folder / name} is no part of a LoRA adapter")
+    return IntegrityError(f"'{tensor[:80]}' in {folder / name} is not a LoRA weight")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -275,7 +275,7 @@ def _indexed(index: str, names: Collection[str], read: Read, where: str) -> list
     for name in shards:
         if PurePosixPath(name).name != name or not name.endswith(SUFFIX):
             raise IntegrityError(
-                f"{index} of {where} names '{name[:80]}', which is no safetensors file beside it"
+                f"{index} of {where} names '{name[:80]}', which is not a safetensors file beside it"
             )
     _require_there(shards, names, f"{index} of {where} names")
     return shards

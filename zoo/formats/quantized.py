@@ -164,7 +164,7 @@ def _mlx(
     base = name.removesuffix(".weight")
     said = quantization.get("quantization")
     if said is None:
-        raise IntegrityError(f"'{name}' in {where} is packed, and its config.json says not how")
+        raise IntegrityError(f"'{name}' in {where} is packed, and its config.json does not say how")
     own = said.get(base)
     said = {**said, **own} if isinstance(own, dict) else said
     bits, group = said.get("bits"), said.get("group_size")

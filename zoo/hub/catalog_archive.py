@@ -71,7 +71,8 @@ def _fetch(url: str, path: Path) -> str:
                 count += len(chunk)
                 if count > LARGEST:
                     raise IntegrityError(
-                        f"{redacted(url)} has more than {LARGEST >> 20} MB, which no catalog has",
+                        f"{redacted(url)} is larger than "
+                        f"{LARGEST >> 20} MB, the limit for a catalog",
                         "it was not used",
                     )
                 state.update(chunk)
@@ -108,8 +109,8 @@ def _require_archive(path: Path, url: str) -> None:
                     if sum(sizes) > LARGEST:
                         break
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        raise IntegrityError(f"{redacted(url)} is no archive: {said(error)}") from error
+        raise IntegrityError(f"{redacted(url)} is not an archive: {said(error)}") from error
     if sum(sizes) > LARGEST:
         raise IntegrityError(
-            f"{redacted(url)} unpacks to more than {LARGEST >> 20} MB, which no catalog has"
+            f"{redacted(url)} unpacks to more than {LARGEST >> 20} MB, the limit for a catalog"
         )

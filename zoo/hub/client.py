@@ -54,10 +54,10 @@ def cache_folder() -> Path:
     try:
         folder = Path(given).expanduser().resolve()
         if folder.exists() and not folder.is_dir():
-            raise ValueError("it is no folder")
+            raise ValueError("it is not a folder")
     except (RuntimeError, OSError, ValueError) as error:
         raise UsageError(
-            f"the cache of the Hub is to be at {str(given)!r}, and cannot be: {error}",
+            f"the Hub cache folder {str(given)!r} cannot be used: {error}",
             "see HF_HOME and HF_HUB_CACHE",
         ) from error
     return folder

@@ -127,7 +127,9 @@ class Repository:
         if there.is_file():
             return read_regular(there, LARGEST_JSON)
         if remote.size > LARGEST_JSON:
-            raise IntegrityError(f"'{remote.path}' of {self} has {human(remote.size)}")
+            raise IntegrityError(
+                f"'{remote.path}' of {self} is too large to read: {human(remote.size)}"
+            )
         return self.part(commit, remote.path, 0, remote.size)
 
     def _commit(self) -> str:
@@ -198,7 +200,7 @@ class Repository:
         if path is not None:
             return fault_of(path, remote, self.pinned.get(remote.path))
         if self.cache.spoilt(remote):
-            return f"the cache has something that is no file of its own for '{remote.path}'"
+            return f"the cache entry for '{remote.path}' is not a plain file inside the cache"
         return ""
 
     def _fetch(self, commit: str, missing: list[Remote]) -> None:

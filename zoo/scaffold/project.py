@@ -124,7 +124,7 @@ def _with_a_tiny_model(family: str, formats: Sequence[str], package: Path) -> No
         made.read(folder)
     except ZooError as error:
         raise UsageError(
-            f"'{family}' is no family of decoders like Llama's: {error.message}",
+            f"'{family}' is not a family of decoders like Llama's: {error.message}",
             "write the hooks yourself: docs/plugins.md, or zoo new format for one to begin with",
         ) from error
     recipe = describe_folder(folder, family, "text-generation", "tiny")

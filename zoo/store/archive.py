@@ -236,7 +236,7 @@ def _pins_of(index: Index, name: str) -> dict[str, Any]:
         IntegrityError: it pins a repository, a commit or bytes that no artifact of it is made from.
     """
     if not isinstance(index.lock, dict):
-        raise IntegrityError(f"the record of sources in {name} is no table")
+        raise IntegrityError(f"the record of sources in {name} is not a table")
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for manifest in index.manifests:
         for source in manifest.origin.get("sources") or ():
@@ -250,7 +250,7 @@ def _pins_of(index: Index, name: str) -> dict[str, Any]:
             foreign = [pin]
         if foreign:
             raise IntegrityError(
-                f"{name} pins '{pin}' to what none of its artifacts is made from",
+                f"{name} pins '{pin}' to a source that none of its artifacts is made from",
                 "nothing was imported; ask its author for another export",
             )
     return index.lock
@@ -285,7 +285,7 @@ def _read_index(text: bytes, name: str) -> Index:
         raise IntegrityError(f"{INDEX} in {name} cannot be read: {error}") from error
     keys = [manifest.key for manifest in manifests]
     if not all(map(KEY.fullmatch, keys)) or len(set(keys)) != len(keys):
-        raise IntegrityError(f"{INDEX} in {name} has a key that is none, or has one twice")
+        raise IntegrityError(f"{INDEX} in {name} has an invalid or duplicate key")
     for manifest in manifests:
         require_names([file.path for file in manifest.files], f"'{manifest.key}' in {name}")
         if manifest.step == "download":

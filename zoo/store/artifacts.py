@@ -126,10 +126,10 @@ def read_manifest(text: bytes) -> Manifest:
     """
     data = parse_json(text)
     if not isinstance(data, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     schema = data.get("schema", SCHEMA)
     if type(schema) is not int or schema < 1:
-        raise ValueError("its schema is no number")
+        raise ValueError("its schema is not a number")
     if schema > SCHEMA:
         raise NewerManifest(f"it has the schema {schema}, and this zoo reads {SCHEMA}")
     try:
@@ -146,12 +146,12 @@ def _wrong_fields(manifest: Manifest) -> Iterator[str]:
     for name in ("key", "ref", "step", "build", "format", "created", "location"):
         value = getattr(manifest, name)
         if not isinstance(value, str) or len(value) > LONGEST_FIELD:
-            yield f"its {name} is no text, or is too long"
+            yield f"its {name} is not a string, or is too long"
     for name in ("inputs", "tools", "origin"):
         if not isinstance(getattr(manifest, name), dict):
-            yield f"its {name} is no table"
+            yield f"its {name} is not a table"
     if not all(isinstance(version, str | None) for version in manifest.tools.values()):
-        yield "its tools have a version that is no text"
+        yield "its tools have a version that is not a string"
     if len(manifest.files) > MOST_FILES:
         yield f"it has over {MOST_FILES} files"
     yield from _wrong_check(manifest.check)
@@ -163,9 +163,9 @@ def _wrong_files(files: Iterable[Stored]) -> Iterator[str]:
     for file in files:
         numbers = (file.size, file.mtime_ns, file.inode, file.ctime_ns)
         if not all(type(number) is int for number in numbers) or file.size < 0:
-            yield "a size or time of its files is no number"
+            yield "a size or time of its files is not a number"
         if not isinstance(file.sha256, str) or not SHA256.fullmatch(file.sha256):
-            yield "a sha256 of its files is no digest"
+            yield "a sha256 of its files is not 64 hexadecimal digits"
         if not isinstance(file.path, str) or not confined(file.path):
             yield f"its file {file.path!r} is not a plain path"
 
@@ -174,18 +174,18 @@ def _wrong_check(check: Any) -> Iterator[str]:
     if check is None:
         return
     if not isinstance(check, dict):
-        yield "its check is no table"
+        yield "its check is not a table"
         return
     if not all(isinstance(check.get(name), str | None) for name in ("status", "reason")):
-        yield "the verdict of its check is no text"
+        yield "the verdict of its check is not a string"
     metrics = check.get("metrics")
     figures = metrics.values() if isinstance(metrics, dict) else ()
     if not isinstance(metrics, dict | None) or not all(
         isinstance(figure, int | float | None) for figure in figures
     ):
-        yield "the figures of its check are no numbers"
+        yield "the metrics of its check are not numbers"
     if not _is_lint(check.get("lint", {})):
-        yield "the lint in its check is not of the form that it is recorded in"
+        yield "the lint report in its check is malformed"
 
 
 def _is_lint(lint: Any) -> bool:
@@ -210,23 +210,23 @@ def _wrong_origin(origin: Any) -> Iterator[str]:
     if not isinstance(origin, dict):
         return
     if not isinstance(origin.get("recipe"), dict | None):
-        yield "the recipe in its origin is no table"
+        yield "the recipe in its origin is not a table"
     sources = origin.get("sources")
     if not isinstance(sources, list | None):
-        yield "the sources in its origin are no list"
+        yield "the sources in its origin are not a list"
         return
     for source in sources or ():
         if not isinstance(source, dict) or not isinstance(source.get("files"), list):
-            yield "a source in its origin is no table with files"
+            yield "a source in its origin is not a table with files"
             return
         named = (source.get(name) for name in ("repo", "folder", "commit", "branch"))
         if not all(isinstance(text, str | None) for text in named):
-            yield "a source in its origin has a name that is no text"
+            yield "a source in its origin has a name that is not a string"
         for file in source["files"]:
             if not isinstance(file, dict) or not isinstance(file.get("path"), str):
                 yield "a file in its origin has no path"
             elif not isinstance(file.get("sha256"), str | None):
-                yield "a sha256 in its origin is no text"
+                yield "a sha256 in its origin is not a string"
 
 
 def describe_files(folder: Path, patterns: Iterable[str] = ("**/*",)) -> tuple[Stored, ...]:
@@ -242,7 +242,7 @@ def describe_files(folder: Path, patterns: Iterable[str] = ("**/*",)) -> tuple[S
     require_names(names, str(folder))
     for name in names:
         if not (folder / name).is_file():
-            raise IntegrityError(f"{folder / name} is no regular file", "remove it")
+            raise IntegrityError(f"{folder / name} is not a regular file", "remove it")
         require_own(folder, name)
     return tuple(Stored.of(folder, name, sha256(folder / name)) for name in names)
 

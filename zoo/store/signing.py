@@ -96,7 +96,8 @@ def _signature(folder: Path, hashing: Any, private_key: Path) -> bytes:
             config.set_hashing_config(hashing).sign(folder, draft)
         except (ValueError, TypeError) as error:
             raise UsageError(
-                f"{private_key} cannot sign: it is no key that can, or the password is wrong",
+                f"{private_key} cannot sign: it is not a private key for signing, or the "
+                "password is wrong",
                 f"give an elliptic-curve private key in PEM, and its password in {PASSWORD}",
             ) from error
         return read_regular(draft, LARGEST_SIGNATURE)
@@ -108,7 +109,7 @@ def _wrong(folder: Path, data: bytes, hashing: Any, key: Path) -> str | None:
     try:
         config = verifying.Config().use_elliptic_key_verifier(public_key=key)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{key} is no elliptic-curve public key in PEM") from error
+        raise UsageError(f"{key} is not an elliptic-curve public key in PEM") from error
     config.set_hashing_config(hashing)
     with tempfile.TemporaryDirectory(prefix="zoo-sign-") as room:
         signature = Path(room) / SIGNATURE

@@ -202,4 +202,4 @@ class Task:
                 yield figure, f"cannot be limited: {self.title.lower()} has no check"
             else:
                 close = suggest(figure, limitable) or f"; it has {', '.join(limitable)}"
-                yield figure, f"is no figure of {self.title.lower()}{close}"
+                yield figure, f"is not a metric of {self.title.lower()}{close}"

@@ -149,7 +149,10 @@ def optimize(
         scheme = {"group_size": group, "bits": bits}
         _write(module, converted, workdir, component, progress, quantization=scheme)
     if kept:
-        progress.note(f"not quantized, their width is no multiple of {group}: {', '.join(kept)}")
+        progress.note(
+            "not quantized, because the width is not a multiple of the group size "
+            f"{group}: {', '.join(kept)}"
+        )
     (workdir / "vae").mkdir()
     for name in ("config.json", BUILT):
         link_or_copy(converted / "vae" / name, workdir / "vae" / name)

@@ -66,7 +66,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pickled": (rename, "pickled weights, which can run code when read"),
     "no index": (
         lambda folder: (folder / "model_index.json").unlink(),
-        "has no model_index.json, with which a pipeline of diffusers begins",
+        "has no model_index.json, so it is not a diffusers pipeline",
     ),
     "torn index": (
         lambda folder: (folder / "model_index.json").write_text("{"),
@@ -74,7 +74,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another pipeline": (
         lambda folder: change(folder / "model_index.json", _class_name="FluxPipeline"),
-        "is of a 'FluxPipeline', which is no Stable Diffusion",
+        "describes a 'FluxPipeline', not a Stable Diffusion pipeline",
     ),
     "no U-Net": (lambda folder: shutil.rmtree(folder / "unet"), "has no folder 'unet'"),
     "no autoencoder": (lambda folder: shutil.rmtree(folder / "vae"), "has no folder 'vae'"),
@@ -92,7 +92,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "wider U-Net": (
         lambda folder: change(folder / "unet" / "config.json", cross_attention_dim=72),
-        r"cross_attention_dim = 72, and the text encoders beside it give",
+        r"cross_attention_dim = 72, but its text encoders give",
     ),
     "shallower U-Net": (
         lambda folder: change(folder / "unet" / "config.json", layers_per_block=1),
@@ -118,7 +118,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another VAE": (
         lambda folder: change(folder / "vae" / "config.json", _class_name="AutoencoderTiny"),
-        "is of a 'AutoencoderTiny', and zoo knows AutoencoderKL",
+        "has the class 'AutoencoderTiny'; it must be AutoencoderKL",
     ),
     "a shift of latents": (
         lambda folder: change(folder / "vae" / "config.json", shift_factor=0.1),

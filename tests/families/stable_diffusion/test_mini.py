@@ -155,7 +155,7 @@ print(zoo.build("stable-diffusion:mini", build="coreml-fp16").path)
 
 @pytest.mark.parametrize("text", ["a fox", "a red fox", "circle"])
 def test_the_reader_refuses_prompts_that_it_cannot_judge(text):
-    with pytest.raises(InputError, match="names no shape and color"):
+    with pytest.raises(InputError, match="does not name a known shape and color"):
         parse(text)
 
 

@@ -116,7 +116,7 @@ def test_damaged_settings_are_named(tmp_path):
     (tmp_path / "feature_extractor").mkdir()
     path = tmp_path / "feature_extractor" / "preprocessor_config.json"
     path.write_text('{"size": {"longest_edge": 3}}')
-    with pytest.raises(zoo.IntegrityError, match=r"preprocessor_config\.json is not understood"):
+    with pytest.raises(zoo.IntegrityError, match=r"preprocessor_config\.json is invalid"):
         Look.read(tmp_path)
 
 

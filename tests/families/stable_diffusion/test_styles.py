@@ -296,7 +296,7 @@ def test_a_style_of_another_model_is_refused(folder, styles, tmp_path):
         f"text_encoder.{name.removeprefix('unet.')}": w.clone() for name, w in renamed.items()
     }
     save_file({**renamed, **with_text}, path)
-    with pytest.raises(zoo.IntegrityError, match="zoo knows LoRA of the U-Net alone"):
+    with pytest.raises(zoo.IntegrityError, match="zoo supports LoRA of the U-Net only"):
         read_adapter(tmp_path / "deep", shapes)
 
 

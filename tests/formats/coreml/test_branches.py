@@ -56,11 +56,15 @@ def test_a_branch_adds_its_product(tmp_path, kind, half):
 @pytest.mark.parametrize(
     ("build", "weight", "words"),
     [
-        (lambda x, w: mb.add(x=x, y=w), W[0], "is read by 'add', which is no layer"),
+        (lambda x, w: mb.add(x=x, y=w), W[0], "is read by 'add', which is not a layer"),
         (lambda x, w: mb.linear(x=mb.linear(x=x, weight=w), weight=w), W[:8], "2 operations"),
         (lambda x, w: mb.linear(x=x, weight=w), W[:9], r"in the shape \(9, 8\), and the adapter"),
         (lambda x, w: mb.conv(x=x, weight=w), np.ones((3, 3, 2), "f"), "mixes or skips pixels"),
-        (lambda x, w: mb.matmul(x=x, y=w, transpose_x=True), W[:3], "'matmul', which is no layer"),
+        (
+            lambda x, w: mb.matmul(x=x, y=w, transpose_x=True),
+            W[:3],
+            "'matmul', which is not a layer",
+        ),
         (lambda x, w: mb.relu(x=x), W, "no operations"),
     ],
 )
@@ -102,5 +106,5 @@ def test_a_weight_that_both_chunks_read_is_in_both(tmp_path):
 
 def test_what_cannot_be_split_says_why(tmp_path):
     package = programs.write(tmp_path / "one.mlpackage", lambda x: mb.linear(x=x, weight=W), (2, 8))
-    with pytest.raises(zoo.StepError, match="has no place near the half of its weights"):
+    with pytest.raises(zoo.StepError, match="cannot be split: no suitable operation"):
         split_package(package)

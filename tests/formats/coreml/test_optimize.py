@@ -240,7 +240,7 @@ def test_what_does_not_divide_is_told(source, tmp_path):
     skipped = json.loads((build / LEDGER_FILE).read_text())["skipped"]
     assert set(skipped) == {f"model.layers.{n}.mlp.down_proj.weight" for n in (0, 1)}
     assert (
-        "its 192 input channels are no multiple of 128"
+        "its 192 input channels are not a multiple of 128"
         in skipped["model.layers.0.mlp.down_proj.weight"]
     )
     assert any(

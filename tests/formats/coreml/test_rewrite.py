@@ -107,7 +107,7 @@ def test_the_ledger_names_every_weight_and_why_it_was_skipped(package, tmp_path)
     assert ledger.skipped == {
         "table": "read by add, not by a layer",
         "tiny": "it has 128 entries, fewer than 2,048",
-        "head": "its 80 input channels are no multiple of 64",
+        "head": "its 80 input channels are not a multiple of 64",
     }
     said = {name: entry.scheme for name, entry in ledger.entries.items()}
     assert said["conv"] == said["second"] == "int4, blocks of 64"

@@ -63,7 +63,10 @@ class MLX(Format):
         for number, step in enumerate(build.optimize):
             where = f"optimize[{number}]"
             if step.kind != "quantize":
-                yield f"{where}.kind", f"mlx has one pass, 'quantize', and not '{step.kind}'"
+                yield (
+                    f"{where}.kind",
+                    f"must be 'quantize', mlx's only pass, not '{step.kind}'",
+                )
             elif number:
                 yield where, "mlx quantizes once"
             else:
@@ -101,5 +104,7 @@ def read_quantize(recipe: Recipe, build: Build) -> Quantize:
     if faults := [f"{path}: {what}" for path, what in DESCRIPTION.faults(recipe, build)]:
         raise RecipeError(f"'{recipe.ref}' has a build that mlx cannot make:", tuple(faults))
     if not build.optimize:
-        raise RecipeError(f"'{recipe.ref}' asks mlx for no pass; it has one, 'quantize'")
+        raise RecipeError(
+            f"'{recipe.ref}' lists no pass for mlx to run; add one of the kind 'quantize'"
+        )
     return read_pass(Quantize, recipe, build.optimize[0])

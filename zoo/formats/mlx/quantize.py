@@ -48,7 +48,10 @@ def quantize(
         )
     parameters, config, kept = _lazy(source, bits, group_size, mode, mix)
     if kept:
-        progress.note(f"not quantized, their width is no multiple of the group: {', '.join(kept)}")
+        progress.note(
+            "not quantized, because the width is not a multiple of the group size: "
+            f"{', '.join(kept)}"
+        )
     with no_cache():
         stored = write_tensors(parameters, target / WEIGHTS, progress)
     weights = _count(source)

@@ -187,10 +187,12 @@ def _kind(path: Path) -> str:
     known = {ending: kind for ending, kind in endings.items() if kind in Image.SAVE}
     ending = path.suffix.lower()
     if not ending:
-        raise InputError(f"'{path}' has no ending that says how to write it", f"try {path}.png")
+        raise InputError(
+            f"'{path}' has no file extension, which selects the image format", f"try {path}.png"
+        )
     if ending not in known:
         raise InputError(
-            f"'{path}' ends in {path.suffix}, which is no kind of picture that PIL can write"
+            f"'{path}' ends in {path.suffix}, which is not an image format that PIL can write"
             + suggest(ending, known),
             f"try {path.with_suffix('.png')}",
         )
@@ -198,7 +200,8 @@ def _kind(path: Path) -> str:
         Image.new("RGB", (8, 8)).save(BytesIO(), known[ending])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"'{path}' ends in {path.suffix}, and PIL cannot write a picture so: {error}",
+            f"'{path}' ends in {path.suffix}, and PIL cannot write an image in that "
+            f"format: {error}",
             f"try {path.with_suffix('.png')}",
         ) from error
     return known[ending]

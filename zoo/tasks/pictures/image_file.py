@@ -114,7 +114,7 @@ def _require_file(given: Any, what: str) -> None:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"the {what} {given!s:.200} cannot be read: {reason}") from error
     if not stat.S_ISREG(mode):
-        raise InputError(f"the {what} {given} is no file")
+        raise InputError(f"the {what} {given} is not a file")
 
 
 def _require_size(image: Image, called: str) -> None:

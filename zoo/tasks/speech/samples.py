@@ -70,7 +70,7 @@ def resampled(pieces: Iterator[tuple[Any, float]], rate: int, name: str) -> Iter
     for piece, source in pieces:
         mono = (piece.mean(-1) if piece.ndim == 2 else piece).astype(np.float32)
         if not np.isfinite(mono).all():
-            raise InputError(f"{name} holds samples that are no finite numbers")
+            raise InputError(f"{name} has samples that are NaN or infinite")
         if mono.size and np.abs(mono).max() > LOUDEST:
             raise InputError(f"{name} is damaged: it holds samples far too large for audio")
         yield from converter.convert(mono, source)

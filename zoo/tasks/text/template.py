@@ -57,7 +57,7 @@ class ChatTemplate:
         text = _run(self._chosen(), values)
         if not text:
             raise InputError(
-                "the chat template makes no text of the messages",
+                "the chat template returns no text for the messages",
                 "use --raw with a plain prompt",
                 in_python=PLAIN,
             )
@@ -84,7 +84,7 @@ def _run(template: str, values: dict[str, Any]) -> str:
     try:
         given = json.dumps({"template": template, "values": values})
     except (TypeError, ValueError) as error:
-        raise InputError(f"the messages are no plain data: {error}") from error
+        raise InputError(f"the messages cannot be written as JSON: {error}") from error
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(RENDER)],

@@ -89,7 +89,10 @@ def adapters_there_and_back(subject: Subject) -> None:
         changed = answer(subject, model)
         model.use(None)
         require(changed != plain, f"the adapter '{name}' changes nothing")
-        require(answer(subject, model) == plain, f"after '{name}', the model is another one")
+        require(
+            answer(subject, model) == plain,
+            f"after use(None), the outputs still differ from those before '{name}'",
+        )
 
 
 def _refused_adapter(model: Model) -> None:

@@ -40,7 +40,7 @@ def runs(subject: Subject) -> None:
     except ZooError as error:
         raise BrokenClaim(f"{type(error).__name__}: {error.message}") from error
     wanted = subject.task.model()
-    require(isinstance(model, wanted), f"run returned {model!r}, which is no {wanted.__name__}")
+    require(isinstance(model, wanted), f"run returned {model!r}, which is not a {wanted.__name__}")
     model.close()
 
 

@@ -93,7 +93,7 @@ def model_class(subject: TaskSubject) -> None:
     require(subject.task.title, "it has no title")
     found = subject.task.model()
     right = isinstance(found, type) and issubclass(found, Model) and found is not Model
-    require(right, f"model() returns {found!r}, which is no class of its own below zoo.Model")
+    require(right, f"model() returns {found!r}, which is not a subclass of zoo.Model")
 
 
 @TASK.claim
@@ -101,7 +101,7 @@ def options_are_documented(subject: TaskSubject) -> None:
     """Every option of a call has a default, which is accepted, and a clause on what it means."""
     options = subject.task.options()
     right = isinstance(options, type) and issubclass(options, CallOptions)
-    require(right, f"options() returns {options!r}, which is no zoo.CallOptions")
+    require(right, f"options() returns {options!r}, which is not a subclass of zoo.CallOptions")
     for field in fields(options):
         require(field.metadata.get("doc"), f"the option '{field.name}' has no doc")
         has = field.default is not MISSING or field.default_factory is not MISSING
@@ -130,9 +130,11 @@ def figures_are_described(subject: TaskSubject) -> None:
     task = subject.task
     for name, metric in task.metrics.items():
         require(isinstance(metric, Metric), f"'{name}' is {metric!r}, not a zoo.Metric")
-        require(metric.meaning, f"the figure '{name}' has no meaning")
+        require(metric.meaning, f"the metric '{name}' has no meaning")
     loose = [name for name in task.faithful if task.better(name) is None]
-    require(not loose, f"these limits are of no figure that has a better way: {', '.join(loose)}")
+    require(
+        not loose, f"these limits are of metrics that have no better direction: {', '.join(loose)}"
+    )
 
 
 @TASK.claim
@@ -154,7 +156,9 @@ def runs_on_the_command_line(subject: TaskSubject) -> None:
     try:
         json.dumps(returned)
     except (TypeError, ValueError) as error:
-        raise BrokenClaim(f"what it returns for --json is no JSON: {error}") from error
+        raise BrokenClaim(
+            f"what it returns for --json cannot be written as JSON: {error}"
+        ) from error
 
 
 @TASK.claim
@@ -167,8 +171,8 @@ def a_model_agrees_with_itself(subject: TaskSubject) -> None:
         raise SkipTest("the contract has no `inputs`, which are measured")
     found = task.measure(list(subject.inputs), subject.load, subject.load)
     for figure, value in found.items():
-        require(task.metric(figure), f"the figure '{figure}' is not among its metrics")
-        require(isfinite(value), f"the figure '{figure}' is {value}")
+        require(task.metric(figure), f"'{figure}' is not among its metrics")
+        require(isfinite(value), f"the metric '{figure}' is {value}")
     for figure, limit in task.faithful.items():
         require(figure in found, f"'{figure}' is not measured")
         held = task.holds(figure, found[figure], limit)

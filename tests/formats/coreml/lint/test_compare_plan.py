@@ -84,5 +84,5 @@ def test_differences_are_counted_by_kind_and_written(package, tmp_path, monkeypa
 def test_elsewhere_a_plan_is_refused_and_nothing_is_written(package, tmp_path, capsys):
     report = tmp_path / "plan.json"
     assert app.run(["lint", str(package), "--compare-plan", str(report)]) == 2
-    assert "on a Mac alone" in capsys.readouterr().err
+    assert "only on a Mac" in capsys.readouterr().err
     assert not report.exists()

@@ -62,9 +62,9 @@ class Scheme:
         """Why a weight of this shape cannot be stored so, or `None` when it can."""
         axis, what = (1, "input") if self.kind == "linear" else (0, "output")
         if self.bits != FULL and self.group and shape[axis] % self.group:
-            return f"its {shape[axis]} {what} channels are no multiple of {self.group}"
+            return f"its {shape[axis]} {what} channels are not a multiple of {self.group}"
         if self.zeros_of and prod(shape[1:]) % self.zeros_of[1]:
-            return f"its rows of {prod(shape[1:])} weights are no multiple of {self.zeros_of[1]}"
+            return f"its rows of {prod(shape[1:])} weights are not a multiple of {self.zeros_of[1]}"
         return None
 
     def kept(self, shape: Shape) -> int:

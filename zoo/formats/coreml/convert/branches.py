@@ -61,9 +61,13 @@ def add_branches(
     opened = Package(package)
     main = opened.functions[0]
     if opened.spec.specificationVersion < IOS18:
-        raise RecipeError(f"{package} is for a system before iOS 18, which knows no functions")
+        raise RecipeError(
+            f"{package} is for a system before iOS 18, which does not support functions"
+        )
     if main in adapters:
-        raise RecipeError(f"an adapter cannot be called '{main}', as the model without one is")
+        raise RecipeError(
+            f"an adapter cannot be called '{main}', which is the name of the model without one"
+        )
     interface, block = opened.function()
     readers = _readers(opened, block)
     branches = {
@@ -154,7 +158,7 @@ def _reader(
     if (operation.type, key) == ("matmul", "y") and not any(entries("transpose_x")):
         return _Reader(result, shape if any(entries("transpose_y")) else shape[::-1])
     if (operation.type, key) != ("conv", "weight"):
-        return _Reader(result, shape, f"'{operation.type}', which is no layer")
+        return _Reader(result, shape, f"'{operation.type}', which is not a layer")
     padded = "custom" in entries("pad_type") and any(entries("pad"))
     if padded or {*shape[2:], *entries("strides"), *entries("groups")} != {1}:
         return _Reader(result, shape, "a convolution that mixes or skips pixels")

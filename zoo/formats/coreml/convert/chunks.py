@@ -172,7 +172,9 @@ def _best_cut(path: Path, function: _Function) -> str:
         if crossing and ranks <= set(RANKS):
             found.append((apart > NEAR, len(crossing), apart, name))
     if not found:
-        raise StepError(f"{path} has no place near the half of its weights to be split at")
+        raise StepError(
+            f"{path} cannot be split: no suitable operation is near the middle of its weights"
+        )
     return min(found)[-1]
 
 
@@ -198,7 +200,9 @@ def _lengths(package: Package, name: str, wanted: list[str]) -> dict[str, Length
         ranges = [(int(r.lowerBound), int(r.upperBound)) for r in array.shapeRange.sizeRanges]
         ranges = ranges or [(size, size) for size in usual]
         if any(most < least for least, most in ranges):
-            raise StepError(f"the input '{feature.name}' of {package.path} has no largest shape")
+            raise StepError(
+                f"the input '{feature.name}' of {package.path} has no upper bound on its shape"
+            )
         shapes = (usual, *zip(*ranges, strict=True))
         for case, shape in zip(cases, shapes, strict=True):
             case[feature.name] = tuple(shape)

@@ -27,7 +27,7 @@ def load_plan(package: Path, units: str) -> Any:
     """
     if sys.platform != "darwin":
         raise UsageError(
-            "Core ML's plan can be read on a Mac alone, and this is none",
+            "Core ML's compute plan can be read only on a Mac",
             "leave --compare-plan out, or run the same command on a Mac",
             in_python="leave plan=True out, or run the same on a Mac",
         )

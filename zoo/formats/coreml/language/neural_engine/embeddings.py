@@ -98,7 +98,7 @@ class Table:
             else {"data": ("I8", shape), "scale": ("F16", (shape[0], 1))}
         )
         if {name: (entry.dtype, entry.shape) for name, entry in found.items()} != wanted:
-            raise IntegrityError(f"{path} is no table of {shape[0]} embeddings of {shape[1]}")
+            raise IntegrityError(f"{path} is not a table of {shape[0]} embeddings of {shape[1]}")
         self._parts: dict[str, Any] = {
             name: np.memmap(path, NUMPY[entry.dtype], "r", entry.start, entry.shape)
             for name, entry in found.items()
