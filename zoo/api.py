@@ -46,15 +46,25 @@ notes = Notices()
 
 
 def catalog() -> Catalog:
-    """All catalogs: the one shipped with zoo, those of plugins, and the user's."""
+    """Open all catalogs: the one shipped with zoo, those of plugins, and the user's.
+
+    Returns: a catalog to iterate over, search and resolve names in. Nothing is downloaded.
+    """
     return open_catalog()
 
 
 def show(ref: str, *, family: str | None = None) -> Recipe:
-    """The recipe of `ref`, with its source pinned as in `zoo.lock`.
+    """Read the recipe of a model, with its source pinned as in `zoo.lock`.
+
+    Args:
+        ref: `name[:variant]`, a folder such as `./checkpoint`, or `hf:owner/name@commit`.
+        family: the architecture of a folder or repository, if its config.json does not name it.
 
     Raises:
-        NotFound, AmbiguousName, UsageError, RecipeError: see `Catalog.resolve`.
+        NotFound: there is no such model, variant or folder.
+        AmbiguousName: several catalogs have a model of this name.
+        UsageError: `ref` is not a model reference.
+        RecipeError: the recipe is invalid.
     """
     return resolve(ref, family=family)[0]
 
@@ -75,7 +85,17 @@ def resolve(ref: str, *, family: str | None = None) -> tuple[Recipe, str | None]
 def plan(
     ref: str, *, build: str | None = None, format: str | None = None, family: str | None = None
 ) -> Plan:
-    """The steps, plugins, bytes and memory of a `build` or `load`, without network access."""
+    """List the steps, plugins, bytes and memory of a `build` or `load`, without network access.
+
+    Args:
+        ref: as for `load`.
+        build: as for `load`.
+        format: as for `load`.
+        family: as for `load`.
+
+    Raises:
+        NotFound: there is no such model or build; see `show` for others.
+    """
     pipeline, _ = open_pipeline(ref, build, format, family, notes)
     return pipeline.plan()
 
@@ -83,8 +103,19 @@ def plan(
 def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> Artifact:
     """Download and verify the source of a model and its adapters.
 
+    Args:
+        ref: as for `load`.
+        family: as for `load`.
+        listener: called with every progress `Event`.
+
+    Returns: the stored source; its `path` is the folder of the checkpoint.
+
     Raises:
-        NotFound, Gated, Offline, IntegrityError, NoRoom: the reason why the download failed.
+        NotFound: the model, or a file of its source, does not exist.
+        Gated: the source requires an accepted license or a token.
+        Offline: the network or the Hub is not available.
+        IntegrityError: a file differs from its pinned hash.
+        NoRoom: there is not enough disk space.
     """
     recipe, named = resolve_recipe(ref, family, listener)
     name, _ = choose(recipe, named, None)
@@ -107,12 +138,21 @@ def build(
     """Download, convert, optimize and check a build. Completed steps are skipped.
 
     Args:
-        check: whether to compare the build with its source, if that was not done before.
+        ref: as for `load`.
+        build: as for `load`.
+        format: as for `load`.
+        family: as for `load`.
+        adapter: an adapter to build in, for formats that store adapters in the build.
+        check: whether to compare the build with its source, unless that was done before.
         force: convert and optimize again, even if the build exists.
+        listener: called with every progress `Event`.
+
+    Returns: the stored build; its `path` is the folder with the files.
 
     Raises:
-        CheckFailed: the build differs too much from its source.
-        StepError: a plugin failed; whatever `pull` raises.
+        CheckFailed: the build differs from its source by more than its limits allow.
+        StepError: a hook of a plugin failed.
+        ZooError: the download failed; see `pull`.
     """
     pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
     require_task(pipeline.recipe)
@@ -128,7 +168,21 @@ def check(
     adapter: str | None = None,
     listener: Listener = notes,
 ) -> Verdict:
-    """Compare a build with its source, even if it was checked before, and store the verdict."""
+    """Compare a build with its source, even if it was checked before, and store the verdict.
+
+    Args:
+        ref: as for `load`. The build is made first if needed.
+        build: as for `load`.
+        format: as for `load`.
+        family: as for `load`.
+        adapter: as for `build`.
+        listener: called with every progress `Event`.
+
+    Returns: the metrics and whether they keep the limits. A failed check does not raise.
+
+    Raises:
+        ZooError: the build cannot be made; see `build`.
+    """
     pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
     require_task(pipeline.recipe)
     return pipeline.check()
@@ -144,15 +198,22 @@ def cost(
     most: int | None = None,
     listener: Listener = notes,
 ) -> Cost:
-    """The parameters, bytes and arithmetic of a build, by operation. It is built first if needed.
+    """Count the parameters, bytes and arithmetic of a build, by operation.
+
+    The build is made first if needed.
 
     Args:
-        tokens: how many tokens go through a language model at once; `None` for one.
-        most: bytes that building may write; `None` for no limit.
+        ref: as for `load`.
+        build: as for `load`.
+        format: as for `load`; by default the first one that reports costs.
+        family: as for `load`.
+        tokens: number of tokens that a language model processes at once; `None` for one.
+        most: bytes that making the build may write; `None` for no limit.
+        listener: called with every progress `Event`.
 
     Raises:
-        UsageError: the format reports no costs, or building writes more than `most`;
-            whatever `build` raises.
+        UsageError: the format reports no costs, or making the build writes more than `most`.
+        ZooError: the build cannot be made; see `build`.
     """
     if build is None and format is None:
         recipe, named = resolve_recipe(ref, family)
@@ -219,18 +280,24 @@ def lint(
     family: str | None = None,
     listener: Listener = notes,
 ) -> LintReport:
-    """The known device faults that a build triggers, found from its files without a device.
+    """Find known device faults in a build from its files, without a device.
 
     Args:
-        ref: a model, which is built first if needed, or the path of any package, such as
+        ref: a model, which is built first if needed, or the path of a package such as
             `./model.mlpackage`.
         target: `iphone-neural-engine`, `iphone`, `gpu`, `mac-gpu`, `mac` or `any`.
-        system: such as `ios18` or `macos15`; `None` for any.
-        plan: whether to compare the prediction with Core ML's compute plan; on a Mac only.
+        system: the oldest system to consider, such as `ios18` or `macos15`; `None` for any.
+        plan: whether to compare the prediction with Core ML's compute plan, on a Mac only.
+        build: as for `load`.
+        format: as for `load`.
+        family: as for `load`.
+        listener: called with every progress `Event`.
 
     Raises:
-        UsageError: an unknown target or system, or a format without a lint.
-        NotFound, InputError, IntegrityError: the path is no package, or a damaged one.
+        UsageError: the target or system is unknown, or the format has no lint.
+        NotFound: the path does not exist.
+        InputError: the path is not a package.
+        IntegrityError: the package is damaged.
     """
     for name in described_formats():
         if Path(ref).suffix in format_of(name).packages:
@@ -283,28 +350,30 @@ def load(
 ) -> Model:
     """Load a model, ready to run. It is downloaded and built first if needed.
 
-    Type checkers know the class of the models in the shipped catalog, such as `whisper:mini`.
-    For others, `task` states it: `zoo.load("./voice", task=zoo.SpeechModel)`.
+    Type checkers infer the class of a model in the shipped catalog, such as `whisper:mini`, from
+    its name. For other models, pass `task`: `zoo.load("./voice", task=zoo.SpeechModel)`.
 
     Args:
         ref: `name[:variant[/build]]`, a folder such as `./checkpoint`, or `hf:owner/name@commit`.
-        task: the class of model that is expected, such as `zoo.TextModel`.
+        task: the expected model class, such as `zoo.TextModel`.
         build: the build to run; by default the first one in the format.
         format: the format to run; by default the one that suits this machine, printed on stderr.
         family: the architecture of a folder or repository, if its config.json does not name it.
-        adapter: the initial LoRA adapter; `Model.use` changes it. A name in the recipe, or
-            one of your own: a folder such as `./pirate`, or `hf:owner/name@commit`. To
-            combine several, give their weights, such as `{"ink": 0.6, "outline": 0.4}`.
+        adapter: the initial LoRA adapter, which `Model.use` changes: a name in the recipe, a folder
+            such as `./pirate`, or `hf:owner/name@commit`. To combine several, map each to its
+            weight, such as `{"ink": 0.6, "outline": 0.4}`.
         device: the PyTorch device, for the format torch: `cpu`, `mps`, `cuda` or `cuda:1`; by
-            default the best of this machine.
-        check: whether a new build is compared with its source.
+            default the fastest one available.
+        check: whether to compare a new build with its source.
         force: load even if the model is not expected to fit in memory.
         listener: called with every progress `Event`.
+
+    Returns: the model, an instance of the class of its task.
 
     Raises:
         UsageError: the model is for another task, or its format cannot run on `device`.
         DoesNotFit: the model is not expected to fit in memory.
-        ZooError: see `build`. No partial result is left.
+        ZooError: the model cannot be built; see `build`. No partial result is left.
     """
     pipeline, using = open_pipeline(ref, build, format, family, listener, adapter)
     require_task(pipeline.recipe, task)

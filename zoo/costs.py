@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of a program, or several summed up.
+    """The cost of one operation of a program, or the sum of several.
 
     Attributes:
-        part: the component it is in, such as `model` or `encoder`.
-        layer: the layer it works for, by the name of the weights.
+        part: the component that contains it, such as `model` or `encoder`.
+        layer: the layer that it belongs to, by the names of the weights.
         kind: what it computes, such as `linear`.
-        name: its own name.
-        parameters: weights that it reads, each counted where it is read first.
-        weight_bytes: what these take on disk, with scales and tables.
-        activation_bytes: what it reads and writes beside weights.
-        flops: floating-point operations; a multiplication and an addition are two.
-        count: how many operations are summed up.
-        device: where the system's own plan runs it, if it was asked.
-        share: what it takes of the whole by that plan, from 0 to 1.
+        name: its name in the program.
+        parameters: number of weights that it reads, each counted at its first use.
+        weight_bytes: size of these weights on disk, in bytes, with scales and tables.
+        activation_bytes: bytes that it reads and writes besides weights.
+        flops: floating-point operations; a multiply-add counts as two.
+        count: number of operations in the sum.
+        device: the compute unit by Core ML's compute plan, if it was read.
+        share: estimated share of the total cost by that plan, from 0 to 1.
     """
 
     part: str
@@ -58,13 +58,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Cost:
-    """The operations of a build, in order.
+    """The operations of a build and their cost, in the order of the program.
 
     Attributes:
-        case: what they were counted for, such as "1 token after 1,023 others".
-        operations: all that compute, without constants.
-        ref, build: the model and its build; zoo fills them in.
-        memory: what it takes of memory, where the format can tell.
+        case: the workload, such as "1 token after 1,023 others".
+        operations: all operations that compute something; constants are not included.
+        ref: the full reference of the model; zoo sets it.
+        build: the name of the build; zoo sets it.
+        memory: the memory needed to run the build, if the format reports it.
     """
 
     case: str
@@ -75,15 +76,15 @@ class Cost:
 
     @property
     def total(self) -> Operation:
-        """All in one."""
+        """The sum of all operations."""
         return _sum(self.operations, lambda _: ("", "", "", "total"))[0]
 
     def by_layer(self) -> list[Operation]:
-        """A sum for each layer of each part, in order."""
+        """Sum the operations of each layer of each part, in order."""
         return _sum(self.operations, lambda o: (o.part, o.layer, "", o.layer))
 
     def by_kind(self) -> list[Operation]:
-        """A sum for each kind of operation, the most expensive first."""
+        """Sum the operations of each kind, the most expensive first."""
         sums = _sum(self.operations, lambda o: ("", "", o.kind, o.kind))
         return sorted(sums, key=lambda o: (-o.flops, -o.weight_bytes, -o.activation_bytes, o.kind))
 

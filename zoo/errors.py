@@ -23,9 +23,13 @@ class Exit(IntEnum):
 class ZooError(Exception):
     """The base class of all errors that a user can fix.
 
-    `message` is one sentence that names the object and the reason. `hint`, if any, says how to fix
-    it on the command line. `in_python` is the hint for Python, if it differs; tracebacks show it.
-    `code` is the exit code of the command.
+    Args:
+        message: one sentence that names the object and the reason.
+        hint: how to fix it on the command line, if known.
+        in_python: how to fix it in Python, if that differs; tracebacks show it.
+
+    Attributes:
+        code: the exit code of the command line.
     """
 
     code: Exit = Exit.NEGATIVE
@@ -63,7 +67,7 @@ class UsageError(ZooError):
 
 
 class InputError(UsageError):
-    """The model cannot process the input: an empty prompt, an unreadable file."""
+    """An input is invalid: an empty prompt, an unreadable file, an unknown option."""
 
 
 class RecipeError(UsageError):
@@ -85,13 +89,13 @@ class NotFound(ZooError):
 
 
 class Gated(ZooError):
-    """The source is gated: it requires an accepted license, or a token."""
+    """The source is gated: it requires an accepted license or a token."""
 
     code = Exit.GATED
 
 
 class IntegrityError(ZooError):
-    """A file differs from its pinned or recorded hash, or is not valid."""
+    """A file differs from its pinned or recorded hash, or is damaged or not supported."""
 
     code = Exit.INTEGRITY
 
@@ -103,13 +107,13 @@ class NoRoom(ZooError):
 
 
 class Offline(ZooError):
-    """A download is needed, and the network or the Hub is not available."""
+    """A download is needed, but the network or the Hub is not available."""
 
     code = Exit.OFFLINE
 
 
 class PluginError(ZooError):
-    """A plugin is missing, broken, in conflict, or failed."""
+    """A plugin is missing, broken or in conflict with another one, or it failed."""
 
     code = Exit.PLUGIN
 
@@ -123,7 +127,7 @@ class MissingExtra(PluginError):
 
 
 class PluginConflict(PluginError):
-    """Two distributions provide the same entry point."""
+    """Several distributions provide the same entry point."""
 
 
 class BrokenPlugin(PluginError):
@@ -131,7 +135,7 @@ class BrokenPlugin(PluginError):
 
 
 class StepError(PluginError):
-    """A hook raised an exception, which is the `__cause__`."""
+    """A hook failed; the exception that it raised is the `__cause__`."""
 
 
 LONGEST_TEXT = 1_000

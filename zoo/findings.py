@@ -20,14 +20,13 @@ LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
 
 @dataclass(frozen=True)
 class Place:
-    """One place where a fault was found.
+    """A place in a program where a rule matched.
 
     Attributes:
-        op: name of the operation, or of what else it concerns, such as an input.
-        kind: kind of the operation.
-        detail: the values that were read, for the message.
-        layer: the layer of the model that it is in, by the names of its weights; empty where they
-            do not tell.
+        op: name of the operation, input, state or function.
+        kind: kind of the operation, such as `matmul`.
+        detail: the values that triggered the rule.
+        layer: the layer that it belongs to, by the names of its weights; empty if unknown.
     """
 
     op: str
@@ -38,17 +37,18 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault, in all places of one function.
+    """A device fault found in a function of a package, with every place where it occurs.
 
     Attributes:
-        id: of the rule, such as `N4`.
+        id: id of the rule, such as `N4`.
         title: the fault in a few words.
-        effect: how bad it is.
-        outcome: what happens.
-        remedy: what to do.
-        source: where it was reported.
-        trust: 1 reproduced or stated by the vendor, 2 measured by a project, 3 one report.
-        package: name of the package, where a build has several.
+        effect: `silent` (wrong numbers without an error), `refused` (does not compile, load or
+            run), `slow` (falls back to another unit) or `note`.
+        outcome: what happens on the device.
+        remedy: how to fix it.
+        source: address of the report.
+        trust: 1 reproduced or stated by the vendor, 2 measured by a project, 3 a single report.
+        package: name of the package, if the build has several.
         function: name of the function.
         places: every place, at least one.
     """
@@ -66,11 +66,11 @@ class Finding:
 
     @property
     def layers(self) -> list[str]:
-        """The layers that it concerns, in order."""
+        """The affected layers, in order."""
         return list(dict.fromkeys(place.layer for place in self.places if place.layer))
 
     def to_dict(self) -> dict[str, Any]:
-        """The finding as JSON."""
+        """Return the finding as plain data, for JSON."""
         return {
             "id": self.id,
             "title": self.title,
@@ -91,14 +91,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the operations of one function are predicted to run.
+    """The compute unit that is predicted for each operation of a function.
 
     Attributes:
-        package, function: which.
-        units: the predicted unit of each operation, by name and in order.
-        layers: the layer of each operation whose weights, or whose readers' weights, tell it.
-        kinds: the kind of each operation.
-        planned: the unit of each operation by the system's own plan, where that was asked for.
+        package: name of the package.
+        function: name of the function.
+        units: operation to predicted unit, in the order of the program.
+        layers: operation to layer, where the names of the weights show it.
+        kinds: operation to its kind.
+        planned: operation to unit by Core ML's compute plan, if it was read.
     """
 
     package: str
@@ -110,24 +111,25 @@ class Placement:
 
     @property
     def switches(self) -> int:
-        """How often two consecutive operations run on different units."""
+        """Number of consecutive operations that run on different units."""
         return max(0, sum(1 for _ in groupby(self.units.values())) - 1)
 
     @property
     def shares(self) -> dict[str, float]:
-        """The share of operations on each unit, from 0 to 1."""
+        """Unit to the share of operations on it, from 0 to 1."""
         kinds = list(self.units.values())
         return {kind: kinds.count(kind) / len(kinds) for kind in sorted(set(kinds))}
 
     @property
     def compared(self) -> list[str]:
-        """The operations that both the prediction and the plan have."""
+        """The operations that both the prediction and the compute plan contain."""
         return [name for name in self.units if name in self.planned]
 
     def differences(self) -> list[dict[str, Any]]:
-        """Where prediction and plan differ, by kind of operation, the most frequent first.
+        """Compare the prediction with the compute plan.
 
-        Returns: {kind, predicted, planned, count, operations}, at most five operations each.
+        Returns: dicts {kind, predicted, planned, count, operations} where they differ, the most
+        frequent first, with at most five operations each.
         """
         found: dict[tuple[str, str, str], list[str]] = {}
         for name in self.compared:
@@ -148,11 +150,11 @@ class Placement:
         ]
 
     def regions(self, unit: str) -> int:
-        """How many runs of consecutive operations are on a unit."""
+        """Count the runs of consecutive operations on a unit."""
         return sum(1 for kind, _ in groupby(self.units.values()) if kind == unit)
 
     def to_dict(self) -> dict[str, Any]:
-        """The prediction as JSON."""
+        """Return a summary of the placement as plain data, for JSON."""
         return {
             "package": self.package,
             "function": self.function,
@@ -164,14 +166,14 @@ class Placement:
 
 @dataclass(frozen=True)
 class LintReport:
-    """The findings for a target, worst first, and the predicted placement.
+    """The findings of a lint, worst first, and the predicted placement of operations.
 
     Attributes:
-        target: what it was linted for.
-        system: the system, such as `ios18`, or `None` for any.
-        findings: every rule that matched.
-        placements: one for each function.
-        accepted: ids of rules that the recipe accepts, each with its reason.
+        target: the device and unit, such as `iphone-neural-engine`.
+        system: the oldest system considered, such as `ios18`; `None` for any.
+        findings: a finding for each rule that matched in a function.
+        placements: a placement for each function.
+        accepted: id of each rule that the recipe accepts, to the reason.
     """
 
     target: str
@@ -181,15 +183,19 @@ class LintReport:
     accepted: Mapping[str, str] = field(default_factory=dict)
 
     def at_least(self, effect: Effect) -> list[Finding]:
-        """The findings that are as bad as `effect` or worse, without accepted ones."""
+        """Return the findings of an effect or a worse one, without accepted rules.
+
+        Args:
+            effect: `silent`, `refused`, `slow` or `note`, from worst to least.
+        """
         bad = EFFECTS[: EFFECTS.index(effect) + 1]
         return [f for f in self.findings if f.effect in bad and f.id not in self.accepted]
 
     def summary(self) -> dict[str, Any]:
-        """What the manifest of a build keeps of the report.
+        """Return what the manifest of a build stores of the report.
 
         Returns: {target, system, findings: [{id, title, effect, count}], accepted: {id: reason},
-        failed: [id]}; `failed` has the silent findings that nobody accepted.
+        failed: [id]}; `failed` lists the silent findings that the recipe does not accept.
         """
         by_id: dict[str, list[Finding]] = {}
         for finding in self.findings:
@@ -211,7 +217,7 @@ class LintReport:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON."""
+        """Return the report as plain data, for JSON."""
         return {
             "target": self.target,
             "system": self.system,

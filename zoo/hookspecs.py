@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
+"""Marks a function of a plugin as the implementation of the hook of the same name."""
 
 
 @hookspec(firstresult=True)

@@ -11,9 +11,15 @@ State = Literal["start", "update", "done", "cached", "note"]
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a step.
+    """A progress report of a step.
 
-    `done` and `total` count `unit`s: bytes when the unit is "B", else whatever the unit names.
+    Attributes:
+        step: the step, such as `download` or `convert`.
+        state: `start`, `update`, `done`, `cached` (the result exists already) or `note`.
+        done: number of units processed.
+        total: number of units in all, if known.
+        unit: what `done` and `total` count; "B" for bytes.
+        message: the text of a note.
     """
 
     step: str
@@ -28,20 +34,31 @@ Listener = Callable[[Event], None]
 
 
 def silent(event: Event) -> None:
-    """The listener that displays nothing."""
+    """A listener that ignores every event."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a hook is given to tell how far it is."""
+    """Reports the progress of a step to a listener. Hooks receive one.
+
+    Attributes:
+        step: the step that is reported.
+        listener: called with every `Event`.
+    """
 
     step: str
     listener: Listener = silent
 
     def update(self, done: int, total: int | None = None, unit: str = "B") -> None:
-        """`done` of `total` units are through."""
+        """Report that `done` of `total` units are processed.
+
+        Args:
+            done: number of units processed so far.
+            total: number of units in all, if known.
+            unit: what is counted; "B" for bytes.
+        """
         self.listener(Event(self.step, "update", done, total, unit))
 
     def note(self, message: str) -> None:
-        """Say something that the person should read."""
+        """Report a message for the user."""
         self.listener(Event(self.step, "note", message=message))

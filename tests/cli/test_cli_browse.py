@@ -214,13 +214,13 @@ def test_verbs_of_other_tools_are_explained(zoo: Callable[..., Said]) -> None:
     }.items():  # fmt: skip
         said = zoo(verb, "mistral")
         assert said.code == 2
-        assert f"'{verb}' is not a verb of zoo; you may want: {meant}" in said.err
+        assert f"'{verb}' is not a zoo command; you may want: {meant}" in said.err
     assert "did you mean 'prune'?" in zoo("prunes").err
     assert "zoo run NAME INPUT -v" in zoo("bench").err
     for verb in ("tune", "serve"):
         said = zoo(verb, "mistral")
         assert (said.code, said.err.splitlines()[0]) == (
-            2, f"error: '{verb}' is not a verb of zoo, and none is like it",
+            2, f"error: '{verb}' is not a zoo command, and there is no equivalent",
         )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_version_and_bare_call(zoo: Callable[..., Said]) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
-        (("lst",), 2, "'lst' is not a verb of zoo, did you mean 'list'?"),
+        (("lst",), 2, "'lst' is not a zoo command, did you mean 'list'?"),
         (("list", "--nope"), 2, "No such option"),
         (("list", "--limit", "0"), 2, "--limit"),
         (("show",), 2, "Missing argument"),

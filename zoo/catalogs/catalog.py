@@ -41,11 +41,14 @@ __all__ = ["SHIPPED", "USER", "Catalog", "Layer", "Listing", "open_catalog", "sh
 
 
 class Catalog:
-    """All layers, and the way from a reference to a recipe, with the builds that others add.
+    """The models of all catalogs. Iterate over it for one listing per model.
+
+    A listing has the attributes `ref`, `title`, `task`, `license`, `download_bytes`, `builds` and
+    others that `zoo list --json` prints.
 
     Attributes:
         layers: the catalogs that can be read.
-        problems: the others, by name.
+        problems: the errors of the others, by name.
     """
 
     def __init__(self, layers: list[Layer], problems: dict[str, ZooError]) -> None:
@@ -91,21 +94,26 @@ class Catalog:
         return sum(len(e.variants) for layer in self.layers for e in layer.models.values())
 
     def search(self, *terms: str) -> list[Listing]:
-        """The listings that have every term, as `zoo list` searches."""
+        """Find the listings that match every term, as `zoo list TERM...` does."""
         from zoo.catalogs.search import matches
 
         return [listing for listing in self if matches(listing, terms)]
 
     def resolve(self, reference: str) -> tuple[Recipe, str | None]:
-        """The recipe that a reference means, and the build that it names, if it does.
+        """Find the recipe that a reference names, and the build, if it names one.
 
-        Upper case is folded, and `owner/Name` of the Hub is the recipe of that repository.
+        Upper case is folded. A repository of the Hub, as `owner/Name`, resolves to its recipe.
+
+        Args:
+            reference: `name[:variant[/build]]`.
+
+        Returns: the recipe, and the name of the build or `None`.
 
         Raises:
-            UsageError: not a reference at all.
-            NotFound: nothing of that name; the message has the nearest.
-            AmbiguousName: several catalogs have it; the message lists them.
-            RecipeError: the recipe or the catalog it should be in is invalid.
+            UsageError: the text is not a model reference.
+            NotFound: there is no model of that name; the message suggests the closest match.
+            AmbiguousName: several catalogs have the model; the message lists them.
+            RecipeError: the recipe, or the catalog that it is in, is invalid.
         """
         from zoo.catalogs import resolving
 
@@ -129,9 +137,12 @@ class Catalog:
         return {layer.name for layer in self.layers} | set(self.problems)
 
     def first_of_family(self, family: str) -> Recipe:
-        """A recipe of `family` whose builds serve a checkpoint that has no recipe of its own.
+        """Find the recipe whose builds serve checkpoints of a family that have no recipe.
 
-        What is offered for this recipe is not among them: see `Catalog.offers`.
+        Builds that plugins or the user add to this recipe are not included; see `Catalog.offers`.
+
+        Raises:
+            NotFound: no recipe is of the family.
         """
         listings = [listing for listing in self if listing.facts]
         for listing in listings:

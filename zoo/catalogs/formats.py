@@ -28,32 +28,39 @@ RUNTIME_BYTES = 400_000_000
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of a source: how many there are, and the bytes that they take as stored."""
+    """The size of a source model.
+
+    Attributes:
+        count: number of weights.
+        bytes: size of the weights as stored, in bytes.
+    """
 
     count: int
     bytes: int
 
 
 class Format:
-    """What zoo asks of a format. A plugin subclasses it and overrides what is different.
+    """The base class of format descriptions. A plugin subclasses it and overrides what differs.
+
+    A description is data that browsing needs: it imports no framework.
 
     Attributes:
-        rank: where the format stands on a machine that is not a Mac with Apple silicon; the
-            installed format with the lowest rank is the default.
-        apple_rank: the same on Apple silicon.
-        runs_source: whether a build without passes is the source itself, so that other builds are
-            checked against it.
-        links_source: whether a conversion keeps the source's weights by links, and takes no room.
-        takes_passes: whether a build in it can be optimized.
-        writes_adapters: whether `convert` writes the adapters into the build. A format that reads
-            them when it runs has one build for any set of adapters.
-        reports_cost: whether `zoo cost` chooses this format when none is asked for.
-        packages: endings of the files or folders that its `lint` hook reads, such as `.mlpackage`.
-        lint_targets: what its `lint` hook can judge a build for; none without such a hook.
-        ledger: the JSON file in a build that says how each weight is stored, as
+        rank: preference on a machine that is not a Mac with Apple silicon; the installed format
+            with the lowest rank is the default.
+        apple_rank: preference on a Mac with Apple silicon.
+        runs_source: whether a build without passes is the source model itself, which other builds
+            are checked against.
+        links_source: whether conversion links the weights of the source and needs no disk space.
+        takes_passes: whether builds can be optimized.
+        writes_adapters: whether `convert` stores adapters in the build. Other formats read adapters
+            at run time, so one build serves any set of adapters.
+        reports_cost: whether `zoo cost` can choose this format by default.
+        packages: file endings of the packages that the `lint` hook reads, such as `.mlpackage`.
+        lint_targets: targets that the `lint` hook supports; empty without such a hook.
+        ledger: name of the JSON file in a build that lists how each weight is stored, as
             {bits_per_weight, entries: {weight: {shape, scheme, bits}}, skipped: {weight: reason},
-            figures: {name: number}, layers: {weight: bits}}; `None` when builds have none.
-        reserved_names: names that an adapter in this format cannot have.
+            figures: {name: number}, layers: {weight: bits}}; `None` without one.
+        reserved_names: names that adapters cannot have in this format.
     """
 
     rank: int = 50
@@ -69,18 +76,21 @@ class Format:
     reserved_names: tuple[str, ...] = ()
 
     def serves(self, family: str) -> bool:
-        """Whether the format's own `run` may run a family that no entry point pairs with it.
+        """Return whether the format's own `run` hook may run a family without an entry point.
 
-        Where it may, builds in this format can be offered to the family, and the hook decides: it
-        returns `None` for a family that it does not know.
+        If so, builds in this format can be offered for the family. The hook returns `None` for
+        families that it does not support.
         """
         return True
 
     def running_on(self, device: str) -> AbstractContextManager[None]:
-        """A block in which models are loaded onto a device of the caller's choice.
+        """Return a context in which models are loaded onto a device.
+
+        Args:
+            device: the device, such as `cuda:1`.
 
         Raises:
-            UsageError: there is no such device here, or the format leaves no choice.
+            UsageError: this machine has no such device, or the format does not support a choice.
         """
         raise UsageError(
             "only the format torch supports a choice of device",
@@ -89,33 +99,37 @@ class Format:
         )
 
     def faults(self, recipe: Recipe, build: Build) -> Iterator[tuple[str, str]]:
-        """What is wrong with the passes of a build, found when its recipe is read.
+        """Validate the passes of a build when its recipe is read.
 
         Yields:
-            The key path inside the build, such as `optimize[0].bits`, and what is wrong there.
+            The key path in the build, such as `optimize[0].bits`, and what is wrong.
         """
         yield from ()
 
     def lint_target(self, recipe: Recipe, build: Build) -> str | None:
-        """What a build is linted for before it is published, unless its recipe says.
+        """Return the default target that builds are linted for before they are published.
 
-        Returns: one of `lint_targets`, or `None` where builds are not linted.
+        Returns: one of `lint_targets`, or `None` if builds are not linted.
         """
         return None
 
     def lint_rules(self) -> Collection[str]:
-        """The ids of the rules of its lint, which a recipe may accept findings of."""
+        """Return the ids of the lint rules, which a recipe can accept."""
         return ()
 
     def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
-        """Whether `convert` makes the same with passes to follow as without.
+        """Return whether `convert` makes the same result with and without passes.
 
-        A finished build without passes then serves as the conversion for those with passes.
+        If so, a finished build without passes is reused as the conversion of builds with passes.
         """
         return False
 
     def bits_per_weight(self, build: Build) -> float:
-        """Bits of each weight on disk, with scales and tables, from the passes of a build."""
+        """Estimate the bits per weight on disk, with scales and tables.
+
+        Args:
+            build: the build, whose passes decide.
+        """
         bits = float(STORED_BITS)
         for step in build.optimize:
             bits = positive(step.options.get("bits")) or bits
@@ -124,14 +138,24 @@ class Format:
         return bits
 
     def disk_bytes(self, weights: Weights, build: Build) -> int:
-        """Bytes of the finished build."""
+        """Estimate the size of a finished build, in bytes.
+
+        Args:
+            weights: the size of the source.
+            build: the build.
+        """
         if not build.optimize and build.bits is None:
             return weights.bytes
         bits = build.bits if build.bits is not None else self.bits_per_weight(build)
         return int(weights.count * bits / 8)
 
     def memory_bytes(self, weights: Weights, build: Build) -> int:
-        """Bytes of memory that a loaded build takes, the runtime included."""
+        """Estimate the memory that a loaded build needs, in bytes, runtime included.
+
+        Args:
+            weights: the size of the source.
+            build: the build.
+        """
         return int(self.disk_bytes(weights, build) * 1.1) + RUNTIME_BYTES
 
 

@@ -26,7 +26,7 @@ A_NAME = {"pattern": NAME, "expected": "a lower-case name"}
 
 @dataclass(frozen=True)
 class Optimization:
-    """One pass over the converted model; the format decides which kinds there are."""
+    """One pass over the converted model. The format defines which kinds there are."""
 
     kind: str = field(metadata={"doc": "what the pass does, such as 'quantize'"})
     options: dict[str, Any] = field(default_factory=dict, metadata={"rest": True})
@@ -53,14 +53,14 @@ class LintChoice:
 
 @dataclass(frozen=True)
 class Build:
-    """A format plus optimizations."""
+    """A build of a model: a format, and optimization passes to run after the conversion."""
 
     format: str = field(metadata={"doc": "what the build is stored as and run by", **A_NAME})
     optimize: tuple[Optimization, ...] = field(
         default=(), metadata={"doc": "passes, in the order they run"}
     )
     options: dict[str, Any] = field(
-        default_factory=dict, metadata={"doc": "read by the plugin alone"}
+        default_factory=dict, metadata={"doc": "options for the plugin of the family"}
     )
     limits: dict[str, float] = field(
         default_factory=dict, metadata={"doc": "limits of the check, which override the recipe's"}
@@ -82,14 +82,14 @@ class Build:
 
 @dataclass(frozen=True)
 class Check:
-    """What a build is measured on, and how far it may diverge from its source."""
+    """How a build is compared with its source, and how far it may diverge."""
 
     inputs: tuple[str, ...] = field(metadata={"doc": "files beside the recipe"})
     limits: dict[str, float] = field(
         default_factory=dict, metadata={"doc": "metric to its limit, such as top1 = 0.9"}
     )
     recorded: dict[str, float] = field(
-        default_factory=dict, metadata={"doc": "figures of the source itself, as measured"}
+        default_factory=dict, metadata={"doc": "metrics of the source itself, as measured"}
     )
     scorer: str | None = field(
         default=None,
@@ -104,7 +104,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One source model, with everything `zoo` needs to turn it into something that runs."""
+    """A source model, with everything needed to download, convert, optimize, check and run it."""
 
     schema: int = field(metadata={"doc": "version of this format: 1"})
     family: str = field(metadata={"doc": "the architecture, which chooses the plugin", **A_NAME})
@@ -172,7 +172,7 @@ class Recipe:
         return pairs(self.ref or self.title, rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """Return the recipe as plain data, for JSON."""
         data = asdict(replace(self, refused={}))
         return {**data, "home": str(self.home)}
 
@@ -198,14 +198,20 @@ class Recipe:
         return (self.source,) if self.tokenizer is None else (self.source, self.tokenizer)
 
     def limits_of(self, build: Build) -> dict[str, float]:
-        """The limits for a build: its own over the recipe's."""
+        """Return the check limits of a build: its own, which override the recipe's."""
         return {**(self.check.limits if self.check else {}), **build.limits}
 
     def pick(self, build: str | None = None, format: str | None = None) -> tuple[str, Build]:
-        """The named build, or the first one of a format.
+        """Choose a build by name, or the first one in a format.
+
+        Args:
+            build: the name of the build; `None` for any.
+            format: the format; `None` for any.
+
+        Returns: the name of the build, and the build.
 
         Raises:
-            NotFound: no such build, with the nearest name and all there are.
+            NotFound: there is no such build; the message suggests the closest match.
         """
         known = f"builds of {self.ref}: {', '.join(self.build)}"
         known += "".join(f"; not read: {problem}" for problem in self.unread)

@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the original model comes from: a repository on the Hub, a folder, or an address."""
+    """Where a model comes from: a repository on the Hub, a folder, or an address."""
 
     repo: str | None = field(
         default=None,
@@ -80,10 +80,10 @@ class Source:
         )
 
     def place(self, home: Path) -> Path | None:
-        """The folder or archive on this disk that the source is, if it is one.
+        """Return the path of the folder or archive, if the source is on this disk.
 
         Args:
-            home: the folder of the recipe.
+            home: the folder of the recipe, which relative paths start from.
         """
         path = (self.archive or (self.folder,))[0]
         return None if path is None else home / Path(path).expanduser()

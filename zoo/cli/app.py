@@ -119,8 +119,12 @@ class Zoo(click.Group):
             if meant is None:
                 close = suggest(args[0], VERBS)
             else:
-                close = f"; you may want: {', '.join(meant)}" if meant else ", and none is like it"
-            raise click.UsageError(f"'{args[0]}' is not a verb of zoo{close}", ctx)
+                close = (
+                    f"; you may want: {', '.join(meant)}"
+                    if meant
+                    else ", and there is no equivalent"
+                )
+            raise click.UsageError(f"'{args[0]}' is not a zoo command{close}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,16 +1,15 @@
-"""Formats: how a build is stored and run, and what a family may use whatever the format.
+"""Formats: how builds are stored and run, and helpers for families in any format.
 
-- Checkpoints: `read_config`, `read_json`, `checkpoint_files`, `weight_files`; `Tensors` reads
+- Checkpoints: `read_config`, `read_json`, `checkpoint_files` and `weight_files`. `Tensors` reads
   safetensors one tensor at a time.
-- Builds: `link_or_copy` and `copy_text_files` for what goes along unchanged.
-- Text: `Sampler` chooses tokens from logits, where the runtime leaves that to the caller.
+- Builds: `link_or_copy` and `copy_text_files` add unchanged files to a build.
 - LoRA adapters: `read_adapters`, `changed_parts`, `LowRank`.
-- Options of a family's own: `read_options`, `read_pass`.
-- A format of your own: `Format`, which says what it is as data, and `Weights`; `Sampler` chooses
-  tokens from the logits of a runtime that leaves that to the caller.
+- Options of a family: `read_options`, `read_pass`.
+- Defining a format: `Format` describes it as data, `Weights` is the size of a model, and `Sampler`
+  samples tokens if the runtime does not.
 
-What belongs to one format is in `zoo.formats.coreml`, `zoo.formats.mlx` and `zoo.formats.torch`.
-These names are imported at their first use. The modules below are private.
+Helpers for one format are in `zoo.formats.coreml`, `zoo.formats.mlx` and `zoo.formats.torch`. All
+other modules are private. Names are imported at their first use.
 """
 
 from typing import TYPE_CHECKING

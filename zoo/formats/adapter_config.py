@@ -95,8 +95,8 @@ def scale_of_peft(config: Mapping[str, Any]) -> Scale:
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start.lower().startswith(OTHER_BASES):
         raise ValueError(
-            f"init_lora_weights = {start[:40]!r}: it goes with a model out of which {start[:40]} "
-            "took a part"
+            f"init_lora_weights = {start[:40]!r}: it requires the base model that {start[:40]} "
+            "changed when training began"
         )
     if not isinstance(start, bool | str | None) or start not in PLAIN_STARTS:
         raise ValueError(f"init_lora_weights = {str(start)[:40]!r}, which zoo does not know")
@@ -104,7 +104,7 @@ def scale_of_peft(config: Mapping[str, Any]) -> Scale:
     if not isinstance(rooted, bool):
         raise ValueError(f"use_rslora = {str(rooted)[:40]!r}, which is neither true nor false")
     if "lora_alpha" not in config:
-        raise ValueError("no lora_alpha, so that its scale is not known")
+        raise ValueError("no lora_alpha, so its scale is unknown")
     patterns = config.get("alpha_pattern") or {}
     if not isinstance(patterns, dict):
         raise ValueError(f"alpha_pattern = {str(patterns)[:40]!r}, which is not a table")

@@ -55,11 +55,11 @@ FUSE = (
 
 @dataclass(frozen=True)
 class LowRank:
-    """What an adapter adds to one matrix: `up @ down`.
+    """A low-rank change of a matrix, `up @ down`, as in LoRA (https://arxiv.org/abs/2106.09685).
 
     Attributes:
         down: float32 of shape (rank, columns of the matrix).
-        up: float32 of shape (rows of the matrix, rank), the adapter's scale in it.
+        up: float32 of shape (rows of the matrix, rank), multiplied by the scale of the adapter.
     """
 
     down: Any
@@ -69,16 +69,18 @@ class LowRank:
 def read_adapters(
     folders: Mapping[str, Path], shapes: Mapping[str, tuple[int, ...]], part: str | None = None
 ) -> dict[str, dict[str, LowRank]]:
-    """For each adapter, what it adds to which matrix.
+    """Read LoRA adapters in the layouts of PEFT, mlx-lm and diffusers.
 
     Args:
-        folders: the folder of each adapter.
-        shapes: of the model's matrices, by the names in its checkpoint.
-        part: the component of a pipeline that the matrices are of, such as `text_encoder`; what
-            adapters add to others is passed over. Without it, there are no others.
+        folders: adapter to its folder.
+        shapes: weight to shape, of the matrices in the model's checkpoint.
+        part: the component of a pipeline that the matrices belong to, such as `text_encoder`;
+            changes to other components are ignored. `None` for a model without components.
+
+    Returns: adapter to weight to its change.
 
     Raises:
-        IntegrityError: an adapter is damaged, of a kind that is not known, or of another model.
+        IntegrityError: an adapter is damaged, not supported, or for another model.
     """
     return {name: read_adapter(folder, shapes, part) for name, folder in folders.items()}
 
@@ -154,10 +156,13 @@ def _of_pipeline(
 
 
 def changed_parts(folder: Path) -> set[str]:
-    """The components of a pipeline that the adapter in a folder changes, such as `unet`.
+    """Return the components of a pipeline that an adapter changes, such as `unet`.
+
+    Args:
+        folder: the folder of the adapter.
 
     Raises:
-        IntegrityError: the folder is no adapter, or its header is damaged.
+        IntegrityError: the folder is not an adapter, or its header is damaged.
     """
     name, pattern = _layout(folder)
     if pattern is not None:

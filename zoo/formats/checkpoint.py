@@ -52,18 +52,19 @@ Read = Callable[[str], bytes]
 
 
 def checkpoint_files(names: Iterable[str], read: Read | None = None) -> list[str]:
-    """Of the files of a folder or repository, those that are the model, each weight once.
+    """Select the files of a folder or repository that make up the model.
 
-    Left out are second copies (other variants, the maker's own layout, shards of an earlier save),
-    pickles, adapters beside a model, other models in subfolders (`checkpoint-500`, `onnx`), and
-    everything that is neither safetensors nor text.
+    Duplicates are left out (other variants, the original layout, shards of an earlier save), and so
+    are pickles, adapters, other models in subfolders (`checkpoint-500`, `onnx`), and files that are
+    neither safetensors nor text.
 
     Args:
-        names: all of them, with `/` between folders.
-        read: reads one, for the index of shards; without it, the shards' own numbers decide.
+        names: the paths of all files, with `/` between folders.
+        read: reads a file, for the index of shards; if `None`, the numbers in the names of shards
+            are used.
 
     Raises:
-        IntegrityError: shards are missing, or it is not clear which files are the weights.
+        IntegrityError: shards are missing, or it is ambiguous which files are the weights.
     """
     folders: dict[str, set[str]] = {}
     for name in names:
@@ -110,11 +111,13 @@ def choose_weights(
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors of the checkpoint in `folder`, without second copies.
+    """List the safetensors files of a checkpoint, without duplicates.
+
+    Args:
+        folder: the folder of the checkpoint.
 
     Raises:
-        IntegrityError: there are none, shards are missing, or two saves of different weights lie
-            side by side.
+        IntegrityError: there are none, shards are missing, or the folder holds two saved models.
     """
     names = {path.name for path in folder.iterdir() if path.is_file()}
     chosen = choose_weights(names, lambda name: _read_bounded(folder / name), str(folder))
@@ -126,10 +129,10 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read a JSON object from a file.
 
     Raises:
-        IntegrityError: it cannot be read, is too large, or holds something else.
+        IntegrityError: the file cannot be read, is too large, or is not a JSON object.
     """
     try:
         found = json.loads(_read_bounded(path).decode("utf-8"))
@@ -141,10 +144,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The `config.json` of a checkpoint that has safetensors and needs no code of its own.
+    """Read the `config.json` of a checkpoint that has safetensors and requires no custom code.
+
+    Args:
+        folder: the folder of the checkpoint.
 
     Raises:
-        IntegrityError: what is missing, or what zoo refuses and why.
+        IntegrityError: a file is missing or damaged, there are no safetensors, or the model
+            requires code of its own.
     """
     config = read_json(folder / "config.json")
     for key in FOREIGN_CODE:
@@ -160,15 +167,15 @@ def read_config(folder: Path) -> dict[str, Any]:
 def copy_text_files(
     source: Path, target: Path, *, left_out: Collection[str] = ("config.json",)
 ) -> None:
-    """Have a checkpoint's tokenizer, chat template and settings in `target` too.
+    """Link or copy the tokenizer, chat template and settings of a checkpoint.
 
-    These are the files with one of the endings `TEXT_FILES` at the top of `source`, without the
-    index of the weights and an adapter's config. Each is linked or copied, as `link_or_copy` does.
+    These are the text files at the top of `source`, except the index of the weights and the config
+    of an adapter.
 
     Args:
-        source: the folder of the checkpoint, or of a build.
-        target: the folder to write to; it exists.
-        left_out: the names of files that the caller writes itself.
+        source: the folder of a checkpoint or a build.
+        target: an existing folder to write to.
+        left_out: names of files that the caller writes itself.
     """
     for path in sorted(source.iterdir()):
         wanted = _is_text(path.name) and ".index." not in path.name
@@ -177,10 +184,14 @@ def copy_text_files(
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Have `source` at `target` too, without a second copy of its bytes where that is safe.
+    """Hard-link a file to `target`, or copy it if it could be edited in place.
 
-    The Hub's cache is made of symbolic links to blobs that nobody edits: those are linked. Any
-    other file may be edited in place by its owner: it is copied.
+    Blobs in the Hub's cache are never edited, so they are linked. Other files are copied, and so
+    are blobs on another disk.
+
+    Args:
+        source: the file.
+        target: a path that does not exist yet.
     """
     file = source.resolve()
     if source.is_symlink() and "blobs" in (parent.name for parent in file.parents):

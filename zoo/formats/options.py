@@ -13,16 +13,16 @@ Options = TypeVar("Options")
 
 
 def read_strictly(kind: type[Options], given: Mapping[str, Any], what: str) -> Options:
-    """Options as a frozen dataclass, every fault at once.
+    """Read options into a frozen dataclass, and report every error at once.
 
     Args:
-        kind: a dataclass as those of `zoo.catalogs.recipe`, each field with a `doc`. Its method
-            `validate`, if it has one, yields (field, message) for faults that types cannot tell.
+        kind: a dataclass such as those of recipes, each field with a `doc` in its metadata. Its
+            method `validate`, if it has one, yields (field, message) for errors beyond types.
         given: the options by name.
-        what: what an error begins with, such as "'mistral' has wrong options for coreml".
+        what: beginning of the message, such as "'mistral' has wrong options for coreml".
 
     Raises:
-        RecipeError: an option that `kind` does not have, or a wrong value; all of them.
+        RecipeError: an option does not exist or its value is invalid; lists all of them.
     """
     problems = schema.Problems()
     options: Options | None = schema.read(kind, given, problems)
@@ -32,15 +32,16 @@ def read_strictly(kind: type[Options], given: Mapping[str, Any], what: str) -> O
 
 
 def read_options(kind: type[Options], recipe: Recipe, build: Build) -> Options:
-    """The options of a build as a frozen dataclass of the plugin's own.
+    """Read the options of a build into the plugin's own frozen dataclass.
 
     Args:
-        kind: as for `read_strictly`.
-        recipe: for what an error says.
-        build: whose options they are.
+        kind: a frozen dataclass; each field has a `doc` in its metadata, and `validate`, if
+            defined, yields (field, message) for errors beyond types.
+        recipe: the recipe, for messages.
+        build: the build.
 
     Raises:
-        RecipeError: an option that `kind` does not have, or a wrong value; all of them at once.
+        RecipeError: an option does not exist or its value is invalid; lists all of them.
     """
     return read_strictly(
         kind, build.options, f"'{recipe.ref}' has wrong options for {build.format}"
@@ -48,14 +49,14 @@ def read_options(kind: type[Options], recipe: Recipe, build: Build) -> Options:
 
 
 def read_pass(kind: type[Options], recipe: Recipe, step: Optimization) -> Options:
-    """The options of one pass of a build as a frozen dataclass.
+    """Read the options of an optimization pass into a frozen dataclass.
 
     Args:
-        kind: as for `read_strictly`.
-        recipe: for what an error says.
-        step: one of the build's `optimize`.
+        kind: as for `read_options`.
+        recipe: the recipe, for messages.
+        step: one of the passes in the build's `optimize`.
 
     Raises:
-        RecipeError: an option that `kind` does not have, or a wrong value; all of them at once.
+        RecipeError: an option does not exist or its value is invalid; lists all of them.
     """
     return read_strictly(kind, step.options, f"'{recipe.ref}' has a wrong pass '{step.kind}'")

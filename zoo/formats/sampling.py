@@ -11,10 +11,15 @@ LEAST_TEMPERATURE = 1e-6
 
 
 class Sampler:
-    """Chooses tokens as `sampling` says; the generator keeps its state from call to call.
+    """Samples token ids from logits, in NumPy.
 
-    The filters look at the model's own distribution and the temperature comes after them, as in
-    mlx-lm, so that the same options mean the same in every format.
+    Implements nucleus sampling (https://arxiv.org/abs/1904.09751), top-k
+    (https://arxiv.org/abs/1805.04833) and min-p (https://arxiv.org/abs/2407.01082). Filters apply
+    before the temperature, as in mlx-lm, so options have the same meaning in every format. Calls of
+    one sampler continue its random sequence.
+
+    Args:
+        sampling: the options.
     """
 
     def __init__(self, sampling: Sampling) -> None:
@@ -24,7 +29,7 @@ class Sampler:
         self._random = np.random.default_rng(sampling.seed)
 
     def __call__(self, logits: Any) -> int:
-        """The token chosen from logits of shape (vocabulary,)."""
+        """Sample a token id from float logits of shape (vocabulary,)."""
         import numpy as np
 
         if self.sampling.temperature == 0:

@@ -44,15 +44,18 @@ class _Entry:
 
 
 class Tensors:
-    """The floating-point tensors of safetensors, by name: those of a folder, or the `files` alone.
+    """Read the floating-point tensors of a checkpoint one at a time.
 
-    Which files of a folder are the checkpoint is decided by `zoo.formats.checkpoint`. Matrices of
-    a folder that its `config.json` says to be quantized by MLX, or to FP8 in blocks, are one
-    tensor each, in the shape that they have without.
+    Matrices that MLX quantized, or that are stored as FP8 in blocks, are dequantized: each is one
+    tensor in its original shape.
+
+    Args:
+        folder: the folder of the checkpoint.
+        files: safetensors files to read in place of those that `weight_files` finds.
 
     Raises:
-        IntegrityError: there are none, a header is damaged, a name is in two files, or they are
-            quantized by something that zoo does not read.
+        IntegrityError: there are no weights, a header is damaged, two files contain the same
+            tensor, or the quantization is not supported.
     """
 
     def __init__(self, folder: Path, files: list[Path] | None = None) -> None:
@@ -85,11 +88,16 @@ class Tensors:
         return {name: self._entries[name].dtype for name in self.shapes if name not in self._packed}
 
     def read(self, name: str) -> Any:
-        """The tensor `name`, in float32 whatever it is stored as.
+        """Read a tensor, converted to float32.
+
+        Args:
+            name: its name in the checkpoint.
+
+        Returns: a float32 array.
 
         Raises:
-            IntegrityError: it is cut short, is of a type that zoo cannot read, or holds values that
-                are no finite numbers.
+            IntegrityError: the file is cut short, or the tensor has an unsupported type or holds
+                NaN or infinity.
         """
         packed = self._packed.get(name)
         if packed is None:
@@ -107,9 +115,19 @@ class Tensors:
         return whole
 
     def read_rows(self, name: str, start: int, end: int) -> Any:
-        """The rows from `start` up to `end` of the tensor `name`, as `read` gives them.
+        """Read rows of a tensor, converted to float32.
 
-        Of a plain tensor no other rows are read; a packed one is read whole.
+        Only these rows are read from disk, except from a quantized tensor.
+
+        Args:
+            name: its name in the checkpoint.
+            start: the first row.
+            end: the row after the last one.
+
+        Returns: a float32 array of shape (end - start, ...).
+
+        Raises:
+            IntegrityError: as for `read`.
         """
         if name in self._packed:
             return self.read(name)[start:end]
@@ -157,14 +175,14 @@ class Tensors:
     def require(
         self, expected: Mapping[str, tuple[int, ...]], ignored: tuple[str, ...] = ()
     ) -> None:
-        """Refuse a folder whose tensors are not those `expected`, by name and shape.
+        """Check that a checkpoint has exactly the expected tensors.
 
         Args:
-            expected: the shape of every tensor.
-            ignored: endings of names that may be there besides.
+            expected: name to shape of every tensor.
+            ignored: endings of the names of tensors that may also be present.
 
         Raises:
-            IntegrityError: what is missing, unknown, or of another shape.
+            IntegrityError: a tensor is missing, unknown, or of another shape.
         """
         found = self.shapes
         faults = [f"'{name}' is missing" for name in expected if name not in found]

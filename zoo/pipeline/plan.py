@@ -10,7 +10,14 @@ from zoo.words import human
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One step of a plan: who does it, how many bytes it leaves, and whether it is done."""
+    """One step of a plan.
+
+    Attributes:
+        name: the step, such as `download` or `convert`.
+        provider: the plugin that runs it.
+        done: whether its result is in the store.
+        bytes: size of its result on disk, estimated unless it is done.
+    """
 
     name: str
     provider: str
@@ -20,7 +27,18 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """What it takes to make and run a build; pure data, found without network or plugin code."""
+    """What it takes to make and run a build, found without network access or plugin code.
+
+    Attributes:
+        ref: the full reference of the model.
+        build: the name of the build.
+        format: the format of the build.
+        pinned: whether the recipe or `zoo.lock` pins every byte of the source.
+        steps: the steps in order, done or to do.
+        memory: estimated memory to run the build, in bytes.
+        missing: packages that a plugin requires and that are not installed.
+        install: the command that installs them; empty when none is missing.
+    """
 
     ref: str
     build: str
@@ -44,10 +62,10 @@ class Plan:
         return grid(("step", "by", "state", "bytes"), rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """Return the plan as plain data, for JSON."""
         return {**asdict(self), "bytes_needed": self.bytes_needed}
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes that the steps still to do will leave on disk."""
+        """Bytes on disk that the remaining steps need."""
         return sum(step.bytes for step in self.steps if not step.done)

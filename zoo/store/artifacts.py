@@ -105,14 +105,20 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A published artifact: `path` holds its files."""
+    """An artifact in the store: a source, a conversion or a build.
+
+    Attributes:
+        path: the folder with its files.
+        manifest: what it is, what it was made from, its files and the verdict of its check.
+        entry: its folder in the store.
+    """
 
     path: Path
     manifest: Manifest
     entry: Path
 
     def restat(self) -> Artifact:
-        """The artifact with each file recorded as it is now; its hashes stay."""
+        """Return the artifact with the current size and times of its files and the same hashes."""
         files = tuple(Stored.of(self.path, f.path, f.sha256) for f in self.manifest.files)
         return Artifact(self.path, replace(self.manifest, files=files), self.entry)
 

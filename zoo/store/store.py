@@ -67,7 +67,11 @@ def key_of(label: str, inputs: dict[str, Any]) -> str:
 
 
 class Store:
-    """The artifacts below one folder."""
+    """The artifacts (sources, conversions and builds) in a folder, such as `ZOO_HOME`.
+
+    Args:
+        home: the folder.
+    """
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -77,7 +81,12 @@ class Store:
 
     @contextmanager
     def lock(self, key: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-        """Hold `key` alone, among all processes; `on_wait` is called when another has it."""
+        """Hold the lock of a key, among all processes.
+
+        Args:
+            key: the key of an artifact.
+            on_wait: called when another process holds the lock.
+        """
         with ExitStack() as held:
             try:
                 held.enter_context(
@@ -93,14 +102,14 @@ class Store:
 
     @contextmanager
     def using(self, *keys: str) -> Iterator[None]:
-        """Keep other processes from removing these artifacts while the block runs."""
+        """Keep other processes from removing artifacts while the block runs."""
         with ExitStack() as marks:
             for key in dict.fromkeys(keys):
                 marks.enter_context(self._mark(key))
             yield
 
     def users(self, key: str) -> list[str]:
-        """The living processes that use `key`, in words; the marks of dead ones are wiped."""
+        """Describe the running processes that use an artifact."""
         found = []
         for mark in (self.locks / key).glob("using.*"):
             if (who := locks.living(mark)) is not None:
@@ -112,7 +121,7 @@ class Store:
 
     @contextmanager
     def workdir(self, key: str) -> Iterator[Path]:
-        """An empty folder to write in, gone afterwards unless it was published."""
+        """Create an empty folder to write in, which is removed unless it is published."""
         folder = self.work / f"{key}.{unique()}"
         try:
             (folder / "data").mkdir(parents=True)
@@ -122,13 +131,12 @@ class Store:
                 SafeFolder(self.work).remove(folder.name)
 
     def get(self, key: str) -> Artifact | None:
-        """The artifact of `key`, if there is one and its files are as recorded.
+        """Return the artifact of a key, or `None`. Its files are as recorded.
 
-        Files that `os.stat` says the same of as when they were published are trusted; others are
-        hashed again.
+        Files whose size and times are unchanged are trusted; others are hashed again.
 
         Raises:
-            IntegrityError: a file is missing or holds other bytes than it did.
+            IntegrityError: a file is missing, or its content changed.
         """
         artifact = self.read(self.artifacts / key)
         if artifact is None:
@@ -146,10 +154,10 @@ class Store:
         return self._refresh(artifact) if touched else artifact
 
     def read(self, entry: Path) -> Artifact | None:
-        """The artifact in a folder of the store, whether or not its files are sound.
+        """Return the artifact in a folder of the store without verifying its files.
 
         Raises:
-            IntegrityError: its manifest cannot be read, or its files would be somewhere else.
+            IntegrityError: the manifest cannot be read, or places the files elsewhere.
         """
         try:
             text = SafeFolder(entry.parent).read(f"{entry.name}/{MANIFEST}", LARGEST_MANIFEST)
@@ -169,11 +177,12 @@ class Store:
             ) from error
 
     def view(self, artifact: Artifact) -> Path:
-        """A folder with the files of an artifact and no others.
+        """Return a folder with the files of an artifact and no others.
 
-        It is the artifact's own folder, unless something else lies there: what a program put beside
-        a snapshot of the Hub's cache, or a person into a folder of theirs, was hashed by nobody and
-        must not change what the model says. Then it is one of links.
+        This is the folder of the artifact, unless it contains other files, such as those that
+        another program added to a snapshot of the Hub's cache. These were never hashed and must not
+        change how the model runs, so the folder returned has links to the files of the artifact
+        only.
         """
         if next(strangers(artifact), None) is None:
             return artifact.path
@@ -187,10 +196,14 @@ class Store:
     def publish(
         self, workdir: Path, path: Path, manifest: Manifest, failed: bool = False
     ) -> Artifact:
-        """Put the result of a step in its place, all at once.
+        """Move the result of a step into the store, atomically.
 
-        `path` is the folder of the result: below `workdir`, or elsewhere for files that stay
-        where they are.
+        Args:
+            workdir: a folder from `workdir`.
+            path: the folder of the result: `workdir` or one below it, or a folder elsewhere whose
+                files stay where they are.
+            manifest: what the artifact is and what it was made from.
+            failed: whether to quarantine it, as a build that failed its check.
         """
         inside = path.resolve().is_relative_to(workdir.resolve())
         if inside:
@@ -203,7 +216,7 @@ class Store:
         return self._refresh(Artifact((entry / manifest.location).resolve(), manifest, entry))
 
     def update(self, artifact: Artifact, **changes: Any) -> Artifact:
-        """The artifact with some fields of its manifest changed, on disk too where that can be."""
+        """Change fields of the manifest of an artifact, in the store too if it is writable."""
         manifest = replace(artifact.manifest, **changes)
         entry = artifact.entry
         try:
@@ -214,11 +227,11 @@ class Store:
         return Artifact(artifact.path, manifest, entry)
 
     def set_aside(self, artifact: Artifact, **changes: Any) -> Artifact:
-        """Move an artifact whose check failed out of reach of `get`."""
+        """Quarantine an artifact whose check failed: `get` no longer finds it."""
         return self._moved(self.failed, artifact, changes)
 
     def restore(self, artifact: Artifact, **changes: Any) -> Artifact:
-        """Move an artifact whose check failed, and passes now, to where `get` finds it."""
+        """Move an artifact out of quarantine after its check passed."""
         return self._moved(self.artifacts, artifact, changes)
 
     def _moved(self, place: Path, artifact: Artifact, changes: dict[str, Any]) -> Artifact:
@@ -228,11 +241,11 @@ class Store:
         return Artifact((entry / artifact.manifest.location).resolve(), artifact.manifest, entry)
 
     def entries(self) -> list[Path]:
-        """The folders of all published artifacts, sound or not."""
+        """List the folders of all published artifacts, damaged ones included."""
         return folders(self.artifacts)
 
     def verify(self, entry: Path) -> list[str]:
-        """The faults of an artifact, found by reading every byte."""
+        """List the faults of an artifact, by hashing all its files."""
         try:
             artifact = self.read(entry)
         except IntegrityError as error:
@@ -246,10 +259,12 @@ class Store:
         return found
 
     def remove(self, entry: Path) -> int:
-        """Delete one folder of the store; the bytes that this frees.
+        """Delete a folder of the store.
+
+        Returns: the number of bytes that this frees.
 
         Raises:
-            InUse: a process is reading it.
+            InUse: another process uses the artifact.
         """
         key = entry.name.partition(".")[0]
         try:
@@ -261,16 +276,16 @@ class Store:
             return delete(entry)  # A full disk has no room for a lock.
 
     def rejected(self) -> list[Path]:
-        """The folders of the builds that failed their check."""
+        """List the folders of builds that failed their check."""
         return folders(self.failed)
 
     def withdraw(self, artifact: Artifact) -> None:
-        """Take back what was just published, while its key is held."""
+        """Remove an artifact that was just published, while its lock is held."""
         os.rename(artifact.entry, trash := self.work / f"{artifact.entry.name}.{unique()}")
         SafeFolder(self.work).remove(trash.name)
 
     def leftovers(self) -> list[Path]:
-        """Folders that nothing needs: failed builds, and work that nobody is at."""
+        """List the folders that can be removed: failed builds, and work of ended processes."""
         found = self.rejected()
         for folder in folders(self.work):
             if locks.holder(self.locks / folder.name.partition(".")[0]) is None:

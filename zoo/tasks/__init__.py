@@ -1,16 +1,16 @@
-"""Tasks: what a model does for a person, and what a plugin may use to do it.
+"""Tasks: what models are used for, and what plugins need to define a task or a model class.
 
-- A task of your own: `Task`, with `Metric`, `HIGHER` and `LOWER` for its checks, and `Given`,
-  `Output` and `Scorer` for the types of its methods; its call options: `CallOptions`, whose fields
-  `option` makes, and which `takes` shows in the signature of a method.
+- Defining a task: `Task`, with `Metric`, `HIGHER` and `LOWER` for its checks, and `Given`,
+  `Output` and `Scorer` for the types of its methods. `CallOptions` and `option` declare its call
+  options, which `takes` shows in the signature of a method.
 - Text: `Tokenizer`.
-- Speech: `open_audio` and `Audio`; `TranscribeOptions`, and what a transcript is made of,
-  `Segment` and `Word`.
-- Pictures: `open_image`; `ImageOptions` and `DenoisingStep`.
-- Figures for checks: `psnr`, `word_errors`.
+- Speech: `open_audio` and `Audio`, `TranscribeOptions`, and the parts of a transcript, `Segment`
+  and `Word`.
+- Images: `open_image`, `ImageOptions` and `DenoisingStep`.
+- Metrics: `psnr`, `word_errors`.
 
-The classes that models derive from, such as `zoo.TextModel`, are in `zoo`. These names are
-imported at their first use. The modules below are private.
+The base classes of models, such as `zoo.TextModel`, are in `zoo`. All other modules are private.
+Names are imported at their first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Examples: outputs that a check came by, kept for people beside its figures.
+"""Example outputs of checks, which are stored and shown beside the metrics.
 
-A task's `measure` calls `keep` for a few of its inputs. Whoever runs the check collects them; when
-nobody does, they are dropped.
+A task's `measure` calls `keep` for a few of its inputs. Whoever runs the check collects the
+examples; otherwise they are dropped.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ MOST = 2
 
 @dataclass(frozen=True)
 class Example:
-    """An input of a check, and what was made of it.
+    """An input of a check, with the outputs of the build and of its source.
 
     Attributes:
         input: the prompt, or the path of an input file.
-        output, expected: text, by the build and by its source.
-        image, expected_image: PNG files, by the build and by its source.
+        output: text by the build.
+        expected: text by the source.
+        image: PNG file by the build.
+        expected_image: PNG file by the source.
     """
 
     input: str
@@ -36,19 +38,19 @@ _COLLECTED: ContextVar[list[Example] | None] = ContextVar("examples", default=No
 
 
 def keep(example: Example) -> None:
-    """Keep an example, if anybody collects them."""
+    """Store an example, if examples are collected."""
     if (found := _COLLECTED.get()) is not None:
         found.append(example)
 
 
 def collected() -> bool:
-    """Whether anybody collects examples: one that takes time of its own need not be made else."""
+    """Return whether examples are collected, so that making one is worth the time."""
     return _COLLECTED.get() is not None
 
 
 @contextmanager
 def collecting() -> Iterator[list[Example]]:
-    """The examples that are kept while the block runs."""
+    """A context that collects the examples stored within it, as a list."""
     found: list[Example] = []
     token = _COLLECTED.set(found)
     try:

@@ -1,4 +1,4 @@
-"""Figures that checks are made of."""
+"""Metrics for checks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 
 def psnr(found: Any, wanted: Any, peak: float | None = None) -> float:
-    """Peak signal-to-noise ratio in decibels, at most 200.
+    """Compute the peak signal-to-noise ratio, in decibels, at most 200.
 
     Args:
-        found, wanted: arrays of one shape.
-        peak: the largest value that there can be; by default the largest of `wanted`.
+        found: array of any shape.
+        wanted: the reference, of the same shape.
+        peak: the largest possible value; by default the largest magnitude in `wanted`.
     """
     import numpy as np
 
@@ -22,7 +23,16 @@ def psnr(found: Any, wanted: Any, peak: float | None = None) -> float:
 
 
 def word_errors(found: Sequence[str], wanted: Sequence[str]) -> int:
-    """The fewest words to replace, add or remove (Levenshtein)."""
+    """Count the word errors: the Levenshtein distance in words.
+
+    Dividing by `len(wanted)` gives the word error rate.
+
+    Args:
+        found: words of the transcript.
+        wanted: words of the reference.
+
+    Returns: the fewest substitutions, insertions and deletions.
+    """
     row = list(range(len(wanted) + 1))
     for number, word in enumerate(found, 1):
         before, row[0] = row[0], number

@@ -1,4 +1,4 @@
-"""What a plugin's `run` returns, and what `zoo.load` hands out: models by task."""
+"""The base class of models, which the `run` hook of a plugin and `zoo.load` return."""
 
 from __future__ import annotations
 
@@ -19,7 +19,19 @@ AdapterChoice = str | Mapping[str, float] | None
 
 
 class Model(ABC):
-    """A running model: callable, and a context manager that frees what it holds."""
+    """The base class of all models. Models are callable and are context managers.
+
+    `zoo.load` returns one, which a plugin's `run` hook makes. Leaving the context closes the model.
+
+    Attributes:
+        ref: the full reference of the model, such as `whisper:mini`.
+        build: the name of its build.
+        format: the format of the build.
+        closed: whether `close` was called.
+        adapters: names of the LoRA adapters that `use` accepts.
+        adapter: the adapter in use, or the weight of each; `None` without one.
+        defaults: call options of the recipe, for those that the caller leaves out.
+    """
 
     ref = ""
     build = ""
@@ -32,7 +44,7 @@ class Model(ABC):
 
     @abstractmethod
     def __call__(self, *args: Any, **options: Any) -> Any:
-        """What the model is for: generate text, transcribe speech, generate an image."""
+        """Run the model: generate text, transcribe speech or generate an image."""
 
     def __repr__(self) -> str:
         build = f"/{self.build}" if self.build else ""
@@ -52,13 +64,14 @@ class Model(ABC):
         return pairs(f"{self.ref or 'model'} ({type(self).__name__})", rows)
 
     def use(self, adapter: AdapterChoice) -> None:
-        """Switch to an adapter of `adapters`, to several at once, or with `None` to none.
+        """Select the LoRA adapter, or several at once.
 
         Args:
-            adapter: a name, or the weight of each, such as `{"ink": 0.6, "outline": 0.4}`.
+            adapter: a name in `adapters`, a mapping of names to weights such as
+                `{"ink": 0.6, "outline": 0.4}`, or `None` for the plain model.
 
         Raises:
-            NotFound: it has no such adapter.
+            NotFound: the model has no adapter of that name.
             InputError: a weight is not a finite number, or the format runs one adapter at a time.
         """
         self.require_open()
@@ -78,11 +91,22 @@ class Model(ABC):
             )
 
     def switch(self, adapter: str | None) -> None:
-        """Apply one adapter with its full weight, or none. Override it, or `blend`."""
+        """Apply one adapter at full weight, or none. Subclasses override this or `blend`.
+
+        Args:
+            adapter: a name in `adapters`, or `None`.
+        """
         self.blend({} if adapter is None else {adapter: 1.0})
 
     def blend(self, weights: Mapping[str, float]) -> None:
-        """Apply several adapters, each scaled by its weight."""
+        """Apply several adapters, each scaled by its weight. Subclasses override it.
+
+        Args:
+            weights: name to weight; empty for the plain model.
+
+        Raises:
+            InputError: the format runs one adapter at a time.
+        """
         if weights:
             raise InputError(
                 f"'{self.ref}' runs one adapter at a time in the format '{self.format}'",
@@ -90,11 +114,11 @@ class Model(ABC):
             )
 
     def close(self) -> None:
-        """Free the weights. A closed model answers with an `InputError`."""
+        """Free the weights. Later calls raise an `InputError`. Closing twice is allowed."""
         self.closed = True
 
     def drop(self, *names: str) -> None:
-        """Let attributes go, such as those that hold weights; for `close`, also a second time."""
+        """Delete attributes, such as those with weights, if they exist. `close` calls it."""
         for name in names:
             vars(self).pop(name, None)
 
@@ -110,13 +134,17 @@ class Model(ABC):
         self.close()
 
     def require_open(self) -> None:
-        """Refuse to work after `close`."""
+        """Raise an error if the model is closed.
+
+        Raises:
+            InputError: `close` was called.
+        """
         if self.closed:
             raise InputError(f"'{self.ref}' is closed", "load it again with zoo.load")
 
 
 def adapter_weights(adapter: AdapterChoice) -> dict[str, float]:
-    """The weight of each adapter that is asked for.
+    """Return the weight of each selected adapter.
 
     Raises:
         InputError: a weight is not a finite number.

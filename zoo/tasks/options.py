@@ -1,7 +1,7 @@
-"""Call options: what a call of a model may say beside its input, declared once and read strictly.
+"""Call options: the keyword arguments of a model's methods, declared once and validated strictly.
 
 A task declares its options as the fields of a `CallOptions`. From them come the checks of type and
-range, the signatures of the model's methods, the flags of `zoo run`, and the text about each.
+range, the signatures of the model's methods, the options of `zoo run`, and their help texts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ SEED = {"minimum": 0, "maximum": 2**63 - 1}
 
 
 def option(doc: str, *, default: Any, **limits: Any) -> Any:
-    """A field of a `CallOptions`.
+    """Declare a field of a `CallOptions`.
 
     Args:
-        doc: what it means, in one clause without a full stop.
-        default: used when neither the caller nor the recipe gives it.
+        doc: its meaning, in one clause without a full stop.
+        default: the value if neither the caller nor the recipe gives one.
         limits: `minimum`, `maximum` and `above` for numbers, `pattern` with `expected` for text,
             and `single=True` for a tuple that may be given as one value.
     """
@@ -35,14 +35,17 @@ def option(doc: str, *, default: Any, **limits: Any) -> Any:
 
 @dataclass(frozen=True)
 class CallOptions:
-    """The base of a task's call options. Making one checks every value.
+    """The base class of call options: a frozen dataclass that validates its values.
+
+    A task declares its options as fields, made by `option`. The signatures of the model's methods
+    and the options of `zoo run` come from them.
 
     Attributes:
-        peers: the names that other libraries have for an option, to the name here. They are not
-            accepted, but the error says what to write instead.
+        peers: the name of an option in another library, to its name here. These names are rejected
+            with an error that says which name to use.
 
     Raises:
-        InputError: values of the wrong type or out of range, all of them in one sentence.
+        InputError: values have the wrong type or are out of range; the message lists all of them.
     """
 
     peers: ClassVar[Mapping[str, str]] = {}
@@ -70,15 +73,19 @@ class CallOptions:
             raise InputError("; ".join(faults.found))
 
     def validate(self) -> Iterable[tuple[str, str]]:
-        """What is wrong between options that are right one by one: a name, and what it must be."""
+        """Check options against each other. Subclasses override it.
+
+        Returns: pairs of the name of an option and what is wrong, such as ("patience", "needs
+        beams").
+        """
         return ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """The options that keywords ask for.
+        """Make the options from keyword arguments.
 
         Raises:
-            InputError: an option that does not exist, with the nearest; or a wrong value.
+            InputError: an option does not exist, with the closest match, or its value is invalid.
         """
         if unknown := [cls.unknown(name) for name in options if name not in cls.names()]:
             raise InputError("; ".join(unknown))
@@ -86,19 +93,23 @@ class CallOptions:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The names of the options, in order."""
+        """List the names of the options, in order."""
         return tuple(spec.name for spec in fields(cls))
 
     @classmethod
     def unknown(cls, name: str) -> str:
-        """One sentence on an option that does not exist."""
+        """Return the error message for an option that does not exist."""
         meant = cls.peers.get(name)
         close = f", did you mean '{meant}'?" if meant else suggest(name, cls.names())
         return f"there is no option '{name}'{close}"
 
     @classmethod
     def faults(cls, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """What is wrong with options of a recipe: the name of each, and what is wrong."""
+        """Find invalid call options of a recipe.
+
+        Yields:
+            The name of an option, and what is wrong.
+        """
         for name, value in options.items():
             try:
                 cls.of({name: value})
@@ -114,10 +125,13 @@ class _Faults(schema.Problems):
 
 
 def takes(options: type[CallOptions]) -> Callable[[Function], Function]:
-    """Show the fields of `options` in the signature of a function that takes them as keywords.
+    """Show the fields of `options` in the signature of a function with `**options`.
 
-    `help`, notebooks and editors that look at run time then see each option with its default; type
-    checkers see the `TypedDict` in the annotation of `**options`.
+    `help`, notebooks and editors then list each option with its default. Type checkers read the
+    `TypedDict` in the annotation of `**options`.
+
+    Args:
+        options: the class of call options.
     """
 
     def shown(function: Function) -> Function:

@@ -1,4 +1,4 @@
-"""From the name of a task in a recipe to the task that a plugin describes."""
+"""Find the description of a task by the name that recipes use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def task_of(name: str) -> Task:
-    """The task of that name.
+    """Return the task of a name.
 
     Raises:
-        MissingPlugin, PluginConflict: no installed plugin describes it, or several do.
-        BrokenPlugin: the description cannot be loaded, or is none.
+        MissingPlugin: no installed plugin describes the task.
+        PluginConflict: several plugins describe it.
+        BrokenPlugin: the description cannot be loaded, or is not a `Task`.
     """
     origin = provider(TASKS, name)
     origin.require()
@@ -38,7 +39,7 @@ def _loaded(origin: Provider) -> Task:
 
 
 def tasks() -> Iterator[tuple[str, Task]]:
-    """The installed tasks that can be used, by name."""
+    """Yield the installed tasks that can be loaded, with their names."""
     for name in providers(TASKS):
         try:
             yield name, task_of(name)
@@ -47,10 +48,13 @@ def tasks() -> Iterator[tuple[str, Task]]:
 
 
 def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """What a task finds wrong with a recipe of it: the key path, and what is wrong there.
+    """Find the errors of a recipe that only its task knows.
 
-    The description of the task is loaded only where the recipe has something for it to look at. One
-    that cannot be loaded finds nothing here: it is an error where the model is used.
+    The description of the task is loaded only if the recipe has something for it to validate. If it
+    cannot be loaded, nothing is found here, and using the model raises the error.
+
+    Yields:
+        The key path in the recipe, and what is wrong.
     """
     try:
         provider(TASKS, recipe.task)

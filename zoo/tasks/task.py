@@ -1,12 +1,12 @@
-"""What a task is: what a model does for a person, in Python, in checks and on the command line.
+"""The description of a task, for the Python API, checks and the command line.
 
 A task is described by one small object, which an entry point in the group `zoo.tasks` names:
 
     [project.entry-points."zoo.tasks"]
     sentence-embeddings = "zoo_acme.task:TASK"
 
-Its module imports only `zoo` and the standard library; what is heavier is imported inside the
-methods. Recipes name the task by the entry point's name, `task = "sentence-embeddings"`.
+Its module imports only `zoo` and the standard library. Import heavier packages inside the methods.
+Recipes use the name of the entry point: `task = "sentence-embeddings"`.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ if TYPE_CHECKING:
     from zoo.tasks.options import CallOptions
 
 HIGHER: Literal["at least"] = "at least"
-"""More of the figure is better: a limit is the least that it may be."""
+"""Higher values of a metric are better: its limit is the least value allowed."""
 
 LOWER: Literal["at most"] = "at most"
-"""Less of the figure is better: a limit is the most that it may be."""
+"""Lower values of a metric are better: its limit is the largest value allowed."""
 
 Output = Generator[str | bytes, None, dict[str, Any] | None] | Iterator[str | bytes] | Iterator[str]
-"""Pieces for stdout as they come. A generator may return what `--json` prints in their place."""
+"""Pieces to print to stdout. A generator can return the object that `--json` prints instead."""
 
 Scorer = Callable[[Any, str], bool]
-"""Whether an output shows its prompt. Plugins bring them by the entry point `zoo.scorers`."""
+"""Returns whether an output matches its prompt. Plugins provide scorers by the entry point group
+`zoo.scorers`."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a check.
+    """A metric of a check.
 
     Attributes:
-        meaning: one clause for people.
-        better: whether a limit is what the figure must be `at least` or `at most`; `None` for a
-            figure that is only reported, and that no recipe can limit.
-        adapters: whether the figure is measured for a build with an adapter too.
+        meaning: what it measures, in one clause.
+        better: `HIGHER` if a limit is the least value allowed, `LOWER` if it is the largest; `None`
+            for a metric that is reported and cannot be limited.
+        adapters: whether it is also measured for builds with an adapter.
     """
 
     meaning: str
@@ -59,17 +60,22 @@ class Metric:
 
 @dataclass(frozen=True)
 class Given:
-    """The input of `zoo run`: an argument, or what came through a pipe."""
+    """The input of `zoo run`: an argument, or data from a pipe.
+
+    Attributes:
+        argument: the argument INPUT; `None` if there is none.
+        piped: the bytes from stdin.
+    """
 
     argument: str | None = None
     piped: bytes = b""
 
     @property
     def text(self) -> str:
-        """The input as text; a pipe's last line break is not part of it.
+        """The input as text, without the final line break of a pipe.
 
         Raises:
-            InputError: what came through the pipe is not UTF-8.
+            InputError: the data from the pipe is not UTF-8.
         """
         if self.argument is not None:
             return self.argument
@@ -80,21 +86,20 @@ class Given:
 
 
 class Task:
-    """A task. A plugin subclasses it and overrides what is different; only `model` must be.
+    """The base class of tasks. A plugin subclasses it; only `model` must be overridden.
 
     Attributes:
-        title: what it is called in help, such as "Text generation".
-        label: one short word for tables, such as "text"; the task's name where there is none.
-        synonyms: other words that people search its models by.
-        input: what INPUT is in the help of `zoo run`.
-        example: what follows `zoo run NAME` where its use is shown, as typed in a shell.
-        python_example: the same in Python, where the loaded model is called `model`.
-        metrics: the figures that `measure` returns, by name. `*` in a name stands for any text, as
-            in `*_psnr`.
-        faithful: limits that every build without passes keeps, whatever the model is: a checkpoint
-            without a recipe is held to them. Rounding is far within, a wrong conversion far beyond.
-        scored: whether a recipe may name a scorer, which `measure` is then given.
-        lines: whether `run` yields whole lines, so that nothing is printed after them.
+        title: name of the task in help texts, such as "Text generation".
+        label: one short word for tables, such as "text"; by default the name of the task.
+        synonyms: other words that searches find its models by.
+        input: description of INPUT in the help of `zoo run`.
+        example: arguments of an example of `zoo run NAME`, as typed in a shell.
+        python_example: the same example in Python, where `model` is the loaded model.
+        metrics: metrics that `measure` returns, by name. `*` matches any text, as in `*_psnr`.
+        faithful: limits for builds without passes of models that have no recipe. Rounding errors
+            stay well within them, and wrong conversions well outside.
+        scored: whether a recipe can name a scorer, which `measure` receives.
+        lines: whether `run` yields whole lines, so that no line break is printed at the end.
     """
 
     title: str = ""
@@ -109,11 +114,11 @@ class Task:
     lines: bool = False
 
     def model(self) -> type[Model]:
-        """The class that every model of the task is an instance of."""
+        """Return the class of the models of this task, a subclass of `zoo.Model`."""
         raise NotImplementedError(f"{type(self).__name__} does not say its model class")
 
     def options(self) -> type[CallOptions]:
-        """The call options, which are also the options of `zoo run`; none by default."""
+        """Return the class of call options, which are also options of `zoo run`."""
         from zoo.tasks.options import CallOptions
 
         return CallOptions
@@ -125,73 +130,86 @@ class Task:
         build: Callable[[], Model],
         scorer: Scorer | None = None,
     ) -> dict[str, float]:
-        """How far a build diverges from its source on the same inputs; for tasks with `metrics`.
+        """Measure how far a build diverges from its source on the same inputs.
+
+        Required for tasks with `metrics`.
 
         Args:
             inputs: the files that the recipe's check names.
-            source, build: load the models. Close one before the other is loaded.
-            scorer: the one that the recipe's check names, if any.
+            source: loads the source model. Close it before loading the build, to save memory.
+            build: loads the build.
+            scorer: the scorer that the recipe's check names, if any.
 
-        Returns: figures by the names in `metrics`.
+        Returns: metric to value, by the names in `metrics`.
         """
         raise NotImplementedError(f"{type(self).__name__} measures nothing")
 
     def flags(self) -> Sequence[click.Option]:
-        """Options of `zoo run` that are not call options, such as where output is written."""
+        """Return options of `zoo run` that are not call options, such as the output file."""
         return ()
 
     def prepare(self, options: Mapping[str, Any], *, as_json: bool) -> None:
-        """Refuse options of the command line before anything is fetched, made or loaded.
+        """Validate the options of `zoo run` before anything is downloaded or loaded.
 
         Args:
-            options: those given, by name, of `flags` and of `options`. The call options among them
-                are checked already.
-            as_json: whether one JSON document is printed.
+            options: the given options by name, of `flags` and of `options`. Call options are
+                already validated.
+            as_json: whether `--json` was given.
 
         Raises:
-            InputError, UsageError: with what to give instead.
+            UsageError: options cannot be combined.
+            InputError: the value of an option is invalid.
         """
 
     def run(
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
     ) -> Output:
-        """Run a model for the command line; by default, print what a call with the text returns.
+        """Run a model for `zoo run`. By default, print the result of calling it with the text.
 
         Args:
-            model: an instance of `model`.
+            model: an instance of the class that `model` returns.
             given: the input.
-            options: those given, by name.
-            listener: receives progress events.
+            options: the given options, by name.
+            listener: called with every progress `Event`.
+
+        Returns: the pieces to print, in order; see `Output`.
         """
         return iter((str(model(given.text, **options)),))
 
     def echo(self, model: Model, given: Given, options: Mapping[str, Any]) -> str:
-        """What `zoo run` shows dimly before the output in a terminal, such as the prompt that is
-        continued; by default nothing.
+        """Return the text that `zoo run` prints dimmed before the output in a terminal.
+
+        By default there is none. Text generation returns the prompt.
 
         Args:
-            model, given, options: as for `run`.
+            model: as for `run`.
+            given: as for `run`.
+            options: as for `run`.
         """
         return ""
 
     def metric(self, figure: str) -> Metric | None:
-        """The metric that a figure is of; `None` when the task does not measure it."""
+        """Return the metric of a name, or `None` if the task does not measure it."""
         if figure in self.metrics:
             return self.metrics[figure]
         patterns = (m for name, m in self.metrics.items() if fnmatchcase(figure, name))
         return next(patterns, None)
 
     def better(self, figure: str) -> str | None:
-        """Whether a limit of a figure is what it must be `at least`, or `at most`."""
+        """Return whether values of a metric should be `at least` or `at most` their limit."""
         metric = self.metric(figure)
         return metric.better if metric else None
 
     def holds(self, figure: str, value: float, limit: float) -> bool:
-        """Whether a figure keeps its limit; one that is not a number does not."""
+        """Return whether a value keeps its limit. NaN does not."""
         return value >= limit if self.better(figure) == HIGHER else value <= limit
 
     def limit_faults(self, limits: Mapping[str, float]) -> Iterator[tuple[str, str]]:
-        """What is wrong with the limits of a recipe: the figure, and what is wrong with it."""
+        """Find invalid limits of a recipe.
+
+        Yields:
+            The name of a metric, and what is wrong.
+        """
         limitable = [name for name, metric in self.metrics.items() if metric.better]
         for figure in limits:
             if self.better(figure) is not None:

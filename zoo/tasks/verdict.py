@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a check: figures, the limits they were held against, and what broke them.
+    """The outcome of a check.
 
     Attributes:
-        status: `measured` is for figures that no limits apply to.
-        reason: why it is so, for people.
-        metrics, limits: figure to value.
-        tools: the versions of what was compared.
-        inputs: the sha256 of each file that was measured on.
-        why: why no check was run: it was not asked for (`skipped`), the build is the source
-            itself (`source`), or it cannot be done here (`unable`).
-        lint: what the lint found, as `LintReport.summary`; empty where the format has none.
+        status: `passed`, `failed`, `measured` (no limits apply) or `not run`.
+        reason: why, in a sentence.
+        metrics: metric to value. Metrics of an adapter begin with its name, as in `pirate:top1`.
+        limits: metric to limit.
+        tools: package to version, of what was compared.
+        inputs: input file to its SHA-256.
+        why: why no check was run: `skipped` on request, `source` if the build is the source itself,
+            or `unable` if it cannot run here.
+        lint: summary of the lint, as from `LintReport.summary`; empty without one.
     """
 
     status: Literal["passed", "failed", "measured", "not run"]
@@ -35,11 +36,11 @@ class Verdict:
     lint: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
+        """Return the verdict as plain data, for JSON."""
         return asdict(self)
 
     def by_adapter(self) -> dict[str, dict[str, float]]:
-        """The figures in groups: those without an adapter under "", then those of each adapter."""
+        """Group the metrics by adapter. Those without an adapter are under ""."""
         groups: dict[str, dict[str, float]] = {"": {}}
         for name, value in self.metrics.items():
             adapter, _, figure = name.rpartition(":")
@@ -47,7 +48,7 @@ class Verdict:
         return groups
 
     def lines(self) -> list[str]:
-        """The verdict for people: a line of its own for the figures of each adapter."""
+        """Format the verdict as text: the result, then a line for each adapter."""
         first, *others = (
             (adapter, ", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
             for adapter, figures in self.by_adapter().items()

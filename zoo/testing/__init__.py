@@ -1,12 +1,12 @@
-"""For the tests of plugins: contracts, a Hub on loopback, and plugins installed for one test.
+"""Helpers for the tests of plugins.
 
-- Contracts, to be inherited from: `FamilyContract`, `FormatContract`, `TaskContract`.
-- Checkpoints: `tiny`, with random weights, and `write_tokenizer` for one of your own.
-- The Hub: `LoopbackHub`, which serves folders and fails in a `Fault`'s way when it is asked to.
+- Contracts, tests to inherit from: `FamilyContract`, `FormatContract`, `TaskContract`.
+- Checkpoints: `tiny` makes one with random weights, `write_tokenizer` a tokenizer for your own.
+- A Hub: `LoopbackHub` serves folders, and injects a `Fault` on request.
 - Plugins: `install_plugin` writes a distribution as pip would.
 
-With pytest come the fixtures `zoo_home`, `zoo_catalog`, `zoo_hub` and `zoo_distribution`. These
-names are imported at their first use. The modules below are private.
+pytest loads the fixtures `zoo_home`, `zoo_catalog`, `zoo_hub` and `zoo_distribution`. All other
+modules are private. Names are imported at their first use.
 """
 
 from typing import TYPE_CHECKING

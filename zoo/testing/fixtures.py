@@ -1,4 +1,4 @@
-"""Fixtures of pytest that come with zoo, by the entry point `pytest11`; each begins with `zoo_`."""
+"""pytest fixtures of zoo, loaded by the entry point group `pytest11`; all begin with `zoo_`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def zoo_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store, a configuration and a Hub cache of the test's own, all empty; the store's folder."""
+    """Set up an empty store, configuration and Hub cache for the test; the store's folder.
+
+    `ZOO_HOME`, `ZOO_CONFIG` and `HF_HOME` are set, and the Hub is offline.
+    """
     home = tmp_path / "zoo"
     for name, folder in (("ZOO_HOME", "home"), ("ZOO_CONFIG", "config"), ("HF_HOME", "hf")):
         (home / folder).mkdir(parents=True)
@@ -26,7 +29,10 @@ def zoo_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def zoo_catalog(zoo_home: Path) -> Callable[..., Path]:
-    """Writes the user's catalog: its text, and recipes by name; returns the folder."""
+    """A function that writes the user's catalog.
+
+    It takes the text of `catalog.toml` and the text of recipes by name, and returns the folder.
+    """
 
     def write(text: str, **recipes: str) -> Path:
         folder = zoo_home.parent / "config"
@@ -40,9 +46,9 @@ def zoo_catalog(zoo_home: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def zoo_hub(tmp_path: Path) -> Iterator[LoopbackHub]:
-    """A Hub on loopback, which serves `OWNER/NAME/REVISION` below its `root`.
+    """A running `LoopbackHub` that serves the repositories below its `root`.
 
-    Set `HF_ENDPOINT` to its `url` for the process that is to use it.
+    Set `HF_ENDPOINT` to its `url` in the process under test.
     """
     from zoo.testing.loopback_hub import LoopbackHub
 
@@ -56,9 +62,10 @@ def zoo_hub(tmp_path: Path) -> Iterator[LoopbackHub]:
 def zoo_distribution(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Path]]:
-    """Installs a distribution for this test, in this process; returns the folder that it is in.
+    """A function that installs a distribution for this test, in this process.
 
-    It takes what `zoo.testing.install_plugin` takes, without the folder.
+    It takes the arguments of `zoo.testing.install_plugin` without the folder, and returns the
+    folder.
     """
     from zoo.testing.plugins import forget_plugins, install_plugin
 

@@ -38,27 +38,51 @@ FILE_ROUTE = re.compile(rf"(?P<cdn>/cdn)?/{REPO}/resolve/(?P<revision>[^/]+)/(?P
 
 @dataclass
 class Fault:
-    """Something that goes wrong in the next `times` requests that `match` finds."""
+    """A fault that a `LoopbackHub` injects into matching requests.
 
-    match: str  # A regular expression, searched in `METHOD /path`.
+    Attributes:
+        match: regular expression, searched in `METHOD /path`.
+        times: number of requests that it affects.
+        status: HTTP status to answer instead of the file.
+        retry_after: value of the header `Retry-After`, in seconds, with `status`.
+        page: body to answer instead of the file, such as a login page.
+        cut_after: close the connection after this number of bytes of the body.
+        reset: close it with a TCP reset, with `cut_after`.
+        flip_at: offset of a byte of the file to invert.
+        stall: seconds to wait before the body.
+        rate: bytes per second to send.
+        location: address to redirect to.
+        unsized: send status and page in chunks, without a content length.
+        endless: repeat the page without end.
+        ranged: affect only requests that resume a download.
+    """
+
+    match: str
     times: int = 1
-    status: int | None = None  # Answer this status in place of the file ...
-    retry_after: int | None = None  # ... and ask to wait for so many seconds.
-    page: bytes | None = None  # Answer this text in place of the file, as a login page would.
-    cut_after: int | None = None  # Hang up after so many bytes of the body ...
-    reset: bool = False  # ... with a TCP reset.
-    flip_at: int | None = None  # Invert the byte at this offset of the file.
-    stall: float = 0  # Wait so many seconds before the body.
-    rate: float | None = None  # Send so many bytes a second.
-    location: str | None = None  # Redirect to this address.
-    unsized: bool = False  # Send the status and page in chunks, without saying how long they are.
-    endless: bool = False  # Go on with the page for ever.
-    ranged: bool = False  # Spoil requests for the rest of a file alone.
+    status: int | None = None
+    retry_after: int | None = None
+    page: bytes | None = None
+    cut_after: int | None = None
+    reset: bool = False
+    flip_at: int | None = None
+    stall: float = 0
+    rate: float | None = None
+    location: str | None = None
+    unsized: bool = False
+    endless: bool = False
+    ranged: bool = False
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the Hub has seen."""
+    """A request that a `LoopbackHub` received.
+
+    Attributes:
+        method: HTTP method.
+        path: path with the query.
+        range: value of the header `Range`, if any.
+        authorized: whether it carried the token.
+    """
 
     method: str
     path: str
@@ -70,16 +94,19 @@ class Request:
 
 
 class LoopbackHub(ThreadingHTTPServer):
-    """The Hub; it serves while its context lasts.
+    """A Hugging Face Hub on the loopback interface, for tests with the real client.
+
+    It serves while its context is open. Repositories are folders, `root/owner/name/branch`, which
+    may change while it runs. Set `HF_ENDPOINT` to its `url`.
 
     Args:
         root: the folder with the repositories.
-        gated: repositories whose files are for the holder of `token` only.
-        token: the one token that is known.
-        redirects: whether large files are served from another address, as the real Hub does:
-            another path, or `cdn` when that is set to the address of another Hub.
-        ranges: whether a download can be resumed.
-        xet: whether large files are offered by Xet too; see `loopback_xet`.
+        gated: repositories whose files require `token`.
+        token: the only valid token.
+        redirects: whether large files are redirected to another address, as the real Hub does:
+            another path, or `cdn`, if set to the address of another Hub.
+        ranges: whether downloads can be resumed.
+        xet: whether large files are also served by the Xet protocol.
     """
 
     daemon_threads = True
@@ -112,11 +139,11 @@ class LoopbackHub(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What to set HF_ENDPOINT to."""
+        """The address of the Hub, for `HF_ENDPOINT`."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def commit(self, repo: str, branch: str = "main") -> str:
-        """The commit of a branch: made from its files, unless an alias was given."""
+        """Return the commit of a branch: a hash of its files, or its alias."""
         if (repo, branch) in self._aliases:
             return self._aliases[repo, branch]
         folder = self.root / repo / branch
@@ -127,25 +154,35 @@ class LoopbackHub(ThreadingHTTPServer):
         return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
 
     def alias_commit(self, repo: str, sha: str, branch: str = "main") -> None:
-        """Let a branch answer to this commit, such as one that a recipe pins."""
+        """Set the commit of a branch, such as one that a recipe pins.
+
+        Args:
+            repo: the repository, as `owner/name`.
+            sha: the commit, 40 hexadecimal digits.
+            branch: the branch.
+        """
         self._aliases[repo, branch] = sha
 
     def seen(self, pattern: str) -> list[Request]:
-        """The requests so far whose `METHOD /path` contains this regular expression."""
+        """Return the requests so far that match.
+
+        Args:
+            pattern: regular expression, searched in `METHOD /path`.
+        """
         return [request for request in self.requests if re.search(pattern, str(request))]
 
     def find(self, repo: str, revision: str) -> tuple[Path, str] | None:
-        """The folder and the commit of a branch or commit."""
+        """Return the folder and the commit of a branch or commit, or `None`."""
         branches = ((p, self.commit(repo, p.name)) for p in sorted((self.root / repo).iterdir()))
         return next((b for b in branches if revision in (b[0].name, b[1])), None)
 
     def xet_files(self) -> dict[str, Path]:
-        """Large files by what they are called in Xet: here, their SHA-256."""
+        """Return the large files by their Xet hash, for which the SHA-256 is used."""
         large = (path for path in _files(self.root) if _is_lfs(path))
         return {_digests(path)[0]: path for path in large} if self.xet else {}
 
     def note(self, request: Request) -> Fault | None:
-        """Log a request; the fault that spoils it, if there is one."""
+        """Record a request, and return the fault to inject into it, if any."""
         with self._lock:
             self.requests.append(request)
             live = (
@@ -179,7 +216,7 @@ class LoopbackHub(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that hang up are part of the tests."""
+        """Ignore clients that close the connection, which tests do on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,8 +1,4 @@
-"""A Xet store on loopback: enough of its protocol for `hf-xet` to fetch whole files.
-
-A file is one object of plain chunks, each after a header of eight bytes; the store says which
-object and which chunks a file is made of (https://huggingface.co/docs/xet).
-"""
+"""A Xet store on the loopback interface: enough of the protocol for `hf-xet` to fetch files."""
 
 from __future__ import annotations
 

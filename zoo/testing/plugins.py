@@ -1,4 +1,4 @@
-"""Plugins that are installed for the length of a test."""
+"""Install plugins for the duration of a test."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ def install_plugin(
     version: str = "0.1",
     requires: tuple[str, ...] = (),
 ) -> None:
-    """Write a distribution into `site`, as pip would; put `site` on `PYTHONPATH` to use it.
+    """Write a distribution into a folder, as pip would install it.
+
+    Put the folder on `PYTHONPATH` to use it.
 
     Args:
         site: the folder to write in.
-        distribution: the name, such as `zoo-acme`.
-        modules: path below `site` to its text: code, catalogs, recipes.
+        distribution: name of the distribution, such as `zoo-acme`.
+        modules: path below `site` to text, for code, catalogs and recipes.
         entry_points: group to name to value, such as
             `{"zoo.families": {"acme.plain": "zoo_acme"}}`.
-        version: the version of the distribution.
+        version: version of the distribution.
         requires: requirements, such as `"torch; extra == 'gpu'"`.
     """
     for name, text in modules.items():
@@ -42,7 +44,7 @@ def install_plugin(
 
 
 def forget_plugins() -> None:
-    """Have the next look at what is installed be a new one, in this process."""
+    """Discard what this process has cached about installed plugins."""
     import importlib
 
     from zoo import discovery, distributions

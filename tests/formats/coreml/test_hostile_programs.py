@@ -98,7 +98,7 @@ AT_LOADING = {
     "a name": (lambda x: mb.mul(x=x, y=x), undefined, r"'mul' \(.*nope.x1b.* nothing before it"),
     "no argument": (lambda x: mb.mul(x=x, y=x), lacking, r"'mul' .* lacks its argument 'y'"),
     "two arguments": (lambda x: mb.mul(x=x, y=x), twice, "'x' of an operation 'mul' .* takes one"),
-    "an output": (lambda x: mb.mul(x=x, y=x), unknown_output, "gives out 'nope'"),
+    "an output": (lambda x: mb.mul(x=x, y=x), unknown_output, "declares the output 'nope'"),
     "no operations": (lambda x: mb.mul(x=x, y=x), other_opset, "has no operations"),
     "no default": (lambda x: mb.mul(x=x, y=x), other_default, "no function 'nope'"),
     "a constant without a name": (lambda x: mb.mul(x=x, y=x), nameless, "has no name"),

@@ -305,7 +305,7 @@ def test_bits_are_spent_where_they_help_most():
         ([{"kind": "palettize", "layers": {"*": 7}}], "layers.*: must be one of"),
         ([{"kind": "palettize", "layers": {"model.layer.*": 6}}], "'model.layer.*' in layers matches no weight"),
         ([{"kind": "prune"}], "give either a share of zeros or n_of_m"),
-        ([{"kind": "prune", "sparsity": 1.0}], "must be from 0 up to"),
+        ([{"kind": "prune", "sparsity": 1.0}], "must be at least 0 and below 1"),
         ([{"kind": "prune", "n_of_m": [4, 2]}], "the first below the second"),
         ([{"kind": "quantize"}, {"kind": "prune", "sparsity": 0.5}], "it can prune, then quantize"),
         ([{"kind": "quantize"}, {"kind": "palettize"}], "it can prune, then quantize"),

@@ -55,20 +55,20 @@ def package_cost(
     part: str = "model",
     function: str | None = None,
 ) -> list[Operation]:
-    """The operations of a function of a package, for inputs of these shapes.
+    """Count the cost of the operations of a function, for given input shapes.
 
-    On a Mac, those that Core ML's own plan knows have its device and share
+    On a Mac, the device and share of each operation come from Core ML's compute plan
     (https://developer.apple.com/documentation/coreml/mlcomputeplan-1w21n).
 
     Args:
         path: the `.mlpackage`.
-        inputs: the shape of each input.
-        part: what to call the component.
-        function: its name; `None` for the default one.
+        inputs: input to shape.
+        part: name of the component in the result.
+        function: the function; `None` for the default one.
 
     Raises:
-        IntegrityError: the package is damaged, or has an operation that is not known.
-        NotFound: it has no such function.
+        IntegrityError: the package is damaged, or has an unsupported operation.
+        NotFound: there is no such function.
     """
     package = Package(path)
     _, block = package.function(function)
@@ -98,7 +98,7 @@ def package_cost(
 
 
 def fixed_inputs(package: Package, function: str | None = None) -> dict[str, tuple[int, ...]]:
-    """The shape of each input of a function, as it is by default."""
+    """Return the default shape of each input of a function."""
     interface, _ = package.function(function)
     return {f.name: tuple(int(n) for n in f.type.multiArrayType.shape) for f in interface.input}
 

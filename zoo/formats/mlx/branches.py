@@ -9,12 +9,12 @@ from zoo.formats.adapters import LowRank
 
 
 class Branches:
-    """The adapters of one module.
+    """LoRA adapters of an MLX module, switched without changing its weights.
 
     Args:
-        module: an `mlx.nn.Module` with a layer for every matrix that an adapter changes; linear,
-            quantized or not. Those layers are replaced by mlx-lm's `LoRALinear` around them.
-        adapters: for each, what it adds to the weight of which name.
+        module: an `mlx.nn.Module` with a linear layer, quantized or not, for every matrix that an
+            adapter changes. These layers are wrapped in mlx-lm's `LoRALinear`.
+        adapters: adapter to weight to its change, as from `read_adapters`.
     """
 
     def __init__(self, module: Any, adapters: Mapping[str, Mapping[str, LowRank]]) -> None:
@@ -22,10 +22,13 @@ class Branches:
         self._layers: dict[str, Any] = {}
 
     def use(self, weights: Mapping[str, float]) -> None:
-        """Add the products of these adapters from now on, each times its weight.
+        """Select adapters: add their products, each scaled by its weight.
 
-        The layers are replaced when the first adapter is used: mlx-lm's trainer, which `LoRALinear`
-        is a part of, takes as long to import as a model takes to its first token.
+        Layers are wrapped at the first use, because importing `LoRALinear` takes about as long as a
+        model needs for its first token.
+
+        Args:
+            weights: adapter to weight; empty for the plain module.
         """
         if weights and not self._layers:
             self._replace_layers()
@@ -60,7 +63,7 @@ class Branches:
 
 
 def matrix_shapes(module: Any) -> dict[str, tuple[int, ...]]:
-    """The shape of the weight of every linear layer, by name, as it is before quantization."""
+    """Return the shape of the weight of every linear layer, by name, before quantization."""
     from mlx import nn
 
     shapes: dict[str, tuple[int, ...]] = {}

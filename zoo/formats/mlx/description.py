@@ -25,7 +25,7 @@ MIX_BITS = 0.5
 
 @dataclass(frozen=True)
 class Quantize:
-    """Options of the pass `quantize`, with mlx-lm's own meanings."""
+    """Options of the pass `quantize`, as in mlx-lm."""
 
     bits: int | None = field(default=None, metadata={"doc": "2, 3, 4, 5, 6 or 8"})
     group_size: int | None = field(default=None, metadata={"doc": "32, 64 or 128"})
@@ -33,7 +33,7 @@ class Quantize:
     mix: Literal["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"] | None = None
 
     def validate(self) -> list[tuple[str, str]]:
-        """The faults that types cannot tell: the option, and what is wrong with it."""
+        """Yield the options whose combination is invalid, and what is wrong."""
         faults = []
         if self.mode == "affine":
             if self.bits not in (None, *BITS):
@@ -63,10 +63,7 @@ class MLX(Format):
         for number, step in enumerate(build.optimize):
             where = f"optimize[{number}]"
             if step.kind != "quantize":
-                yield (
-                    f"{where}.kind",
-                    f"must be 'quantize', mlx's only pass, not '{step.kind}'",
-                )
+                yield f"{where}.kind", f"must be 'quantize', mlx's only pass, not '{step.kind}'"
             elif number:
                 yield where, "mlx quantizes once"
             else:
@@ -96,10 +93,10 @@ DESCRIPTION = MLX()
 
 
 def read_quantize(recipe: Recipe, build: Build) -> Quantize:
-    """The options of the one pass that a build in this format can have.
+    """Read the options of the pass `quantize` of a build.
 
     Raises:
-        RecipeError: it asks for other passes, or gives a wrong option.
+        RecipeError: the build has no pass, another one or several, or an option is invalid.
     """
     if faults := [f"{path}: {what}" for path, what in DESCRIPTION.faults(recipe, build)]:
         raise RecipeError(f"'{recipe.ref}' has a build that mlx cannot make:", tuple(faults))

@@ -34,10 +34,22 @@ def quantize(
     mix: str | None,
     progress: Progress,
 ) -> None:
-    """Write the checkpoint in `source`, quantized, to `target`.
+    """Quantize a checkpoint.
 
-    Linear layers and embeddings whose width is a multiple of the group are quantized; the others
-    are listed in a note. `mix` gives some layers more bits, as mlx-lm's recipes of that name do.
+    Linear layers and embeddings whose width is a multiple of the group size are quantized. Others
+    are listed in a note.
+
+    Args:
+        source: the folder of an MLX checkpoint.
+        target: the folder to write to.
+        bits: bits per weight; `None` for the default of the mode.
+        group_size: weights that share a scale; `None` for the default of the mode.
+        mode: quantization mode of MLX, such as `affine`.
+        mix: a mixed-precision recipe of mlx-lm, such as `mixed_4_6`, or `None`.
+        progress: receives the bytes written.
+
+    Raises:
+        InputError: the source is already quantized.
     """
     if already := read_config(source).get("quantization"):
         raise InputError(
@@ -85,14 +97,14 @@ def _lazy(
 
 
 def write_tensors(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
-    """Write parameters as one safetensors file, computing and dropping one after another.
+    """Write arrays to one safetensors file, computing and freeing one after another.
 
     Args:
-        parameters: arrays of MLX by name, computed or not; the dictionary is emptied.
+        parameters: name to an array of MLX, evaluated or not; the dictionary is emptied.
         path: the file to write.
         progress: receives the bytes written.
 
-    Returns: the bytes of all tensors.
+    Returns: the size of all tensors, in bytes.
     """
     import mlx.core as mx
 
@@ -138,7 +150,7 @@ def _count(folder: Path) -> int:
 
 @contextmanager
 def no_cache() -> Iterator[None]:
-    """Let MLX give memory back at once."""
+    """A context in which MLX returns freed memory to the system at once."""
     import mlx.core as mx
 
     before = mx.set_cache_limit(0)

@@ -9,12 +9,12 @@ from zoo.formats.adapters import LowRank
 
 
 class Branches:
-    """The adapters of one module.
+    """LoRA adapters of a PyTorch module, switched without changing its weights.
 
     Args:
-        module: has a `torch.nn.Linear`, or a convolution of one pixel, for every matrix that an
-            adapter changes.
-        adapters: for each, what it adds to the weight of which name.
+        module: a module with a `torch.nn.Linear`, or a convolution with a kernel size of 1, for
+            every matrix that an adapter changes.
+        adapters: adapter to weight to its change, as from `read_adapters`.
     """
 
     def __init__(self, module: Any, adapters: Mapping[str, Mapping[str, LowRank]]) -> None:
@@ -32,7 +32,11 @@ class Branches:
             layer.register_forward_hook(self._hook(weight))
 
     def use(self, weights: Mapping[str, float]) -> None:
-        """Add the products of these adapters from now on, each times its weight."""
+        """Select adapters: add their products, each scaled by its weight.
+
+        Args:
+            weights: adapter to weight; empty for the plain module.
+        """
         self._weights = dict(weights)
 
     def _hook(self, weight: str) -> Any:

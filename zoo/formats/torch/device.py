@@ -44,7 +44,10 @@ def require(device: str) -> None:
 
 
 def best_device() -> str:
-    """Where a model is to run: as the caller chose, else `mps`, `cuda` or `cpu`."""
+    """Return the device to load a model onto.
+
+    This is the device that the caller of `zoo.load` chose, or else `mps`, `cuda` or `cpu`.
+    """
     import torch
 
     if (chosen := CHOSEN.get()) is not None:

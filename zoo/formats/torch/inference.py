@@ -14,13 +14,13 @@ _counts: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 @contextmanager
 def computing(module: Any) -> Iterator[None]:
-    """Run a module in `torch.inference_mode`, and a small one on a single thread.
+    """A context for running a module: inference mode, and one thread for small modules.
 
-    PyTorch's number of threads is the process's, and gradients are the thread's: both are put back
-    on leaving. So wrap each computation, and never the `yield` of a stream.
+    The number of threads of PyTorch is global and gradients are per thread; both are restored at
+    the end. Wrap each computation in it, but not the `yield` of a generator.
 
     Args:
-        module: a `torch.nn.Module`; its parameters decide
+        module: a `torch.nn.Module`, whose number of parameters decides
             (`torch.set_num_threads`, https://docs.pytorch.org/docs/stable/generated/torch.set_num_threads.html).
     """
     import torch

@@ -137,7 +137,7 @@ class TorchTextModel(TextModel):
 
 
 def cache_name(module: Any) -> str:
-    """What a module of transformers calls its cache: `past_key_values` in older versions."""
+    """Return the name of the cache argument of a transformers module, which versions differ in."""
     return "cache" if "cache" in signature(module.forward).parameters else "past_key_values"
 
 

@@ -95,7 +95,7 @@ class Output:
                 raise _unwritable(path, error) from error
 
     def encoded(self, picture: Image) -> bytes:
-        """A picture as the bytes of a file."""
+        """Return an image as the bytes of a file."""
         made = BytesIO()
         picture.save(made, self.kind)
         return made.getvalue()
@@ -164,7 +164,7 @@ def generate(
 
 
 def unused_name(prompt: str, count: int) -> str:
-    """A file name for the pictures of a prompt that no file in the working folder has."""
+    """Return a file name for a prompt's images that no file in the working folder has."""
     words = re.findall(r"[a-z0-9]+", prompt.lower())[:NAME_WORDS]
     stem = "-".join(words)[:NAME_LETTERS].strip("-") or "image"
     for number in itertools.count(1):
@@ -221,7 +221,7 @@ def _warnings_told(told: Progress) -> Iterator[None]:
 
 
 def flags() -> tuple[click.Option, ...]:
-    """The options of `zoo run` beside those of the model's own call."""
+    """Return the options of `zoo run` that are not call options."""
     count, every = click.IntRange(1, 64), click.IntRange(1)
     return (
         click.Option(

@@ -1,4 +1,4 @@
-"""Pictures as cameras, phones and programs write them, made ready to be gone on from."""
+"""Read images from cameras, phones and other programs as they are displayed."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ OPAQUE = 255
 
 
 def open_image(given: Any, what: str) -> Image:
-    """The picture at a path, or the one given, as it is seen.
+    """Open an image as it is displayed, in the mode RGB, L or 1.
 
-    It is turned as its EXIF says, which phones rely on. Palettes, CMYK and opaque alpha become
-    RGB, 16 bits of gray become 8. Of a picture that moves, it is the first frame.
+    The EXIF orientation is applied. Palettes, CMYK and opaque alpha are converted to RGB, and
+    16-bit gray to 8 bits. Of an animation, the first frame is used.
 
     Args:
-        given: a path, a binary file, or a `PIL.Image`.
-        what: it is called in messages, such as `image`.
+        given: a path, an open binary file, or a `PIL.Image`.
+        what: name of the image in messages, such as `image`.
 
-    Returns: a picture in the mode RGB, L or 1.
+    Returns: a `PIL.Image`.
 
     Raises:
-        InputError: there is none, it is damaged, too large, or would lose something: transparency,
-            or numbers whose range is not known.
+        InputError: the file does not exist, is damaged or too large, or converting it would lose
+            information: transparency, or values of an unknown range.
     """
     from PIL import Image
 

@@ -23,9 +23,9 @@ CHUNK = 4096
 
 
 def inline(picture: Image) -> bytes:
-    """What shows a picture in the terminal of stdout, and ends its line.
+    """Return the bytes that show an image inline in the terminal of stdout.
 
-    Returns: nothing where stdout is no terminal, or one that is not known to show pictures.
+    Returns: no bytes if stdout is not a terminal, or one that is not known to show images.
     """
     if not sys.stdout.isatty() or "TMUX" in os.environ or "STY" in os.environ:
         return b""

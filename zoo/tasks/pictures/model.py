@@ -1,4 +1,4 @@
-"""Text to image: what a model of pictures is, and how a picture is asked for."""
+"""The class of text-to-image models."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DenoisingStep:
-    """A step of denoising that was taken.
+    """A finished denoising step.
 
     Attributes:
-        number: from 1.
-        total: how many there will be.
-        pictures: decodes the images as they are now, which takes a pass of the decoder.
-        seed: that of the first picture, also where none was asked for.
+        number: number of the step, from 1.
+        total: number of steps.
+        pictures: decodes the current latents to images; each call runs the image decoder.
+        seed: the random seed of the first image, chosen at random if none was given.
     """
 
     number: int
@@ -36,26 +36,33 @@ class DenoisingStep:
 
 
 class ImageModel(Model):
-    """Text to image. Implementers write `denoise` and `component_outputs`."""
+    """A text-to-image model. Subclasses implement `denoise` and `component_outputs`."""
 
     @abstractmethod
     def denoise(
         self, prompts: Sequence[str], options: ImageOptions, image: Any, mask: Any
     ) -> Iterator[DenoisingStep]:
-        """Generate an image for each prompt, step by step.
+        """Generate images step by step. Subclasses implement it.
 
         Args:
-            prompts: at least one.
-            options: how. It has a seed.
-            image: a `PIL.Image` to start from, or `None`.
-            mask: a `PIL.Image`, white where `image` is regenerated, or `None`.
+            prompts: the prompts of a batch, at least one.
+            options: how to generate; `seed` is set.
+            image: a `PIL.Image` in RGB to start from, or `None`.
+            mask: a `PIL.Image` in gray of the same size, white where `image` is regenerated, or
+                `None`.
+
+        Yields:
+            A `DenoisingStep` after each step.
         """
 
     @abstractmethod
     def component_outputs(self, prompt: str) -> Mapping[str, Any]:
-        """What each component makes of inputs that are the same for every build.
+        """Run each component alone on fixed inputs, for checks. Subclasses implement it.
 
-        Returns: float32 arrays by name of the component, for checks.
+        Args:
+            prompt: the prompt for the text encoder.
+
+        Returns: component to a float32 array, which every build computes from the same inputs.
         """
 
     @takes(ImageOptions)
@@ -66,16 +73,18 @@ class ImageModel(Model):
     def generate(
         self, prompt: str, *, image: Any = None, mask: Any = None, **options: Unpack[ImageArguments]
     ) -> Image:
-        """The picture of a prompt.
+        """Generate an image from a prompt.
 
         Args:
-            prompt: what it shows.
-            image: a `PIL.Image` or path to start from (image to image); see `strength`.
-            mask: a `PIL.Image` or path of the same size, white where `image` is regenerated.
-            options: those of `ImageOptions`.
+            prompt: description of the image.
+            image: a `PIL.Image` or path to start from (image-to-image); see `strength`.
+            mask: a `PIL.Image` or path of the same size, white where `image` is regenerated
+                (inpainting).
+            options: the options of `ImageOptions`.
 
         Raises:
-            InputError: an empty prompt, a bad option, an image that cannot be read or used.
+            InputError: the prompt is empty, an option is invalid, or an image cannot be read or
+                used.
         """
         return self.generate_many([prompt], image=image, mask=mask, **options)[0]
 
@@ -88,7 +97,19 @@ class ImageModel(Model):
         mask: Any = None,
         **options: Unpack[ImageArguments],
     ) -> list[Image]:
-        """The images of prompts, generated as one batch; as `generate` with consecutive seeds."""
+        """Generate an image for each prompt, as one batch.
+
+        Image n of the batch uses the random seed `seed + n`.
+
+        Args:
+            prompts: the prompts.
+            image: as for `generate`.
+            mask: as for `generate`.
+            options: the options of `ImageOptions`.
+
+        Raises:
+            InputError: as for `generate`.
+        """
         for step in self.stream(prompts, image=image, mask=mask, **options):
             last = step
         return last.pictures()
@@ -102,7 +123,19 @@ class ImageModel(Model):
         mask: Any = None,
         **options: Unpack[ImageArguments],
     ) -> Iterator[DenoisingStep]:
-        """As `generate_many`, step by step. A fault of the input is raised at once."""
+        """Generate images like `generate_many`, and yield after each denoising step.
+
+        Errors are raised by the call, before iteration starts.
+
+        Args:
+            prompts: a prompt, or several.
+            image: as for `generate`.
+            mask: as for `generate`.
+            options: the options of `ImageOptions`.
+
+        Raises:
+            InputError: as for `generate`.
+        """
         self.require_open()
         texts = [prompts] if isinstance(prompts, str) else list(prompts)
         if not texts:

@@ -11,7 +11,7 @@ from zoo.tasks.options import SEED, CallOptions, option
 
 @dataclass(frozen=True)
 class ImageOptions(CallOptions):
-    """How an image is generated."""
+    """Options of image generation."""
 
     negative: str = option("negative prompt", default="")
     steps: int = option("number of denoising steps", default=20, minimum=1, maximum=1000)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TextToImage(Task):
-    """An image of a prompt is generated, from noise or from a given image."""
+    """The task of generating an image from a prompt, and optionally from another image."""
 
     title = "Text to image"
     label = "image"
@@ -73,7 +73,7 @@ class TextToImage(Task):
     def run(
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
     ) -> Output:
-        """The paths of the files written, or the image itself."""
+        """Yield the paths of the files written, or the image itself."""
         from zoo.tasks.pictures.command import generate
 
         return generate(cast("ImageModel", model), given.text, options, listener)

@@ -1,4 +1,4 @@
-"""Audio as a model takes it: one channel of float32 at the rate it wants."""
+"""Open audio for a model: one channel of float32 at its sample rate."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ MOST_CHANNELS = 64
 def open_audio(
     audio: Any, *, rate: int, sample_rate: float | None = None, note: Note | None = None
 ) -> Audio:
-    """Audio at the rate that a model wants, whatever it is stored as.
+    """Open audio of any kind for a model, resampled and mixed to one channel.
 
-    Channels are averaged and the rate is converted by the SoX resampler; no more than a block is
-    in memory at a time. Of a damaged file what can be decoded is kept.
+    Channels are averaged, and the SoX resampler converts the sample rate. Audio is read in blocks,
+    so long recordings need little memory. Damaged files are decoded as far as possible.
 
     Args:
         audio: one of
 
-            - the path of a file (wav, flac, ogg, mp3, m4a, webm, and what else libsndfile or FFmpeg
-              reads), an open binary file, or the bytes of one;
-            - samples: an array of NumPy, PyTorch, MLX or another library, or a list of numbers:
-              floats within -1 and 1, or integers, of shape (samples,), (samples, channels) or
+            - the path of a file (wav, flac, ogg, mp3, m4a, webm, and others that libsndfile or
+              FFmpeg reads), an open binary file, or the bytes of one;
+            - samples: an array of NumPy, PyTorch, MLX or another library, or a list of numbers,
+              with floats from -1 to 1 or integers, of shape (samples,), (samples, channels) or
               (channels, samples);
-            - `{"array": samples, "sampling_rate": 16000}`, as Hugging Face's datasets have it, or
-              with "raw" or with "bytes" or "path" in place of "array";
-            - the pair of a rate and samples in either order, as Gradio and torchaudio have it.
-        rate: samples in a second that the model wants.
-        sample_rate: that of the samples, where `audio` does not tell it.
-        note: called with what was left out of a damaged file; without it, a Python warning.
+            - `{"array": samples, "sampling_rate": 16000}`, as in Hugging Face Datasets, or the same
+              with "raw", "bytes" or "path" in place of "array";
+            - a pair of sample rate and samples in either order, as in Gradio and torchaudio.
+        rate: sample rate to convert to, in Hz.
+        sample_rate: sample rate of `audio` in Hz, if it does not include it.
+        note: called with a message about damaged parts; by default a Python warning.
 
     Raises:
-        InputError: a file that does not exist, is empty, or is not audio; an array that is not
-            samples; samples that are not finite.
+        InputError: the file does not exist, is empty or is not audio, or the samples are not an
+            array of finite numbers.
         MissingExtra: `soundfile` or `soxr` is not installed.
     """
     from zoo.tasks.speech.audio_files import open_file

@@ -1,4 +1,4 @@
-"""Audio files: by libsndfile where it knows the kind, else by FFmpeg."""
+"""Read audio files with libsndfile, or with FFmpeg those that it does not support."""
 
 from __future__ import annotations
 

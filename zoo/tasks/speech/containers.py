@@ -29,7 +29,7 @@ FAULTS = 1000
 
 
 def has_ffmpeg() -> bool:
-    """Whether PyAV is installed."""
+    """Return whether PyAV is installed."""
     from importlib.util import find_spec
 
     return find_spec("av") is not None

@@ -1,4 +1,4 @@
-"""Speech to text: what a model of speech is, and how speech is transcribed."""
+"""The class of speech recognition models."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from zoo.tasks.speech.options import TranscribeArguments, TranscribeOptions
 from zoo.tasks.speech.transcript import Segment, Transcript
 
 Segments = Generator[Segment, None, str]
-"""Segments as they are found; the generator returns the language."""
+"""A generator that yields segments and returns the language code."""
 
 
 class SpeechModel(Model):
-    """Speech to text. Implementers write `transcribe_segments`, `encoded` and `logits`.
+    """A speech recognition model.
+
+    Subclasses implement `transcribe_segments`, `encoded`, `logits` and `encode`.
 
     Attributes:
-        rate: samples in a second that the model takes.
-        window: samples that it takes at once.
+        rate: sample rate of the model, in Hz.
+        window: number of samples that the model processes at once.
     """
 
     rate: int
@@ -34,25 +36,46 @@ class SpeechModel(Model):
     def transcribe_segments(
         self, audio: Audio, options: TranscribeOptions, progress: Progress
     ) -> Segments:
-        """The segments in order, each as soon as it is known.
+        """Transcribe audio segment by segment. Subclasses implement it.
 
-        A fault of the options is raised at once, not at the first segment. Audio that fills a
-        window tells `progress` how many of its seconds are done.
+        Invalid options must raise when this is called, before iteration starts. After each window
+        of audio that is longer than one, report the seconds processed to `progress`.
 
-        Returns: a generator that yields the segments and returns the language, such as `en`.
+        Args:
+            audio: the audio, at `rate`.
+            options: how to transcribe.
+            progress: receives the progress, in seconds.
+
+        Returns: a generator that yields the segments in order and returns the language code.
+
+        Raises:
+            InputError: the model does not support an option, such as the language.
         """
 
     @abstractmethod
     def encoded(self, samples: Any) -> Any:
-        """What the encoder makes of (window,) samples: float32 of shape (frames, width)."""
+        """Compute the output of the encoder. Subclasses implement it.
+
+        Args:
+            samples: float32 of shape (window,).
+
+        Returns: a float32 array of shape (frames, width).
+        """
 
     @abstractmethod
     def logits(self, samples: Any, tokens: Sequence[int]) -> Any:
-        """After each of `tokens`, given (window,) samples: float32 (tokens, vocabulary)."""
+        """Compute the logits of the next token at each position. Subclasses implement it.
+
+        Args:
+            samples: float32 of shape (window,).
+            tokens: token ids of the decoder, at least one.
+
+        Returns: a float32 array of shape (len(tokens), vocabulary).
+        """
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """The tokens that the decoder is given to say `text`, special ones and all."""
+        """Convert text to the token ids of the decoder, special tokens included."""
 
     @takes(TranscribeOptions)
     def __call__(self, audio: Any, **options: Unpack[TranscribeArguments]) -> Transcript:
@@ -67,17 +90,20 @@ class SpeechModel(Model):
         listener: Listener = silent,
         **options: Unpack[TranscribeArguments],
     ) -> Transcript:
-        """What is said in audio of any length.
+        """Transcribe audio of any length.
 
         Args:
-            audio: a path, an open binary file, bytes, or samples in an array, list or dictionary
-                (see `zoo.audio.open_audio`).
-            sample_rate: that of samples which do not tell it.
-            listener: called with an `Event` after each window of long audio; its unit is "s".
-            options: those of `TranscribeOptions`.
+            audio: a path, an open binary file, bytes, or samples in an array, list or dictionary;
+                see `zoo.tasks.open_audio`.
+            sample_rate: sample rate in Hz of samples that do not include it.
+            listener: called with an `Event` after each window of long audio, in seconds.
+            options: the options of `TranscribeOptions`.
+
+        Returns: the text, its segments with times, and the language.
 
         Raises:
-            InputError: no audio, a language that the model does not know, a bad option.
+            InputError: the audio cannot be read, the language is not supported, or an option is
+                invalid.
         """
         found = self.stream(audio, sample_rate=sample_rate, listener=listener, **options)
         segments: list[Segment] = []
@@ -97,16 +123,18 @@ class SpeechModel(Model):
         listener: Listener = silent,
         **options: Unpack[TranscribeArguments],
     ) -> list[Transcript]:
-        """What is said in each of several recordings, one after another.
+        """Transcribe several recordings, one after another.
 
         Args:
-            audios: see `transcribe`.
-            sample_rate: that of samples which do not tell it.
-            listener: see `transcribe`.
-            options: those of `TranscribeOptions`, for all of them.
+            audios: the recordings; see `transcribe`.
+            sample_rate: as for `transcribe`.
+            listener: as for `transcribe`.
+            options: the options of `TranscribeOptions`, for all recordings.
+
+        Returns: the transcripts, in order.
 
         Raises:
-            InputError: as for `transcribe`; before anything is transcribed where a file is missing.
+            InputError: as for `transcribe`. Missing files are reported before transcription starts.
         """
         from zoo.tasks.speech.audio import require_file
 
@@ -131,9 +159,20 @@ class SpeechModel(Model):
         listener: Listener = silent,
         **options: Unpack[TranscribeArguments],
     ) -> Segments:
-        """As `transcribe`, segment by segment. A fault of the input is raised at once.
+        """Transcribe audio like `transcribe`, and yield its segments.
 
-        Returns: a generator that yields the segments and returns the language.
+        Errors are raised by the call, before iteration starts.
+
+        Args:
+            audio: as for `transcribe`.
+            sample_rate: as for `transcribe`.
+            listener: as for `transcribe`.
+            options: the options of `TranscribeOptions`.
+
+        Returns: a generator that yields the segments and returns the language code.
+
+        Raises:
+            InputError: as for `transcribe`.
         """
         from zoo.tasks.speech.audio import open_audio
 

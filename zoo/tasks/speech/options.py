@@ -15,7 +15,10 @@ APPENDED = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 
 @dataclass(frozen=True)
 class TranscribeOptions(CallOptions):
-    """How speech is turned into text."""
+    """Options of speech recognition. The algorithm and the defaults are those of openai-whisper.
+
+    https://arxiv.org/abs/2212.04356, section 4.5, describes the thresholds and temperatures.
+    """
 
     language: str | None = option(
         "language code or name, such as en or english; by default the checkpoint's, else detected "

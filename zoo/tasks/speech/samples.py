@@ -1,4 +1,4 @@
-"""One channel at the rate that a model wants, block by block."""
+"""Audio in blocks, mixed to one channel and resampled."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Audio:
-    """Audio that is read piece by piece.
+    """Audio that is read in blocks.
 
     Attributes:
-        rate: samples in a second.
-        seconds: how long it lasts; `None` where only reading tells.
-        name: for messages.
+        rate: sample rate, in Hz.
+        seconds: duration in seconds; `None` if it is not known before reading.
+        name: name of the audio in messages.
     """
 
     rate: int
@@ -44,11 +44,13 @@ class Audio:
     _read: Callable[[], Iterator[Any]]
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """The samples in order, float32 of shape (samples,), mixed to one channel.
+        """Read the samples in order.
+
+        Yields:
+            float32 arrays of shape (samples,), mixed to one channel.
 
         Raises:
-            InputError: the audio is damaged and nothing of it can be read, or it holds samples
-                that are not finite numbers.
+            InputError: no part of the audio can be decoded, or samples are NaN or infinite.
         """
         yield from self._read()
 

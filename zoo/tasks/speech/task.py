@@ -20,7 +20,7 @@ FORMS = ("text", "srt", "vtt", "json")
 
 
 class SpeechRecognition(Task):
-    """Audio is transcribed, or translated into English."""
+    """The task of transcribing speech, or translating it to English."""
 
     title = "Speech recognition"
     label = "speech"
@@ -78,7 +78,7 @@ class SpeechRecognition(Task):
     def run(
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
     ) -> Iterator[str]:
-        """A line for each segment, or a document of them all."""
+        """Yield a line for each segment, or one document with all segments."""
         from io import BytesIO
 
         speaker = cast("SpeechModel", model)

@@ -1,4 +1,4 @@
-"""Transcripts, and their forms for people and programs."""
+"""Transcripts, and their file formats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from html import escape
 
 @dataclass(frozen=True)
 class Word:
-    """A word and when it is said, in seconds; `probability` is the model's own, from 0 to 1."""
+    """A word with its time.
+
+    Attributes:
+        text: the word, with the blank before it and its punctuation.
+        start: start time, in seconds.
+        end: end time, in seconds.
+        probability: mean probability of its tokens, from 0 to 1.
+    """
 
     text: str
     start: float
@@ -19,17 +26,19 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech.
+    """A segment of a transcript: a phrase with its time.
 
     Attributes:
-        start, end: in seconds.
-        text: what is said.
-        words: each by itself, when they were asked for.
-        avg_logprob: the mean log-probability of the tokens of its window; above -1 is usual.
-        no_speech_prob: how likely the model thinks that nobody speaks, from 0 to 1.
-        temperature: at which it was decoded; above 0 when a first try was given up.
-        compression_ratio: how much zlib shrinks the text of its window; above 2.4 it repeats.
-        tokens: of text and time, as the next window is given them.
+        start: start time, in seconds.
+        end: end time, in seconds.
+        text: the text.
+        words: the words with their times; empty unless word timestamps were requested.
+        avg_logprob: mean log-probability of the tokens of its window; usually above -1.
+        no_speech_prob: probability that the window has no speech, from 0 to 1.
+        temperature: the temperature that it was decoded at.
+        compression_ratio: zlib compression ratio of the text of its window; above 2.4 for text that
+            repeats itself.
+        tokens: token ids of the text and timestamps.
     """
 
     start: float
@@ -45,12 +54,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said.
+    """A transcript of audio.
 
     Attributes:
-        text: all of it.
-        segments: the same in order, with times.
-        language: its code, such as `en`.
+        text: the whole text.
+        segments: the text in segments, with times.
+        language: language code, such as `en`.
     """
 
     text: str
@@ -61,14 +70,14 @@ class Transcript:
         return self.text
 
     def to_srt(self) -> str:
-        """SubRip subtitles."""
+        """Format the transcript as SubRip subtitles (.srt)."""
         return "".join(
             f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{_line(cue.text)}\n\n"
             for number, cue in enumerate(self.segments, 1)
         )
 
     def to_vtt(self) -> str:
-        """WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
+        """Format the transcript as WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
         cues = "".join(
             f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n"
             f"{escape(_line(cue.text), quote=False)}\n\n"
@@ -77,7 +86,7 @@ class Transcript:
         return f"WEBVTT\n\n{cues}"
 
     def to_json(self) -> str:
-        """A JSON document of all fields."""
+        """Format the transcript as a JSON document with all fields."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 

@@ -1,10 +1,9 @@
-"""From tokens to text one by one, as bytes, so that half a character waits for its other half.
+"""Convert token ids to text one by one, waiting for the rest of incomplete characters.
 
-Tokenizers of bytes (`ByteLevel`) write each byte as a letter of an alphabet of their own; those of
-pieces (sentencepiece) write a blank as `▁` and bytes that no piece has as `<0xE2>`. Both are read
-here to bytes, which an incremental decoder of UTF-8 turns into text: bytes that are no character
-become U+FFFD and nothing more. Tokenizers of other kinds are decoded by the `tokenizers` package,
-whole words at a time.
+Byte-level tokenizers (`ByteLevel`) write each byte as a letter of their own alphabet. Piece
+tokenizers (SentencePiece) write a blank as `▁` and bytes without a piece as `<0xE2>`. Both are
+converted to bytes here, and an incremental UTF-8 decoder makes text of them; invalid bytes become
+U+FFFD. For other tokenizers the `tokenizers` package decodes whole words at a time.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ PENDING = 8
 
 
 class Detokenizer:
-    """Takes one token after another and gives the text that it completes.
+    """Converts token ids to text one by one.
 
     Args:
         backend: a `tokenizers.Tokenizer`.
-        kind: what its pieces are.
-        skipped: the tokens that are no text.
-        literal: the text of added tokens, which are written as they are.
-        strip: whether the blank before the first word is left out, as at the beginning of a text.
-        before: tokens that the text follows; tokenizers of other kinds look at them.
+        kind: whether its vocabulary consists of bytes, pieces or something else.
+        skipped: ids of tokens without text.
+        literal: id to text of added tokens, which are written as they are.
+        strip: whether to remove the blank before the first word.
+        before: ids of the tokens before the text, which some tokenizers depend on.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Detokenizer:
         self._start = 0
 
     def step(self, token: int) -> str:
-        """The text that `token` completes; empty when it completes none."""
+        """Return the text that a token completes; empty if characters are incomplete."""
         if token in self._skipped:
             return ""
         if self._kind == "other":
@@ -58,7 +57,7 @@ class Detokenizer:
         return self._stripped(self._utf8.decode(self._bytes(token)))
 
     def finish(self) -> str:
-        """What is left when no token follows: the bytes of a character cut short."""
+        """Return the remaining text after the last token."""
         if self._kind == "other":
             return self._rest(final=True)
         return self._stripped(self._utf8.decode(b"", final=True))
@@ -99,14 +98,15 @@ class Detokenizer:
 
 
 def kind_of(pre_tokenizer: str, decoder: str, *, has_bytes: bool) -> Kind:
-    """What the pieces of a tokenizer are.
+    """Return whether the vocabulary of a tokenizer consists of bytes, pieces or something else.
 
-    A `ByteLevel` pre-tokenizer says so whatever the decoder is: some published files have the
-    decoder of another tokenizer.
+    A `ByteLevel` pre-tokenizer decides regardless of the decoder, because some published files have
+    the decoder of another tokenizer.
 
     Args:
-        pre_tokenizer, decoder: their JSON.
-        has_bytes: whether there are pieces for single bytes.
+        pre_tokenizer: the pre-tokenizer, as JSON.
+        decoder: the decoder, as JSON.
+        has_bytes: whether the vocabulary has tokens for single bytes.
     """
     if '"ByteLevel"' in pre_tokenizer or '"ByteLevel"' in decoder:
         return "bytes"

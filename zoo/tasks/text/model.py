@@ -22,10 +22,13 @@ class TextModel(Model):
     """A language model. Subclasses implement `tokens` and `logits`.
 
     Args:
-        tokenizer: turns text into token ids and back.
-        context: context length, in tokens, of the prompt and the generated text, if known.
-        chat: whether a prompt is a chat turn by default; `None`: if the tokenizer has a chat
-            template, as instruction-tuned checkpoints have.
+        tokenizer: converts text to token ids and back.
+        context: context length in tokens, prompt and generated text together; `None` if unknown.
+        chat: whether prompts are chat turns by default; `None` to decide by whether the tokenizer
+            has a chat template.
+
+    Attributes:
+        last: statistics of the last finished generation: tokens, seconds and the finish reason.
     """
 
     last: Generation | None = None
@@ -41,21 +44,34 @@ class TextModel(Model):
 
     @property
     def vocabulary(self) -> int | None:
-        """The number of tokens that the model has embeddings for, if known."""
+        """The number of tokens that the model has embeddings for; `None` if unknown."""
         return None
 
     @abstractmethod
     def tokens(self, prompt: Sequence[int], sampling: Sampling) -> Iterator[int]:
-        """Yield up to `sampling.max_tokens` token ids that follow `prompt`.
+        """Generate token ids. Subclasses implement it.
 
-        The caller stops at end-of-text tokens.
+        The caller stops at end-of-text tokens and may stop early.
+
+        Args:
+            prompt: token ids, at least one.
+            sampling: how to sample.
+
+        Yields:
+            At most `sampling.max_tokens` token ids that follow `prompt`.
         """
 
     @abstractmethod
     def logits(self, tokens: Sequence[int]) -> Any:
-        """For each position of `tokens`, the logits of the token after it.
+        """Compute the logits of the next token at each position. Subclasses implement it.
+
+        Args:
+            tokens: token ids, at least one.
 
         Returns: a float32 array of shape (len(tokens), vocabulary).
+
+        Raises:
+            InputError: a token has no embedding, or there are none.
         """
 
     @takes(Sampling)
@@ -68,14 +84,18 @@ class TextModel(Model):
     def generate(
         self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
     ) -> str:
-        """Generate the text that follows `prompt`; options are those of `Sampling`.
+        """Generate the text that follows a prompt.
 
         Args:
-            prompt: text to continue, or a user's turn when `chat` is true.
+            prompt: text to continue, or the user's turn if `chat` is true.
             chat: whether to apply the chat template; by default as in the recipe.
+            options: the options of `Sampling`.
+
+        Returns: the generated text, without the prompt.
 
         Raises:
-            InputError: an empty or overlong prompt, a bad option, a model without chat template.
+            InputError: the prompt is empty or longer than the context, an option is invalid, or the
+                model has no chat template.
         """
         return "".join(self.stream(prompt, chat=chat, **options))
 
@@ -87,15 +107,18 @@ class TextModel(Model):
         chat: bool | None = None,
         **options: Unpack[SamplingArguments],
     ) -> list[str]:
-        """Generate the text that follows each of several prompts, one after another.
+        """Generate text for several prompts, one after another.
 
         Args:
-            prompts: see `generate`.
-            chat: see `generate`.
-            options: those of `Sampling`, for all of them.
+            prompts: the prompts; see `generate`.
+            chat: as for `generate`.
+            options: the options of `Sampling`, for all prompts.
+
+        Returns: the generated texts, in order.
 
         Raises:
-            InputError: as for `generate`; a prompt that is no text, before generation starts.
+            InputError: as for `generate`. Prompts that are not text are reported before generation
+                starts.
         """
         if isinstance(prompts, str):
             raise InputError("the prompts must be a list of texts", "for one, call generate")
@@ -107,7 +130,18 @@ class TextModel(Model):
     def stream(
         self, prompt: str, *, chat: bool | None = None, **options: Unpack[SamplingArguments]
     ) -> Iterator[str]:
-        """As `generate`, but yields text in pieces. The call raises errors, not the iterator."""
+        """Generate text like `generate`, and yield it in pieces.
+
+        Errors are raised by the call, before iteration starts.
+
+        Args:
+            prompt: as for `generate`.
+            chat: as for `generate`.
+            options: the options of `Sampling`.
+
+        Raises:
+            InputError: as for `generate`.
+        """
         if self.chat_by_default if chat is None else chat:
             return self.stream_chat(prompt, **options)
         _require_text(prompt)
@@ -115,14 +149,17 @@ class TextModel(Model):
 
     @takes(Sampling)
     def chat(self, messages: Messages, **options: Unpack[SamplingArguments]) -> str:
-        """The assistant's next turn.
+        """Generate the assistant's next turn of a chat.
 
         Args:
-            messages: a user's turn, or all turns so far as `{"role": ..., "content": ...}`.
-            options: those of `Sampling`.
+            messages: the user's turn, or all turns so far as `{"role": ..., "content": ...}`.
+            options: the options of `Sampling`.
+
+        Returns: the text of the turn.
 
         Raises:
-            InputError: as for `generate`.
+            InputError: there are no messages, the model has no chat template or the template
+                rejects them, or as for `generate`.
         """
         return "".join(self.stream_chat(messages, **options))
 
@@ -130,7 +167,17 @@ class TextModel(Model):
     def stream_chat(
         self, messages: Messages, **options: Unpack[SamplingArguments]
     ) -> Iterator[str]:
-        """As `chat`, piece by piece."""
+        """Generate a turn like `chat`, and yield it in pieces.
+
+        Errors are raised by the call, before iteration starts.
+
+        Args:
+            messages: as for `chat`.
+            options: the options of `Sampling`.
+
+        Raises:
+            InputError: as for `chat`.
+        """
         if isinstance(messages, str):
             _require_text(messages)
             messages = [{"role": "user", "content": messages}]
@@ -142,19 +189,26 @@ class TextModel(Model):
         )
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of `text`, with the special tokens that the model wants before it."""
+        """Convert text to token ids, with the special tokens that the model expects first.
+
+        Raises:
+            InputError: the text cannot be encoded.
+        """
         self.require_open()
         return self.tokenizer.encode(text)
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens `text` has."""
+        """Count the tokens of a text, special tokens included."""
         return len(self.encode(text))
 
     def require_tokens(self, tokens: Sequence[int]) -> None:
-        """Refuse tokens that the model has no embedding for, or none at all.
+        """Raise an error if there are no tokens, or one has no embedding.
+
+        Args:
+            tokens: token ids.
 
         Raises:
-            InputError: which token it is.
+            InputError: with the token.
         """
         if not len(tokens):
             raise InputError("there are no tokens to continue from")

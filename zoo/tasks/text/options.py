@@ -11,7 +11,10 @@ from zoo.tasks.options import SEED, CallOptions, option
 
 @dataclass(frozen=True)
 class Sampling(CallOptions):
-    """How tokens are sampled, and when generation stops."""
+    """Options of text generation: how tokens are sampled, and when generation stops.
+
+    Filters apply to the distribution before the temperature, as in mlx-lm.
+    """
 
     max_tokens: int = option("maximum number of tokens to generate", default=256, minimum=1)
     temperature: float = option(

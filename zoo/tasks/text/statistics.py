@@ -1,4 +1,4 @@
-"""What a generation took: tokens, time, and why it ended."""
+"""Statistics of a generation: tokens, time, and why it ended."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Generation:
-    """What a generation took.
+    """Statistics of a generation.
 
     Attributes:
-        prompt_tokens: tokens of the prompt.
-        tokens: tokens that were generated, an end-of-text token not counted.
-        seconds: from the call to the last token.
-        first_seconds: from the call to the first token: the time that the prompt took.
+        prompt_tokens: number of tokens in the prompt.
+        tokens: number of tokens generated, without an end-of-text token.
+        seconds: seconds from the call to the last token.
+        first_seconds: seconds from the call to the first token, which processing the prompt took.
         finish_reason: `stop` at an end-of-text token or a stop string, `length` at `max_tokens`.
     """
 
@@ -27,7 +27,7 @@ class Generation:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens after the first by the time that they took; 0 when there are none."""
+        """Decoding speed after the first token; 0 for fewer than two tokens."""
         later = self.seconds - self.first_seconds
         return (self.tokens - 1) / later if self.tokens > 1 and later > 0 else 0.0
 
@@ -39,13 +39,13 @@ class Generation:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data, with `tokens_per_second`."""
+        """Return the statistics as plain data, with `tokens_per_second`."""
         return {**asdict(self), "tokens_per_second": self.tokens_per_second}
 
 
 @dataclass
 class Counter:
-    """Counts while tokens come."""
+    """Collects the statistics of a generation."""
 
     prompt_tokens: int
     tokens: int = 0
@@ -56,13 +56,17 @@ class Counter:
     last: float = 0.0
 
     def count(self) -> None:
-        """Another token has come."""
+        """Count a token."""
         self.tokens += 1
         self.last = time.perf_counter() - self.start
         self.first = self.first or self.last
 
     def result(self, most: int) -> Generation:
-        """What it took, once no more tokens come; `most` is what `max_tokens` allowed."""
+        """Return the statistics after the last token.
+
+        Args:
+            most: the option `max_tokens`.
+        """
         cut = self.exhausted and not self.ended and self.tokens >= most
         reason: Literal["stop", "length"] = "length" if cut else "stop"
         return Generation(self.prompt_tokens, self.tokens, self.last, self.first, reason)

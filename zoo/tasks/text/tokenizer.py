@@ -1,4 +1,4 @@
-"""Text to token ids and back, the same way in every format."""
+"""Tokenizers of checkpoints, the same in every format."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ MOST_TEXT = 20_000_000
 
 
 class Tokenizer:
-    """The tokenizer of a checkpoint folder, never with code from the source.
+    """The tokenizer of a checkpoint folder, the same in every format.
 
-    `tokenizer.json` is read by the `tokenizers` package and is the truth where it is there: the
-    classes that `tokenizer_config.json` names build some tokenizers otherwise than the file says.
-    Without one, transformers converts what there is.
+    `tokenizer.json` is read by the `tokenizers` package. Where it exists, the class that
+    `tokenizer_config.json` names is ignored, because some of these classes tokenize differently
+    from the file. Otherwise transformers converts the other files. No code of the checkpoint is
+    run.
 
     Args:
         folder: a checkpoint folder in the Hugging Face layout.
@@ -36,7 +37,7 @@ class Tokenizer:
     Raises:
         NotFound: the folder has no tokenizer.
         InputError: the tokenizer cannot be read.
-        IntegrityError: a settings file beside it is damaged.
+        IntegrityError: one of its settings files is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,14 +61,14 @@ class Tokenizer:
 
     @property
     def has_chat_template(self) -> bool:
-        """Whether it can render a chat without a template name."""
+        """Whether `render` works without the name of a template."""
         return self.template.is_clear
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, with the special tokens that belong before them, each once.
+        """Convert text to token ids, with the special tokens that belong before it.
 
-        A text that begins with such a token gets no second one, and what a tokenizer would put
-        after a text is left out: the text is to be gone on with.
+        Text that begins with these tokens does not get them twice. Special tokens after the text
+        are left out, because the text is to be continued.
 
         Raises:
             InputError: the text cannot be encoded.
@@ -87,7 +88,7 @@ class Tokenizer:
         return [*first, *bare]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, without special tokens."""
+        """Convert token ids to text, without special tokens."""
         if self.kind == "bytes":
             detokenizer = self._detokenizer(strip=False)
             return "".join([*map(detokenizer.step, ids), detokenizer.finish()])
@@ -96,41 +97,52 @@ class Tokenizer:
         return text
 
     def render(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        """The token ids of a chat, up to where the assistant begins to speak.
+        """Apply the chat template and convert the result to token ids.
+
+        Args:
+            messages: the turns so far, as `{"role": ..., "content": ...}`.
+
+        Returns: token ids that end where the assistant's turn begins.
 
         Raises:
-            InputError: there is no chat template, or the template refuses the messages.
+            InputError: there is no chat template, or it rejects the messages.
         """
         return self._encode(self.template.render(messages, self.special_tokens), special=False)
 
     def decoder(self, before: Sequence[int] = ()) -> Detokenizer:
-        """What turns one token after another into text.
+        """Return a decoder that converts token ids to text one by one.
+
+        It waits for the remaining bytes of an incomplete character.
 
         Args:
-            before: the tokens that the text follows. After a special token, as in a chat, a text
-                begins, and the blank that some tokenizers put before its first word is left out.
+            before: token ids of the text before. After a special token, as in a chat, the blank
+                that some tokenizers add before the first word is removed.
         """
         begins = not before or before[-1] in self.skipped
         strips = '"Strip"' in self._decoder_text or '"Metaspace"' in self._decoder_text
         return self._detokenizer(strip=begins and strips, before=before)
 
     def ends(self, stops: Sequence[str]) -> frozenset[int]:
-        """The tokens at which writing ends: the model's own, and special ones among stop texts."""
+        """Return the token ids that end generation.
+
+        Args:
+            stops: stop strings; those that are special tokens are included.
+        """
         asked = (self.id_of(stop.strip()) for stop in stops)
         return self.eos_ids | {token for token in asked if token in self.skipped}
 
     def id_of(self, text: str | None) -> int | None:
-        """The token whose whole text is `text`."""
+        """Return the id of a token by its text, or `None`."""
         return None if text is None else self.backend.token_to_id(text)
 
     @cached_property
     def skipped(self) -> frozenset[int]:
-        """The special tokens, which are no part of a text."""
+        """The ids of the special tokens, which `decode` leaves out."""
         return frozenset(number for number, token in self._added.items() if token.special)
 
     @cached_property
     def kind(self) -> Kind:
-        """What its pieces are."""
+        """Whether the vocabulary consists of bytes, of pieces as in SentencePiece, or neither."""
         before = json.dumps(_part(self.backend.pre_tokenizer), ensure_ascii=False)
         has_bytes = self.id_of(BYTE_PIECE) is not None
         return kind_of(before, self._decoder_text, has_bytes=has_bytes)
@@ -181,7 +193,7 @@ class Tokenizer:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the notes and bars of transformers, whose settings are the caller's again after."""
+    """A context without the messages and progress bars of transformers."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -196,17 +208,17 @@ def quiet() -> Iterator[None]:
 
 
 class Stops:
-    """Finds stop texts in pieces of text, across their borders.
+    """Finds stop strings in a stream of text.
 
     Args:
-        stops: the texts before which writing ends.
+        stops: the stop strings.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.stops, self.held, self.found = stops, "", False
 
     def pass_on(self, piece: str) -> str:
-        """What is sure to lie before a stop text; `found` tells whether one came."""
+        """Return the text that certainly lies before a stop string, and set `found` at one."""
         self.held += piece
         places = [at for stop in self.stops if (at := self.held.find(stop)) >= 0]
         if places:
@@ -218,7 +230,7 @@ class Stops:
 
 
 def until(stops: Sequence[str], pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces up to the first of the stop texts, which may lie across several pieces."""
+    """Yield text up to the first stop string, which may span several pieces."""
     finder = Stops(stops)
     for piece in pieces:
         if ready := finder.pass_on(piece):

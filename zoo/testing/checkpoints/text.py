@@ -62,7 +62,11 @@ def write_language_model(model_type: str, folder: Path, **changes: Any) -> None:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Write a tokenizer in the shape of Llama 2's: letters and bytes, no merges, a token `<s>`."""
+    """Write a tokenizer like that of Llama 2: letters and bytes, without merges.
+
+    Args:
+        folder: the folder to write `tokenizer.json` and `tokenizer_config.json` in.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers, processors
 
     special = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}

@@ -13,22 +13,23 @@ from zoo.errors import NotFound
 
 
 def tiny(family: str, folder: Path | None = None) -> Path:
-    """A checkpoint of `family` with random weights, of about a megabyte.
+    """Make a tiny checkpoint of a family, with random weights, of about a megabyte.
 
-    A plugin brings the one of its family by the entry point `zoo.tiny`, a function that takes the
-    empty folder to write in. Families without one are taken for model types of transformers, such
-    as `llama` or `qwen2`, whose causal language model is saved with a tokenizer of bytes.
+    A plugin provides the checkpoint of its family by the entry point group `zoo.tiny`: a function
+    that receives the empty folder to write in. Other families must be model types of transformers,
+    such as `llama` or `qwen2`; the checkpoint is their causal language model with a byte tokenizer.
 
     Args:
-        family: the architecture.
-        folder: an empty or missing folder to write in; by default one that is made once in a
-            process, and removed when it ends. Nobody may write into that one.
+        family: the family.
+        folder: an empty or missing folder to write in; by default a folder that is made once for
+            the process and removed at its end, which must not be changed.
 
     Returns: the folder.
 
     Raises:
-        NotFound: no plugin brings one, and transformers has no such model type.
-        MissingExtra, BrokenPlugin: the plugin that brings it cannot be loaded.
+        NotFound: no plugin provides it, and transformers has no such model type.
+        MissingExtra: the plugin that provides it requires packages that are not installed.
+        BrokenPlugin: the plugin that provides it cannot be loaded.
     """
     if folder is None:
         return _shared(family)

@@ -1,4 +1,4 @@
-"""A claim: one thing that a plugin must keep, and how that is found out."""
+"""Claims: the single tests of a contract."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from zoo.errors import InputError, said
 
 
 class BrokenClaim(AssertionError):
-    """A plugin does not keep a claim; the message says what it does instead."""
+    """A test of a contract failed; the message says what the plugin does."""
 
 
 class Unreached(SkipTest):
-    """A claim that cannot be tried, because another one that comes before is broken."""
+    """A test of a contract cannot run, because one that comes before it failed."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of a contract.
+    """One test of a contract.
 
     Attributes:
-        name: of the claim, and of the test.
-        promise: the claim in one sentence.
-        keep: tries it on a subject.
-        slow: whether it starts a process that loads the plugin's packages.
+        name: name of the test.
+        promise: what is required, in one sentence.
+        keep: runs the test on a subject.
+        slow: whether it starts a process that imports the plugin's packages.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a claim.
+    """The result of a test of a contract.
 
     Attributes:
-        claim: the name of the claim.
-        status: what came of it.
-        reason: why it is broken or was not tried.
+        claim: name of the test.
+        status: `kept`, `broken` or `not tried`.
+        reason: why it failed or was not run.
     """
 
     claim: str
@@ -58,7 +58,7 @@ class Claims(list[Claim]):
         return self._add(keep, slow=False)
 
     def slow(self, keep: Callable[[Any], None]) -> Callable[[Any], None]:
-        """As `claim`, for one that starts a process that loads the plugin's packages."""
+        """Add a claim like `claim`, for one that starts a process with the plugin's packages."""
         return self._add(keep, slow=True)
 
     def _add(self, keep: Callable[[Any], None], *, slow: bool) -> Callable[[Any], None]:
@@ -68,10 +68,14 @@ class Claims(list[Claim]):
 
 
 def require(condition: object, message: str) -> None:
-    """Refuse a plugin for which a condition does not hold.
+    """Raise an error unless a condition holds.
+
+    Args:
+        condition: what must be true.
+        message: what the plugin does instead.
 
     Raises:
-        BrokenClaim: with the message.
+        BrokenClaim: the condition is false.
     """
     if not condition:
         raise BrokenClaim(message)
@@ -100,12 +104,15 @@ def require_refused(attempt: Callable[[], object], what: str, does: str) -> None
 
 
 def outcomes(claims: Iterable[Claim], subject: Any, *, slow: bool = True) -> Iterator[Outcome]:
-    """Try claims one after another, whatever comes of each.
+    """Run claims one after another, and continue after failures.
 
     Args:
         claims: the claims.
-        subject: what they are tried on.
-        slow: whether the slow ones are tried too.
+        subject: what they are about.
+        slow: whether to run the slow ones too.
+
+    Yields:
+        The outcome of each.
     """
     for claim in claims:
         if claim.slow and not slow:

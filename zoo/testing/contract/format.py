@@ -1,4 +1,4 @@
-"""Claims about a format: its description, and the reports that it brings."""
+"""Claims about a format: its description and its reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = Weights(1_000_000, 2_000_000)
 
 @FORMAT.claim
 def light_description(subject: Subject) -> None:
-    """The description of the format is read without a framework, and prints nothing."""
+    """Importing the description imports no framework and prints nothing."""
     origins = providers(DESCRIPTIONS).get(subject.format, ())
     if not origins:
         raise SkipTest("the format has no description of its own")
@@ -35,7 +35,7 @@ def light_description(subject: Subject) -> None:
 
 @FORMAT.claim
 def sizes_are_estimated(subject: Subject) -> None:
-    """Bits, bytes on disk and bytes of memory are estimated, above zero and finite."""
+    """Estimates of bits, disk space and memory are above zero and finite."""
     format = format_of(subject.format)
     found = {
         "bits_per_weight": format.bits_per_weight(subject.build),
@@ -48,7 +48,7 @@ def sizes_are_estimated(subject: Subject) -> None:
 
 @FORMAT.claim
 def passes_are_read_with_the_recipe(subject: Subject) -> None:
-    """A pass that the format does not know is a fault of the recipe, found before any work."""
+    """An unknown pass is reported when the recipe is read, before any work."""
     if not providers(DESCRIPTIONS).get(subject.format):
         raise SkipTest("the format has no description of its own")
     if not format_of(subject.format).takes_passes:
@@ -62,7 +62,7 @@ def passes_are_read_with_the_recipe(subject: Subject) -> None:
 
 @FORMAT.claim
 def cost_is_reported(subject: Subject) -> None:
-    """A format that says so has a cost report for its builds."""
+    """A format with `reports_cost` reports the cost of its builds."""
     if not format_of(subject.format).reports_cost:
         raise SkipTest("the format does not say that it reports costs")
     folder = subject.made().folder

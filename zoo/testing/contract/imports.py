@@ -1,4 +1,4 @@
-"""What importing a module brings with it, found in a process of its own."""
+"""Find what importing a module imports, in a process of its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ sys.stderr.write("\\n" + json.dumps(found))
 
 @cache
 def imported(*modules: str) -> tuple[str, dict[str, list[str]]]:
-    """What was printed to stdout, and for each module the modules that its import brings.
+    """Import modules in a new process.
+
+    Returns: what was printed to stdout, and module to the modules that its import added.
 
     Raises:
         ImportError: a module cannot be imported; the message is the last line of the traceback.
@@ -49,7 +51,7 @@ def imported(*modules: str) -> tuple[str, dict[str, list[str]]]:
 
 
 def heavy_imports(*modules: str) -> list[str]:
-    """The heavy packages that importing these modules brings."""
+    """Return the heavy packages, such as PyTorch, that importing modules imports."""
     _, found = imported(*modules)
     roots = {name.partition(".")[0] for names in found.values() for name in names}
     return sorted(roots & HEAVY)

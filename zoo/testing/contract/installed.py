@@ -1,4 +1,4 @@
-"""Claims about a pair as it is installed: who provides it, its hooks, what importing it costs."""
+"""Claims about an installed plugin: its distribution, its hooks and its import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSTALLED = Claims()
 
 @INSTALLED.claim
 def one_distribution(subject: Subject) -> None:
-    """One distribution alone provides the pair, and one its format."""
+    """Exactly one installed distribution provides the pair, and one its format."""
     found = _claims(subject)
     require(found, f"no installed distribution provides '{subject.pair}' or its format")
     for claims in (_of(FAMILIES, subject.pair), _of(FORMATS, subject.format)):
@@ -24,14 +24,14 @@ def one_distribution(subject: Subject) -> None:
 
 @INSTALLED.claim
 def light_import(subject: Subject) -> None:
-    """Importing the plugin imports no framework: browsing and other plugins stay quick."""
+    """Importing the plugin imports no framework, which would slow down browsing."""
     heavy = heavy_imports(*_modules(subject))
     require(not heavy, f"importing it imports {', '.join(heavy)}; import them inside the hooks")
 
 
 @INSTALLED.claim
 def signatures(subject: Subject) -> None:
-    """Its hooks have the names and the arguments that zoo knows."""
+    """The hooks have names and arguments that zoo knows."""
     try:
         Family(subject.family_name, subject.format)
     except (BrokenPlugin, PluginConflict) as error:

@@ -1,4 +1,4 @@
-"""Claims about a loaded model, whatever its task."""
+"""Claims about a loaded model of any task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHORT: dict[str, Any] = {"sample_rate": 16_000, "temperature": 0, "sample_len": 
 
 @MODEL.claim
 def repeats(subject: Subject) -> None:
-    """The same input gives the same output, whatever was asked in between."""
+    """The same input gives the same output, also after other calls."""
     model = subject.model
     first = fingerprint(call(subject, model))
     call(subject, model, other=True)
@@ -31,7 +31,7 @@ def repeats(subject: Subject) -> None:
 
 @MODEL.claim
 def closes_twice(subject: Subject) -> None:
-    """Closing twice is closing once, and leaving the context closes."""
+    """A model can be closed twice, and leaving its context closes it."""
     model = subject.load()
     model.close()
     try:
@@ -45,7 +45,7 @@ def closes_twice(subject: Subject) -> None:
 
 @MODEL.claim
 def closed_refuses(subject: Subject) -> None:
-    """A closed model refuses to answer, with an InputError."""
+    """A closed model raises an InputError."""
     model: Any = subject.load()
     tokens = model.encode(PROMPT) if isinstance(model, TextModel) else []
     model.close()
@@ -59,7 +59,7 @@ def closed_refuses(subject: Subject) -> None:
 
 @MODEL.claim
 def strange_option_refused(subject: Subject) -> None:
-    """An option that the task does not have is refused with an InputError."""
+    """An unknown option raises an InputError."""
     if not subject.task.options().names():
         raise SkipTest("the task has no options")
     model = subject.model
@@ -72,7 +72,7 @@ def strange_option_refused(subject: Subject) -> None:
 
 @MODEL.claim
 def adapters_there_and_back(subject: Subject) -> None:
-    """Adapters change what the model writes, and without one it is what it was before."""
+    """Adapters change the output, and without one the output is as before."""
     model = subject.model
     if not subject.adapters:
         _refused_adapter(model)
@@ -106,7 +106,7 @@ def _refused_adapter(model: Model) -> None:
 
 
 def answer(subject: Subject, model: Model) -> object:
-    """What tells a model with an adapter from one without: logits of text, else an output."""
+    """Return an output that differs between adapters: logits of text, or an output of a call."""
     if subject.recipe.task == "text-generation":
         text: Any = model
         return fingerprint(text.logits(text.encode(PROMPT)))
@@ -114,12 +114,12 @@ def answer(subject: Subject, model: Model) -> object:
 
 
 def call(subject: Subject, model: Model, *, other: bool = False, **options: Any) -> Any:
-    """The model's answer to a short input of its task.
+    """Call the model with a short input for its task.
 
     Args:
-        subject: says what the input is, where zoo does not know the task.
-        model: what is called.
-        other: whether the input is another one.
+        subject: provides the input for tasks that zoo does not include.
+        model: the model to call.
+        other: whether to use another input.
         options: further options of the call.
     """
     made: Any = model
@@ -140,7 +140,12 @@ def call(subject: Subject, model: Model, *, other: bool = False, **options: Any)
 
 
 def tone(pitch: int, seconds: float = 0.5) -> Any:
-    """A tone, float32 of shape (seconds * 16,000,)."""
+    """Return a sine tone, float32 of shape (seconds * 16,000,).
+
+    Args:
+        pitch: frequency, in Hz.
+        seconds: duration, in seconds.
+    """
     import numpy as np
 
     at = np.arange(int(seconds * 16_000)) / 16_000
@@ -148,7 +153,7 @@ def tone(pitch: int, seconds: float = 0.5) -> Any:
 
 
 def fingerprint(value: Any) -> object:
-    """What two equal outputs have in common, and two different ones have not."""
+    """Return a value that is equal for equal outputs, and differs for others."""
     if hasattr(value, "tobytes"):
         return (getattr(value, "shape", getattr(value, "size", None)), value.tobytes())
     if isinstance(value, list | tuple):

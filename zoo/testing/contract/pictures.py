@@ -1,4 +1,4 @@
-"""Claims about models of pictures."""
+"""Claims about text-to-image models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROMPT = "a red circle"
 
 @PICTURES.claim
 def components_are_float32(subject: Subject) -> None:
-    """What each component makes is float32 and finite."""
+    """Outputs of components are float32 and finite."""
     import numpy as np
 
     found = _model(subject).component_outputs(PROMPT)
@@ -27,7 +27,7 @@ def components_are_float32(subject: Subject) -> None:
 
 @PICTURES.claim
 def seeds_choose(subject: Subject) -> None:
-    """The same seed generates the same picture, and another seed another one."""
+    """The same seed generates the same image, and another seed another image."""
     model = _model(subject)
     first, second, other = (
         fingerprint(model.generate(PROMPT, seed=seed, steps=2)) for seed in (1, 1, 2)
@@ -38,7 +38,7 @@ def seeds_choose(subject: Subject) -> None:
 
 @PICTURES.claim
 def steps_are_counted(subject: Subject) -> None:
-    """Steps are numbered from 1 to their total, and each can show its picture."""
+    """Steps are numbered from 1 to the total, and each can decode its image."""
     steps = list(_model(subject).stream(PROMPT, seed=1, steps=2))
     numbers = [(step.number, step.total) for step in steps]
     wanted = [(number + 1, len(steps)) for number in range(len(steps))]
@@ -49,7 +49,7 @@ def steps_are_counted(subject: Subject) -> None:
 
 @PICTURES.claim
 def abandoned_stream(subject: Subject) -> None:
-    """Steps that nobody takes to their end change no other picture."""
+    """A generation that is stopped early does not change later images."""
     model = _model(subject)
     whole = fingerprint(model.generate(PROMPT, seed=1, steps=2))
     left = iter(model.stream("a blue square", seed=3, steps=2))

@@ -1,4 +1,4 @@
-"""Claims about models of speech."""
+"""Claims about speech recognition models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SPEECH = Claims()
 
 @SPEECH.claim
 def arrays_are_float32(subject: Subject) -> None:
-    """What the encoder and the decoder make is float32, two-dimensional and finite."""
+    """Outputs of the encoder and the decoder are float32, two-dimensional and finite."""
     import numpy as np
 
     model, samples = _model(subject)
@@ -29,7 +29,7 @@ def arrays_are_float32(subject: Subject) -> None:
 
 @SPEECH.claim
 def segments_in_order(subject: Subject) -> None:
-    """Segments are in order: each ends after it starts, and starts where the last one ended."""
+    """Segments are in order: each ends after it starts, and none overlaps the next one."""
     model, _ = _model(subject)
     seconds = 1.5 * model.window / model.rate
     end = 0.0
@@ -41,7 +41,7 @@ def segments_in_order(subject: Subject) -> None:
 
 @SPEECH.claim
 def abandoned_stream(subject: Subject) -> None:
-    """A stream of segments that nobody reads to its end changes no other."""
+    """A transcription that is stopped early does not change later ones."""
     model, _ = _model(subject)
     audio: Any = tone(200)
     whole = fingerprint(model.transcribe(audio, **SHORT))

@@ -1,4 +1,4 @@
-"""Claims about how a build is made: convert, optimize, and the folders around them."""
+"""Claims about convert and optimize, and the files that they write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STRANGE = "no-such-pass"
 
 @STEPS.claim
 def builds(subject: Subject) -> None:
-    """Convert and optimize make a folder out of the source."""
+    """Convert and optimize make a folder from the source."""
     error = subject.fault_of_build()
     if isinstance(error, BrokenClaim):
         raise error
@@ -33,7 +33,7 @@ def builds(subject: Subject) -> None:
 
 @STEPS.claim
 def runs(subject: Subject) -> None:
-    """The build loads, as a model of the recipe's task."""
+    """The build loads as a model of the recipe's task."""
     folder = subject.made().folder
     try:
         model = subject.open(folder)
@@ -46,28 +46,28 @@ def runs(subject: Subject) -> None:
 
 @STEPS.claim
 def quiet(subject: Subject) -> None:
-    """Nothing is printed to stdout, which belongs to what the model writes."""
+    """Nothing is printed to stdout, which is for the output of the model."""
     for seen in _all(subject):
         require(not seen.stdout, f"{seen.hook} printed {seen.stdout[:60]!r}")
 
 
 @STEPS.claim
 def leaves_alone(subject: Subject) -> None:
-    """Nothing changes outside of the work folder: source, build, neighbors, temporary files."""
+    """Nothing outside the work folder changes: source, build, other files, temporary files."""
     for seen in _all(subject):
         require(not seen.changes, f"in {seen.hook}, {'; '.join(seen.changes[:3])}")
 
 
 @STEPS.claim
 def offline(subject: Subject) -> None:
-    """Nothing after the download asks the network."""
+    """No step after the download uses the network."""
     for seen in _all(subject):
         require(not seen.connections, f"{seen.hook} connects to {', '.join(seen.connections[:3])}")
 
 
 @STEPS.claim
 def same_bytes_twice(subject: Subject) -> None:
-    """The same source makes the same files, byte for byte."""
+    """The same source makes identical files."""
     first, second = (subject.made(number).digests for number in (0, 1))
     differ = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
     require(not differ, f"made twice, these files differ: {', '.join(differ[:4])}")
@@ -75,7 +75,7 @@ def same_bytes_twice(subject: Subject) -> None:
 
 @STEPS.claim
 def whole(subject: Subject) -> None:
-    """The build has files, and they are its own: no links that leave it, no pipes."""
+    """The build contains files of its own: no links out of it, and no pipes."""
     folder = subject.made().folder
     if folder == subject.source:
         raise SkipTest("the build is the source itself")
@@ -94,7 +94,7 @@ def whole(subject: Subject) -> None:
 
 @STEPS.claim
 def progress_ends(subject: Subject) -> None:
-    """Progress grows up to its total, which it reaches."""
+    """Progress increases up to its total."""
     last: dict[tuple[str, str], Event] = {}
     for event in subject.made().events:
         if event.state != "update":
@@ -112,7 +112,7 @@ def progress_ends(subject: Subject) -> None:
 
 @STEPS.claim
 def strange_pass_refused(subject: Subject) -> None:
-    """A pass that the format does not know is refused with a RecipeError."""
+    """An unknown pass raises a RecipeError."""
     build = replace(subject.build, optimize=(Optimization(STRANGE),))
     if list(format_of(subject.format).faults(subject.recipe, build)):
         return
@@ -138,7 +138,7 @@ def strange_pass_refused(subject: Subject) -> None:
 
 @STEPS.claim
 def damaged_source_refused(subject: Subject) -> None:
-    """Of a source whose weights are cut short, nothing is made: the error is a ZooError."""
+    """A source whose weights are cut short raises a ZooError, and makes no build."""
     _ = subject.family
     weights = max(
         subject.source.rglob("*.safetensors"), key=lambda path: path.stat().st_size, default=None
@@ -168,7 +168,7 @@ def damaged_source_refused(subject: Subject) -> None:
 
 @STEPS.slow
 def killed_leaves_nothing(subject: Subject) -> None:
-    """Killed in the middle of a conversion, it leaves nothing outside of its work folder."""
+    """A conversion that is killed leaves nothing outside its work folder."""
     subject.made()
     home = subject.root / "killed"
     for name in ("tmp", "work", "own"):

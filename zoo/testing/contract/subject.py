@@ -1,4 +1,4 @@
-"""What the claims about a family in a format are tried on: a pair, a source, a build, a model."""
+"""The family and format that claims are about: a source, a build and a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contracts as classes of tests, to be inherited from; pytest collects what inherits."""
+"""Contracts as test classes to inherit from, which pytest collects."""
 
 from __future__ import annotations
 
@@ -26,12 +26,16 @@ OF_TASK = {
 
 
 def claims_of_pair(task: str) -> list[Claim]:
-    """The claims about a family in a format, for a task."""
+    """Return the claims about a family in a format, for a task."""
     return [*INSTALLED, *STEPS, *MODEL, *OF_TASK.get(task, ())]
 
 
 class Contract:
-    """What the contracts have in common: a test for each claim, on one subject."""
+    """The base class of contracts: a class of tests, one for each claim, on one subject.
+
+    Attributes:
+        slow: whether to include tests that start a process of their own.
+    """
 
     slow: ClassVar[bool] = True
     """Whether claims that start a process of their own are tried too."""
@@ -40,12 +44,12 @@ class Contract:
 
     @classmethod
     def claims(cls) -> Sequence[Claim]:
-        """The claims that are tried."""
+        """Return the claims to test."""
         raise NotImplementedError
 
     @classmethod
     def make_subject(cls) -> Any:
-        """What they are tried on; it is made once."""
+        """Make the subject of the tests, once for the class."""
         raise NotImplementedError
 
     def __init_subclass__(cls, **extra: Any) -> None:
@@ -59,19 +63,19 @@ class Contract:
 
     @classmethod
     def ready(cls) -> bool:
-        """Whether the class says what it is about, or is still abstract."""
+        """Return whether the class names its subject, so that it gets tests."""
         raise NotImplementedError
 
     @classmethod
     def subject(cls) -> Any:
-        """What the claims are tried on."""
+        """Return the subject of the tests."""
         if "_subject" not in vars(cls) or cls._subject is None:
             cls._subject = cls.make_subject()
         return cls._subject
 
     @classmethod
     def teardown_class(cls) -> None:
-        """Remove what was made."""
+        """Remove the files that the tests made."""
         found, cls._subject = vars(cls).get("_subject"), None
         if found is not None:
             found.close()
@@ -87,23 +91,24 @@ def _test(claim: Claim) -> Callable[[Contract], None]:
 
 
 class FamilyContract(Contract):
-    """The contract of a family in one format.
+    """Tests that every family must pass in a format. Subclass it in a test module.
 
         class TestLlamaMLX(zoo.testing.FamilyContract):
             family, format = "llama", "mlx"
 
-    Attributes:
-        family, format: the pair.
-        recipe: the model whose build is made, such as `acme:small`; its source is a folder. By
-            default the build is that of a tiny checkpoint, `zoo.testing.tiny(family)`.
-        build: the name of a build of the recipe; by default the first one in the format.
-        source: a checkpoint folder, in place of a recipe.
-        optimize: the passes of the build, where there is no recipe.
-        options: the options of the build, likewise.
-        task: the task of the model.
-        example: what the model is called with, for a task that is not one of zoo's.
+    By default the tests make a build from a tiny checkpoint, `zoo.testing.tiny(family)`. To replace
+    a test that does not apply, define a method of its name.
 
-    A test of a claim that a family cannot keep is replaced by a method of its name.
+    Attributes:
+        family: the family.
+        format: the format.
+        recipe: a model to use instead, such as `acme:small`, whose source is a folder.
+        build: the name of a build of the recipe; by default the first one in the format.
+        source: a checkpoint folder to use instead of a recipe.
+        optimize: the passes of the build, without a recipe.
+        options: the options of the build, without a recipe.
+        task: the task of the model.
+        example: the input to call the model with, for a task that zoo does not include.
     """
 
     family: ClassVar[str] = ""
@@ -140,11 +145,13 @@ class FamilyContract(Contract):
 
 
 class FormatContract(FamilyContract):
-    """The contract of a format, tried on one family; the attributes are those of `FamilyContract`.
+    """Tests that every format must pass, on one family. Subclass it in a test module.
 
-    class TestNpz(zoo.testing.FormatContract):
-        family, format = "mistral", "npz"
-        optimize = [{"kind": "round", "bits": 8}]
+        class TestNpz(zoo.testing.FormatContract):
+            family, format = "mistral", "npz"
+            optimize = [{"kind": "round", "bits": 8}]
+
+    It includes the tests of `FamilyContract` and has the same attributes.
     """
 
     @classmethod
@@ -153,7 +160,7 @@ class FormatContract(FamilyContract):
 
 
 class TaskContract(Contract):
-    """The contract of a task.
+    """Tests that every task must pass. Subclass it in a test module.
 
         class TestEmbedding(zoo.testing.TaskContract):
             task = "sentence-embedding"
@@ -164,9 +171,9 @@ class TaskContract(Contract):
 
     Attributes:
         task: the name of the task.
-        load: makes a model of it, for the claims that call one.
-        example: the input that the model is given, as `zoo run` gets it.
-        inputs: files that the check of the task measures.
+        load: loads a model of the task, for the tests that call one.
+        example: the input of the model, as given to `zoo run`.
+        inputs: input files for `measure`.
     """
 
     task: ClassVar[str] = ""

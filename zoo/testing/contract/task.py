@@ -1,4 +1,4 @@
-"""Claims about a task: its description, its options, its figures."""
+"""Claims about a task: its description, its options and its metrics."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ TASK = Claims()
 
 
 class TaskSubject:
-    """What the claims about a task are tried on.
+    """The task that the claims are about.
 
     Args:
         task: the name of the task.
-        load: makes a model of the task, for the claims that call one.
-        example: the input, as it is given to `zoo run`.
-        inputs: files that the task's `measure` is given.
+        load: loads a model of the task, for the claims that call one.
+        example: the input, as given to `zoo run`.
+        inputs: input files for the task's `measure`.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class TaskSubject:
         return self._load()
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Do nothing: a task holds no files."""
 
 
 @TASK.claim
 def one_task(subject: TaskSubject) -> None:
-    """One distribution alone describes the task, by an instance of zoo.Task."""
+    """Exactly one installed distribution describes the task, by an instance of zoo.Task."""
     try:
         task_of(subject.name)
     except PluginError as error:
@@ -83,13 +83,13 @@ def one_task(subject: TaskSubject) -> None:
 
 @TASK.claim
 def light_description(subject: TaskSubject) -> None:
-    """The description is read without a framework, and prints nothing: it is read by `zoo list`."""
+    """Importing the description imports no framework and prints nothing, for `zoo list`."""
     require_light(providers(TASKS).get(subject.name, ()))
 
 
 @TASK.claim
 def model_class(subject: TaskSubject) -> None:
-    """It has a title, and a class of models that derives from zoo.Model."""
+    """The task has a title, and a model class that derives from zoo.Model."""
     require(subject.task.title, "it has no title")
     found = subject.task.model()
     right = isinstance(found, type) and issubclass(found, Model) and found is not Model
@@ -98,7 +98,7 @@ def model_class(subject: TaskSubject) -> None:
 
 @TASK.claim
 def options_are_documented(subject: TaskSubject) -> None:
-    """Every option of a call has a default, which is accepted, and a clause on what it means."""
+    """Every call option has a default, which is valid, and a description."""
     options = subject.task.options()
     right = isinstance(options, type) and issubclass(options, CallOptions)
     require(right, f"options() returns {options!r}, which is not a subclass of zoo.CallOptions")
@@ -116,7 +116,7 @@ def options_are_documented(subject: TaskSubject) -> None:
 
 @TASK.claim
 def flags_are_its_own(subject: TaskSubject) -> None:
-    """Its flags of `zoo run` have names of their own, apart from the options of a call."""
+    """Options of `zoo run` have other names than call options."""
     flags = [str(flag.name) for flag in subject.task.flags()]
     twice = sorted({name for name in flags if flags.count(name) > 1})
     require(not twice, f"these flags are there twice: {', '.join(twice)}")
@@ -126,7 +126,7 @@ def flags_are_its_own(subject: TaskSubject) -> None:
 
 @TASK.claim
 def figures_are_described(subject: TaskSubject) -> None:
-    """Every figure has a meaning, and what conversions must keep can be limited."""
+    """Every metric has a meaning, and those in `faithful` can be limited."""
     task = subject.task
     for name, metric in task.metrics.items():
         require(isinstance(metric, Metric), f"'{name}' is {metric!r}, not a zoo.Metric")
@@ -139,7 +139,7 @@ def figures_are_described(subject: TaskSubject) -> None:
 
 @TASK.claim
 def runs_on_the_command_line(subject: TaskSubject) -> None:
-    """`zoo run` gets text or bytes, and what `--json` prints is JSON."""
+    """`zoo run` receives text or bytes, and `--json` prints JSON."""
     with subject.load() as model:
         given = Given(argument=subject.example)
         found: Any = subject.task.run(model, given, {}, silent)
@@ -163,7 +163,7 @@ def runs_on_the_command_line(subject: TaskSubject) -> None:
 
 @TASK.claim
 def a_model_agrees_with_itself(subject: TaskSubject) -> None:
-    """Measured against itself, a model keeps every limit, and the figures are the declared ones."""
+    """A model compared with itself keeps every limit, and has the declared metrics."""
     task = subject.task
     if not task.metrics:
         raise SkipTest("the task measures nothing")
@@ -181,7 +181,7 @@ def a_model_agrees_with_itself(subject: TaskSubject) -> None:
 
 @TASK.claim
 def signatures(subject: TaskSubject) -> None:
-    """Its methods take what zoo gives them."""
+    """The methods take the arguments that zoo passes."""
     for name in ("measure", "prepare", "run"):
         wanted = inspect.signature(getattr(Task, name)).parameters
         found = inspect.signature(getattr(type(subject.task), name)).parameters

@@ -1,4 +1,4 @@
-"""Claims about language models: their logits, and the tokens that they choose."""
+"""Claims about language models: their logits and the tokens that they generate."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def logits_are_float32(subject: Subject) -> None:
 
 @TEXT.claim
 def logits_of_a_prefix(subject: Subject) -> None:
-    """What comes later changes no logits: those of a prefix are the first of the whole."""
+    """Later tokens do not change logits: those of a prefix are the first of the whole."""
     import numpy as np
 
     model, prompt = _model(subject)
@@ -50,7 +50,7 @@ def logits_of_a_prefix(subject: Subject) -> None:
 
 @TEXT.claim
 def greedy_is_the_argmax(subject: Subject) -> None:
-    """Without temperature, each token is the likeliest one by the logits."""
+    """At temperature 0, each token is the most likely one by the logits."""
     model, prompt = _model(subject)
     chosen = list(model.tokens(prompt, Sampling(max_tokens=TOKENS)))
     logits = model.logits([*prompt, *chosen])
@@ -65,7 +65,7 @@ def greedy_is_the_argmax(subject: Subject) -> None:
 
 @TEXT.claim
 def max_tokens_kept(subject: Subject) -> None:
-    """Not more than `max_tokens` tokens are written, each a whole number."""
+    """At most `max_tokens` tokens are generated, each an int."""
     model, prompt = _model(subject)
     for most in (1, 3):
         found = list(islice(model.tokens(prompt, Sampling(max_tokens=most)), 4 * most))
@@ -76,7 +76,7 @@ def max_tokens_kept(subject: Subject) -> None:
 
 @TEXT.claim
 def seed_repeats(subject: Subject) -> None:
-    """The same seed chooses the same tokens."""
+    """The same seed samples the same tokens."""
     model, prompt = _model(subject)
     sampling = Sampling(max_tokens=TOKENS, temperature=1.5, seed=7)
     first, second = (list(model.tokens(prompt, sampling)) for _ in range(2))
@@ -85,7 +85,7 @@ def seed_repeats(subject: Subject) -> None:
 
 @TEXT.claim
 def temperature_samples(subject: Subject) -> None:
-    """With temperature, other seeds choose other tokens."""
+    """Above temperature 0, other seeds sample other tokens."""
     model, prompt = _model(subject)
     found = {
         tuple(model.tokens(prompt, Sampling(max_tokens=TOKENS, temperature=4.0, seed=seed)))
@@ -96,7 +96,7 @@ def temperature_samples(subject: Subject) -> None:
 
 @TEXT.claim
 def no_state_between_calls(subject: Subject) -> None:
-    """A call starts from nothing: what was written before changes no logits."""
+    """Earlier calls do not change logits."""
     import numpy as np
 
     model, prompt = _model(subject)
@@ -108,7 +108,7 @@ def no_state_between_calls(subject: Subject) -> None:
 
 @TEXT.claim
 def abandoned_stream(subject: Subject) -> None:
-    """A stream that nobody reads to its end changes no other; two are read in turns."""
+    """A generation that is stopped early changes no other, and two can alternate."""
     model, prompt = _model(subject)
     sampling = Sampling(max_tokens=TOKENS)
     whole, other = (list(model.tokens(p, sampling)) for p in (prompt, prompt[:2]))
@@ -122,7 +122,7 @@ def abandoned_stream(subject: Subject) -> None:
 
 @TEXT.claim
 def strange_tokens_refused(subject: Subject) -> None:
-    """No tokens, or one that the model has no embedding for, are refused with an InputError."""
+    """Empty input, or a token without an embedding, raises an InputError."""
     model, prompt = _model(subject)
     size = model.logits(prompt[:1]).shape[1]
     for tokens, what in (([], "no tokens at all"), ([prompt[0], size], f"the token {size}")):

@@ -40,11 +40,11 @@ class Scheme:
     """How a weight is stored.
 
     Attributes:
-        kind: what it consists of.
-        bits: of each weight, without scales and tables; 16 is float16 whatever the kind.
-        group: what shares a scale (input channels; 0: all) or a table (output channels; 0: all).
-        sparsity: the share of weights, those nearest zero, that become zero and are not stored.
-        zeros_of: instead of a share: so many zeros in every so many weights of a row.
+        kind: `float16`, `linear` (integers with scales) or `palette` (indices into a lookup table).
+        bits: bits per weight without scales and tables; 16 is float16 for every kind.
+        group: input channels that share a scale, or output channels that share a table; 0 for all.
+        sparsity: share of the weights nearest zero that are pruned and not stored.
+        zeros_of: [n, m] to prune n of every m weights in a row, instead of a share.
     """
 
     kind: Literal["float16", "linear", "palette"] = "float16"
@@ -55,11 +55,11 @@ class Scheme:
 
     @property
     def sparse(self) -> bool:
-        """Whether some weights are not stored."""
+        """Whether weights are pruned."""
         return bool(self.sparsity or self.zeros_of)
 
     def obstacle(self, shape: Shape) -> str | None:
-        """Why a weight of this shape cannot be stored so, or `None` when it can."""
+        """Return why a weight of a shape cannot be stored like this, or `None` if it can."""
         axis, what = (1, "input") if self.kind == "linear" else (0, "output")
         if self.bits != FULL and self.group and shape[axis] % self.group:
             return f"its {shape[axis]} {what} channels are not a multiple of {self.group}"
@@ -68,7 +68,7 @@ class Scheme:
         return None
 
     def kept(self, shape: Shape) -> int:
-        """How many weights of this shape are stored."""
+        """Return the number of weights that are stored, for a shape."""
         row = prod(shape[1:])
         if self.zeros_of:
             zeros, of = self.zeros_of

@@ -23,25 +23,25 @@ def compress_folder(
     named: str = "the model",
     choice: Choice | None = None,
 ) -> Path:
-    """Compress every package of a converted model, and copy what else it has.
+    """Compress every package in the folder of a converted model, and copy its other files.
 
-    Where there are several packages, a weight's name begins with its package's: the option
-    `layers = { "vae_decoder/*" = 16 }` leaves the weights of `vae_decoder.mlpackage` as they are.
+    In a folder with several packages, names of weights begin with the name of their package: the
+    option `layers = { "vae_decoder/*" = 16 }` leaves `vae_decoder.mlpackage` in float16.
 
     Args:
-        passes: what to do with each weight.
+        passes: how to store each weight.
         converted: the folder with the packages, at any depth.
-        workdir: where to write.
-        progress: receives the bytes, the bits per weight and what was skipped.
-        named: the recipe, for messages.
-        choice: what a family measured when it chose the passes' bits itself, with
-            `choose_for_package`; the ledger keeps it.
+        workdir: the folder to write to.
+        progress: receives the bytes processed, the bits per weight and the weights skipped.
+        named: name of the recipe, for messages.
+        choice: the result of `choose_for_package`, if the family chose the bits; written to the
+            ledger.
 
-    Returns: `workdir`. The ledger is among its files.
+    Returns: `workdir`, with the ledger among its files.
 
     Raises:
-        RecipeError: the pass is `mixed`, whose bits the family has not chosen; there is no
-            package, one is for a system before iOS 18, or a pattern in `layers` matches nothing.
+        RecipeError: the pass is `mixed`, which the family does not support; there is no package,
+            one is for a system before iOS 18, or a pattern in `layers` matches no weight.
         IntegrityError: a package is damaged.
     """
     if passes.mixed is not None:

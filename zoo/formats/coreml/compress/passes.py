@@ -84,9 +84,10 @@ class Stored(ABC):
 
 @dataclass(frozen=True)
 class Quantize(Stored):
-    """Integers with a float16 scale, symmetric about zero.
+    """Linear quantization, symmetric: integers with a float16 scale.
 
-    A Mac's GPU runs 4 bits with a scale for each block of 32; the Neural Engine knows no blocks.
+    On a Mac's GPU, 4 bits have a scale for each block of 32 weights. The Neural Engine does not
+    support blocks.
     """
 
     block_size: int | None = field(
@@ -95,7 +96,7 @@ class Quantize(Stored):
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        """The faults that types cannot tell: the option, and what is wrong with it."""
+        """Yield the options that are invalid, and what is wrong."""
         if self.block_size is not None and self.block_size not in BLOCK_SIZES:
             yield "block_size", f"must be one of {BLOCK_SIZES}, not {self.block_size}"
         if self.target == "neural-engine" and self.block_size:
@@ -103,7 +104,7 @@ class Quantize(Stored):
         yield from self.wrong_bits(LINEAR_BITS)
 
     def stored(self, bits: int) -> Scheme:
-        """How a weight of so many bits is stored."""
+        """Return the scheme for a number of bits."""
         per_block = bits == 4 and self.target == "gpu"
         block = self.block_size if bits == self.bits else None
         return _scheme("linear", bits, PER_BLOCK * per_block if block is None else block)
@@ -111,7 +112,7 @@ class Quantize(Stored):
 
 @dataclass(frozen=True)
 class Palettize(Stored):
-    """A table of values, and an index into it for each weight."""
+    """Palettization: each weight is an index into a lookup table of values (k-means)."""
 
     group_size: int | None = field(
         default=None,
@@ -119,20 +120,20 @@ class Palettize(Stored):
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        """The faults that types cannot tell: the option, and what is wrong with it."""
+        """Yield the options that are invalid, and what is wrong."""
         if self.group_size is not None and self.group_size < 0:
             yield "group_size", f"must be 0 or more, not {self.group_size}"
         yield from self.wrong_bits(PALETTE_BITS)
 
     def stored(self, bits: int) -> Scheme:
-        """How a weight of so many bits is stored."""
+        """Return the scheme for a number of bits."""
         default = PALETTE_GROUP if self.target == "neural-engine" else 0
         return _scheme("palette", bits, default if self.group_size is None else self.group_size)
 
 
 @dataclass(frozen=True)
 class Prune:
-    """Zeros in place of the weights nearest zero, which are not stored."""
+    """Magnitude pruning: the weights nearest zero become zero and are not stored."""
 
     sparsity: float = field(default=0.0, metadata={"doc": "the share of zeros, below 1"})
     n_of_m: tuple[int, ...] = field(
@@ -145,18 +146,18 @@ class Prune:
     )
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        """The faults that types cannot tell: the option, and what is wrong with it."""
+        """Yield the options that are invalid, and what is wrong."""
         shares = {"sparsity": self.sparsity} | {f"layers.{k}": v for k, v in self.layers.items()}
         for key, share in shares.items():
             if not 0 <= share < 1:
-                yield key, f"must be from 0 up to, and not with, 1; not {share}"
+                yield key, f"must be at least 0 and below 1, not {share}"
         if self.n_of_m and not (len(self.n_of_m) == 2 and 0 < self.n_of_m[0] < self.n_of_m[1]):
             yield "n_of_m", f"must be two numbers, the first below the second; not {self.n_of_m}"
         if bool(self.n_of_m) == bool(self.sparsity or self.layers):
             yield "sparsity", "give either a share of zeros or n_of_m"
 
     def pruned(self, scheme: Scheme, role: Role, name: str) -> Scheme:
-        """The scheme, with the zeros of this weight."""
+        """Return the scheme of a weight with the sparsity of this pass."""
         chosen = {"embeddings": self.embeddings, "head": self.head}.get(role, True)
         share = of_pattern(self.layers, name, self.sparsity if chosen else 0.0)
         zeros = self.n_of_m if chosen else ()
@@ -165,7 +166,7 @@ class Prune:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Palettes whose bits are chosen for each weight, by the loss that its family measures."""
+    """Palettization with the bits of each weight chosen by measured loss, within a budget."""
 
     bits_per_weight: float = field(metadata={"doc": "most bits of each weight, on average"})
     calibration: str = field(
@@ -178,7 +179,7 @@ class Mixed:
     target: Target = field(default="gpu", metadata={"doc": "as for palettize"})
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        """The faults that types cannot tell: the option, and what is wrong with it."""
+        """Yield the options that are invalid, and what is wrong."""
         if not self.choices or any(bits not in PALETTE_BITS for bits in self.choices):
             yield "choices", f"must be among {PALETTE_BITS}, not {self.choices}"
         if not 0 < self.bits_per_weight <= FULL:
@@ -195,12 +196,12 @@ class MixedText(Mixed):
 
 
 class Passes:
-    """What the passes of a build make of each weight.
+    """The passes of a build, as rules for storing each weight.
 
     Attributes:
         store: how weights are stored; `None` for float16.
-        prune: which of them become zero; `None` for none.
-        mixed: how to find out what to store; such passes have no schemes yet.
+        prune: which weights are pruned; `None` for none.
+        mixed: a pass that still has to choose the bits of each weight.
     """
 
     def __init__(
@@ -209,20 +210,20 @@ class Passes:
         self.store, self.prune, self.mixed = store, prune, mixed
 
     def scheme(self, role: Role, name: str) -> Scheme:
-        """How a weight is stored.
+        """Return how to store a weight.
 
         Args:
-            role: what the weight is for.
-            name: the weight's, as the program calls it.
+            role: the role of the weight, such as `linear`.
+            name: the name of the weight in the program.
         """
         scheme = _scheme() if self.store is None else self.store.scheme(role, name)
         return scheme if self.prune is None else self.prune.pruned(scheme, role, name)
 
     def require_known(self, names: Iterable[str]) -> None:
-        """Refuse a pattern in `layers` that matches none of these weights.
+        """Raise an error if a pattern in `layers` matches none of the weights.
 
         Raises:
-            RecipeError: with the nearest name.
+            RecipeError: with the closest name.
         """
         known = list(names)
         patterns = [*(self.store.layers if self.store else ())]
@@ -253,15 +254,15 @@ def target_of(build: Build) -> Target:
 
 
 def read_passes(recipe: Recipe, build: Build, mixed: type[Mixed] = MixedText) -> Passes:
-    """The passes that the build asks for: at most one that prunes, then one that stores.
+    """Read the passes of a build: at most one that prunes, then one that stores.
 
     Args:
-        recipe: for what an error says.
-        build: whose passes they are.
+        recipe: the recipe, for messages.
+        build: the build.
         mixed: the options of the pass `mixed` in this family.
 
     Raises:
-        RecipeError: a pass that does not exist, wrong options, or an order that cannot be.
+        RecipeError: a pass does not exist, its options are invalid, or the order is not supported.
     """
     found, faults = _read_all(build, {**KINDS, "mixed": mixed})
     if faults:

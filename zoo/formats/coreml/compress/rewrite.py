@@ -53,24 +53,24 @@ def compress_package(
     smallest: int = SMALLEST,
     part: str = "",
 ) -> Ledger:
-    """Write the program of `package` to `out`, its weights stored as the compression says.
+    """Write a package with compressed weights.
 
-    Weights are the constants that layers read: `conv`, `conv_transpose`, `linear`, `matmul`, and of
-    embeddings `gather`. No more than one of them is in memory at a time.
+    Weights are the constants that the layers `conv`, `conv_transpose`, `linear`, `matmul` and, for
+    embeddings, `gather` read. They are processed one at a time, in bounded memory.
 
     Args:
-        package: a saved `.mlpackage` for iOS 18 or later, with one function or several.
-        out: the `.mlpackage` to make.
-        compression: asked for each weight by its role and its name.
+        package: a saved `.mlpackage` for iOS 18 or later.
+        out: the `.mlpackage` to write.
+        compression: returns how to store a weight, from its role and name.
         progress: receives the bytes processed.
-        smallest: weights with fewer entries stay as they are.
-        part: what the names of the weights begin with, before a slash: the component of a pipeline.
+        smallest: weights with fewer elements are not compressed.
+        part: prefix of the names of weights, before a slash: the component of a pipeline.
 
     Returns: how each weight is stored, and which could not be compressed and why.
 
     Raises:
-        RecipeError: the package is for an older system, or a pattern matches none of its weights.
-        IntegrityError: the package is damaged, or a weight holds what float16 cannot hold.
+        RecipeError: the package is for an older system, or a pattern matches no weight.
+        IntegrityError: the package is damaged, or a weight does not fit float16.
     """
     opened = Package(package)
     compression.require_known(weight_names(opened, part))

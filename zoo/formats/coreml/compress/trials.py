@@ -106,13 +106,13 @@ class Trials:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, and what was measured.
+    """The bits chosen for each weight, and the losses measured.
 
     Attributes:
-        bits: of each weight.
-        losses: for each weight and number of bits, the loss of storing that weight alone so.
-        loss: of storing all weights as chosen.
-        loss_at_first: of the choice as it was before weights exchanged bits.
+        bits: weight to bits.
+        losses: weight to bits to the loss of compressing that weight alone.
+        loss: loss with every weight compressed as chosen.
+        loss_at_first: loss before bits were exchanged between weights.
     """
 
     bits: dict[str, int]

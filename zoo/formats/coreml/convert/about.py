@@ -43,13 +43,13 @@ def about(
     units: ComputeUnits = "all",
     details: Mapping[str, object] | None = None,
 ) -> Metadata:
-    """What a package of a recipe says about itself.
+    """Return the metadata of a package from its recipe.
 
     Args:
         recipe: the recipe.
-        system: the oldest iOS that runs it, by coremltools' name, such as `iOS18`.
-        units: the compute units that an app should ask for.
-        details: further entries by their names without `zoo.`; those with `None` are left out.
+        system: the oldest iOS that runs it, as named by coremltools, such as `iOS18`.
+        units: the recommended compute units.
+        details: further entries, without the prefix `zoo.`; `None` values are left out.
     """
     source = recipe.source
     number = int(system.removeprefix("iOS"))

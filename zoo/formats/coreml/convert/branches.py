@@ -36,27 +36,28 @@ BRANCH = re.compile(r".*_branch_.*_(?:down|up)")
 
 
 def is_branch(name: str) -> bool:
-    """Whether a weight, by its name in the program, is of an adapter and not of the model."""
+    """Return whether a weight of a program belongs to an adapter, by its name."""
     return BRANCH.fullmatch(name) is not None
 
 
 def add_branches(
     package: Path, adapters: Mapping[str, Mapping[str, LowRank]], root: str = ""
 ) -> None:
-    """Give the package a function for each adapter; its default function stays as it is.
+    """Add a function for each LoRA adapter to a package, which share the model's weights.
+
+    The default function is not changed.
 
     Args:
         package: a saved `.mlpackage` for iOS 18 or later, with one function. Its weights may be
-            compressed already.
-        adapters: for each name of a function to be, what it adds to the weight of which name in
-            the checkpoint.
-        root: what the traced module calls the model that the checkpoint is of.
+            compressed.
+        adapters: name of the new function to weight to its change, as from `read_adapters`.
+        root: name of the model in the traced module, which precedes the names of the checkpoint.
 
     Raises:
-        RecipeError: an adapter is called like the default function, or the package is for an older
+        RecipeError: an adapter has the name of the default function, or the package is for an older
             system.
-        IntegrityError: an adapter changes what is no weight of a layer in the program, or holds
-            what float16 cannot hold. The package is then as it was.
+        IntegrityError: an adapter changes a weight that no layer of the program reads, or does not
+            fit float16. The package is then unchanged.
     """
     opened = Package(package)
     main = opened.functions[0]

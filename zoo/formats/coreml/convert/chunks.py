@@ -47,17 +47,17 @@ RANKS = range(1, 6)
 
 
 def split_package(package: Path) -> tuple[Path, Path]:
-    """Write the halves of a package beside it, each with all of its functions.
+    """Split a package into two packages beside it, with about half of the weights each.
 
-    They are cut near half of the bytes of the default function, where the fewest values cross. A
-    weight is in the half that reads it, and in both if both do.
+    It is cut where the fewest values cross. Weights that both chunks read are in both. Each chunk
+    has all functions.
 
-    Returns: `chunk_paths(package)`.
+    Returns: the paths of the chunks.
 
     Raises:
-        StepError: it has a state, an input without bounds or operations that hold others, or there
-            is no place to cut.
-        IntegrityError: it is damaged.
+        StepError: the program has states, loops or inputs without bounds, or there is no place to
+            cut.
+        IntegrityError: the package is damaged.
     """
     opened = Package(package)
     cut = _best_cut(package, _Function(opened, opened.functions[0]))

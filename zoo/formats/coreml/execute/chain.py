@@ -11,7 +11,7 @@ from zoo.formats.coreml.package.proto import chunk_paths
 
 
 def open_functions(package: Path, *, mode: Mode = "fp16") -> Functions | Chain:
-    """The functions of a package, or of its chunks where it was split.
+    """Open all functions of a package, or of its chunks if it is split.
 
     Raises:
         IntegrityError: a package is damaged or missing.

@@ -22,10 +22,10 @@ Makers = dict[str, tuple[Any, int]]
 
 
 class Constants:
-    """The constants of all functions of a package.
+    """The constants of all functions of a package, read when needed.
 
-    Raises, when they are asked for:
-        IntegrityError: one is not there, or of a kind that is not known.
+    Args:
+        package: the package.
     """
 
     def __init__(self, package: Package) -> None:
@@ -33,9 +33,13 @@ class Constants:
         self._shared: dict[Origin, Any] = {}
 
     def of(self, block: Any) -> dict[str, Any]:
-        """The constants that the operations of a block use, by name: tensors and texts.
+        """Read the constants of a block, by name: tensors and strings.
 
-        Matrices of float16 stay so where there are very many weights; other floats are float32.
+        In blocks with very many weights, float16 matrices stay in float16. Other floats become
+        float32.
+
+        Raises:
+            IntegrityError: a constant is missing or has an unsupported type.
         """
         makers = {
             output.name: (operation, number)
@@ -58,7 +62,7 @@ class Constants:
         return tensors
 
     def count(self, block: Any) -> int:
-        """How many numbers the constants of a block have, all together."""
+        """Count the elements of all constants of a block."""
         return sum(
             _size(output)
             for operation in block.operations
@@ -76,7 +80,11 @@ class Constants:
             ) from error
 
     def tensor(self, name: str, makers: Makers, keep_half: bool) -> Any:
-        """One constant, as `of` gives it."""
+        """Read one constant; see `of`.
+
+        Raises:
+            IntegrityError: the constant is missing or has an unsupported type.
+        """
         return to_tensor(self._array(name, makers), keep_half)
 
     def _array(self, name: str, makers: Makers) -> Any:

@@ -167,7 +167,8 @@ class ReferenceProgram:
             } or None
         except RuntimeError as error:
             raise IntegrityError(
-                f"there is no memory for the states of {self.name}: {', '.join(self._states)}"
+                f"there is not enough memory for the states of {self.name}: "
+                f"{', '.join(self._states)}"
             ) from error
 
     def predict(
@@ -247,7 +248,9 @@ def _require_every_function(package: Package) -> None:
         states_of(package.path.name, interface)
         made = {output.name for operation in block.operations for output in operation.outputs}
         if lost := set(block.outputs) - made - {feature.name for feature in interface.input}:
-            raise IntegrityError(f"{package.path} gives out '{min(lost)}', which nothing computes")
+            raise IntegrityError(
+                f"{package.path} declares the output '{min(lost)}', which nothing computes"
+            )
 
 
 def states_of(name: str, interface: Any) -> dict[str, list[int]]:

@@ -173,7 +173,9 @@ def require_defined(
         known.update(name for name, _ in step.outputs)
     for name in outputs:
         if name not in known:
-            raise IntegrityError(f"{package.path} gives out {quoted(name)}, which nothing computes")
+            raise IntegrityError(
+                f"{package.path} declares the output {quoted(name)}, which nothing computes"
+            )
 
 
 def _require_known(package: Package, operation: Any, known: Mapping[str, Any]) -> None:

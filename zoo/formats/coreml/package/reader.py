@@ -47,7 +47,7 @@ PACKED = {"INT4": 4, "UINT1": 1, "UINT2": 2, "UINT3": 3, "UINT4": 4, "UINT6": 6}
 
 
 class Package:
-    """An opened `.mlpackage`.
+    """A saved `.mlpackage`, opened for reading.
 
     Attributes:
         path: the package.
@@ -55,7 +55,7 @@ class Package:
         spec: the protobuf `Model`.
 
     Raises:
-        IntegrityError: a file is missing or damaged, or it holds no ML program.
+        IntegrityError: a file is missing or damaged, or the package has no ML program.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,14 +76,17 @@ class Package:
 
     @property
     def functions(self) -> list[str]:
-        """The names of its functions, the default one first."""
+        """The names of the functions, the default one first."""
         default = self.spec.description.defaultFunctionName or "main"
         return sorted(self.spec.mlProgram.functions, key=lambda name: (name != default, name))
 
     def function(self, name: str | None = None) -> tuple[Any, Any]:
-        """The protobuf of a function's interface and of its one block.
+        """Return the interface and the block of a function, as protobufs.
 
-        The interface has `input`, `output` and `state`, each a list of `FeatureDescription`.
+        The interface has `input`, `output` and `state`, lists of `FeatureDescription`.
+
+        Args:
+            name: the function; `None` for the default one.
 
         Raises:
             NotFound: there is no such function.
@@ -105,10 +108,10 @@ class Package:
         return interface, function.block_specializations[function.opset]
 
     def value(self, value: Any) -> Any:
-        """The array, or the text, of a protobuf `Value`.
+        """Read a protobuf `Value` as an array or a string.
 
         Raises:
-            IntegrityError: `weight.bin` does not have it, or its type is not known.
+            IntegrityError: `weight.bin` does not contain it, or its type is not supported.
         """
         try:
             name, shape = _known_type(value), shape_of(value)
@@ -121,7 +124,7 @@ class Package:
             ) from error
 
     def release(self) -> None:
-        """Let go of the files of constants; they are opened again when one is needed."""
+        """Close the files of constants, which are reopened when needed."""
         self._files.clear()
 
     def _blob(self, blob: Any, type_name: str, shape: tuple[int, ...]) -> Any:

@@ -37,16 +37,16 @@ ROLES: tuple[Role, ...] = ("embeddings", "head", "conv", "linear")
 
 @dataclass(frozen=True)
 class Weight:
-    """A constant in `weight.bin`.
+    """A floating-point constant in `weight.bin`.
 
     Attributes:
-        name: as its program calls it.
+        name: name in the program.
         shape: its shape.
-        type_name: of the protobuf, such as `FLOAT16`.
+        type_name: protobuf type, such as `FLOAT16`.
         value: the protobuf `Value`.
-        role: what it is for; `None` when no layer reads it as its weight.
-        axes: those of its output channels and of its input channels.
-        obstacle: why it is not a weight that can be compressed, or `None` when it is one.
+        role: what it is for; `None` if no layer reads it as a weight.
+        axes: axis of the output channels, and axis of the input channels.
+        obstacle: why it cannot be compressed, or `None` if it can.
     """
 
     name: str
@@ -75,10 +75,9 @@ class _Use:
 
 
 def weights_of(package: Package) -> dict[Origin, Weight]:
-    """The constants of floating point of all functions; one that they share is there once.
+    """Return the floating-point constants of all functions. Shared ones are included once.
 
-    A constant that has its name in common with another is called by its function too:
-    `name (function)`.
+    Constants of the same name in several functions are named `name (function)`.
     """
     values: dict[Origin, tuple[str, Any]] = {}
     uses: dict[Origin, list[_Use]] = {}
