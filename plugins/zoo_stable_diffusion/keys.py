@@ -280,12 +280,12 @@ def require_values(
             continue
         if key not in table:
             raise zoo.IntegrityError(
-                f"{where} has the key '{key}' ({shown(value)}), which {who} does not know",
+                f"{where} has the key '{key}' ({shown(value)}), which {who} does not support",
                 "it may be of a newer version, or of another model",
             )
         if not _is_allowed(table[key], value):
             raise zoo.IntegrityError(
-                f"{where} has {key} = {shown(value)}, which {who} does not know"
+                f"{where} has {key} = {shown(value)}, which {who} does not support"
                 + _known(table[key])
             )
 

@@ -80,8 +80,8 @@ class Schedule:
         self.kind = str(config.get("_class_name"))
         if self.kind not in OWN:
             raise zoo.IntegrityError(
-                f"the scheduler of the source is a '{self.kind}', which zoo does not know",
-                f"zoo knows {', '.join(OWN)}",
+                f"the scheduler of the source, '{self.kind}', is not supported",
+                f"supported: {', '.join(OWN)}",
             )
         _require_known(config, self.kind)
         try:
@@ -110,7 +110,7 @@ class Schedule:
             close = get_close_matches(name, SCHEDULERS, n=1)
             meant = f", did you mean '{close[0]}'?" if close else ""
             raise zoo.InputError(
-                f"there is no scheduler '{name}'{meant}", f"schedulers: {', '.join(SCHEDULERS)}"
+                f"unknown scheduler '{name}'{meant}", f"schedulers: {', '.join(SCHEDULERS)}"
             )
         kind, changes = SCHEDULERS[name]
         made = _class(kind)

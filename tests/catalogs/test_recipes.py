@@ -129,7 +129,7 @@ COREML = '[build.c]\nformat = "coreml"\noptimize = [%s]\n'
         ('lint = { target = "mac" }\n', "build.torch.lint: builds in the format 'torch' are not linted"),
         (LINT % 'target = "iphon"', "build.c.lint.target: must be one of"),
         (LINT % 'target = "iphon"', "not 'iphon', did you mean 'iphone'?"),
-        (LINT % 'accept = { N99 = "why" }', "build.c.lint.accept.N99: there is no such rule"),
+        (LINT % 'accept = { N99 = "why" }', "build.c.lint.accept.N99: unknown rule"),
         (LINT % 'accept = { N4 = " " }', "build.c.lint.accept.N4: must give the reason"),
         (LINT % "accept = { N4 = 3 }", "build.c.lint.accept.N4: must be a string"),
         (LINT % 'aksept = { N4 = "why" }', "build.c.lint.aksept: unknown key, did you mean 'accept'?"),

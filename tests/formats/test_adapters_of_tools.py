@@ -142,7 +142,7 @@ def test_what_mlx_lm_trains_is_applied(base: Path, tmp_path: Path) -> None:
         (lambda c: c | {"alpha_pattern": [1]}, "not a table"),
         (lambda c: c | {"peft_type": []}, "only LoRA is supported"),
         (lambda c: c | {"peft_type": "LOHA"}, "only LoRA is supported"),
-        (lambda c: c | {"option_of_tomorrow": 3}, "option_of_tomorrow.*does not know"),
+        (lambda c: c | {"option_of_tomorrow": 3}, "option_of_tomorrow.*does not support"),
         (lambda c: {k: v for k, v in c.items() if k != "lora_alpha"}, "no lora_alpha"),
     ],
 )

@@ -284,7 +284,7 @@ def test_torch_samples_by_the_same_options():
         ({"min_p": 2}, "min_p must be from 0 to 1"),
         ({"max_tokens": 0}, "max_tokens must be at least 1"),
         ({"stop": [""]}, r"stop\[0\] must be text that is not empty"),
-        ({"temprature": 1}, "no option 'temprature', did you mean 'temperature'"),
+        ({"temprature": 1}, "unknown option 'temprature', did you mean 'temperature'"),
     ],
 )
 def test_a_wrong_option_is_refused_before_the_first_piece(mini, options, words):

@@ -208,7 +208,7 @@ except zoo.UsageError as error:
     assert done.stdout.splitlines() == [
         "[0.56, 0.74, 0.37] [0.6, 0.7, 0.4]",
         "digits must be an integer, not 'many'",
-        "there is no option 'digitz', did you mean 'digits'?",
+        "unknown option 'digitz', did you mean 'digits'?",
         "'acme/letters:abc' is a Embedder (task sentence-embeddings), not a TextModel",
     ], done.stderr
 
@@ -222,7 +222,7 @@ except zoo.UsageError as error:
         ),
         (("cosine = 0.9", "cosin = 0.9"), "did you mean 'cosine'?"),
         (("digits = 2", "digits = 20"), "defaults.digits: must be from 0 to 9, not 20"),
-        (("digits = 2", "max_tokens = 2"), "defaults.max_tokens: there is no option 'max_tokens'"),
+        (("digits = 2", "max_tokens = 2"), "defaults.max_tokens: unknown option 'max_tokens'"),
         (("limits = {", 'scorer = "x"\nlimits = {'), "check.scorer: cannot be used"),
         (("sentence-emb", "sentense-emb"), "did you mean 'sentence-embeddings'?"),
         (("sentence-embeddings", "telepathy"), "installed: automatic-speech-recognition, "),

@@ -69,7 +69,7 @@ def _lint_faults(build: Build) -> Iterator[tuple[str, str]]:
     rules = format.lint_rules() if chosen.accept else ()
     for rule in chosen.accept:
         if rule not in rules:
-            yield f"lint.accept.{rule}", f"there is no such rule{suggest(rule, rules)}"
+            yield f"lint.accept.{rule}", f"unknown rule{suggest(rule, rules)}"
 
 
 def _check_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -90,7 +90,7 @@ def scale_of_peft(config: Mapping[str, Any]) -> Scale:
     for key, value in config.items():
         if key in HARMLESS or value in PLAIN.get(key, ()) or value in (None, False, [], {}):
             continue
-        meaning = REASONS.get(key, "an option that zoo does not know")
+        meaning = REASONS.get(key, "an option that zoo does not support")
         raise ValueError(f"{str(key)[:60]} = {str(value)[:60]!r}, {meaning}")
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start.lower().startswith(OTHER_BASES):
@@ -99,7 +99,7 @@ def scale_of_peft(config: Mapping[str, Any]) -> Scale:
             "changed when training began"
         )
     if not isinstance(start, bool | str | None) or start not in PLAIN_STARTS:
-        raise ValueError(f"init_lora_weights = {str(start)[:40]!r}, which zoo does not know")
+        raise ValueError(f"init_lora_weights = {str(start)[:40]!r}, which zoo does not support")
     rooted = config.get("use_rslora") or False
     if not isinstance(rooted, bool):
         raise ValueError(f"use_rslora = {str(rooted)[:40]!r}, which is neither true nor false")

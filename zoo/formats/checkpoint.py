@@ -157,8 +157,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key in FOREIGN_CODE:
         if key in config:
             raise IntegrityError(
-                f"{folder / 'config.json'} has '{key}': the model wants code from its source, "
-                "which zoo never runs"
+                f"{folder / 'config.json'} has '{key}': the model requires code from its "
+                "repository, which zoo never runs"
             )
     weight_files(folder)
     return config

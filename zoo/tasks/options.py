@@ -101,7 +101,7 @@ class CallOptions:
         """Return the error message for an option that does not exist."""
         meant = cls.peers.get(name)
         close = f", did you mean '{meant}'?" if meant else suggest(name, cls.names())
-        return f"there is no option '{name}'{close}"
+        return f"unknown option '{name}'{close}"
 
     @classmethod
     def faults(cls, options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -94,8 +94,8 @@ class Conversion(programs.Conversion):
         for name in ("width", "height"):
             if (pixels := getattr(self, name)) % factor or pixels < factor:
                 raise zoo.RecipeError(
-                    f"'{self.recipe.ref}' asks coreai for a {name} of {pixels} pixels, which is no "
-                    f"multiple of {factor}"
+                    f"'{self.recipe.ref}' asks coreai for a {name} of {pixels} pixels, which is "
+                    f"not a multiple of {factor}"
                 )
 
     def sides(self, factor: int = 1) -> tuple[int, int]:

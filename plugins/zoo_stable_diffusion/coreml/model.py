@@ -42,8 +42,8 @@ class CoreMLStableDiffusion(StableDiffusionPrograms):
         for side, pixels in sizes.items():
             if pixels and pixels % self.multiple and not pixels % self.config.factor:
                 raise zoo.InputError(
-                    f"a Core ML build has sides that are multiples of {self.multiple} pixels, "
-                    f"and the {side} is {pixels}",
+                    f"the {side} must be a multiple of {self.multiple} pixels in a Core ML build, "
+                    f"not {pixels}",
                     f"the nearest is {max(1, round(pixels / self.multiple)) * self.multiple}",
                 )
         return super().denoise(prompts, options, image, mask)

@@ -141,9 +141,9 @@ def optimize(
         left = _quantize(module, bits, group)
         if left is None:
             raise zoo.RecipeError(
-                f"a group of {group} divides the width of no layer of '{recipe.ref}' in "
-                f"'{component}'",
-                hint="give a smaller group_size",
+                f"no layer of '{component}' in '{recipe.ref}' has a width that is a multiple of "
+                f"the group size {group}",
+                hint="use a smaller group_size",
             )
         kept += [f"{component}.{name}" for name in left]
         scheme = {"group_size": group, "bits": bits}

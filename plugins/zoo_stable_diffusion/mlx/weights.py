@@ -109,5 +109,5 @@ def _require_fit(module: Any, found: dict[str, Any], path: Path) -> None:
         if array.shape != expected[name].shape:
             raise zoo.IntegrityError(
                 f"'{name}' in {path} has the shape {array.shape}, "
-                f"and by its config it is {expected[name].shape}"
+                f"but its config requires {expected[name].shape}"
             )

@@ -108,7 +108,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "an unknown key": (
         lambda folder: change(folder / "vae" / "config.json", sharpness=2),
-        r"vae/config\.json has the key 'sharpness' \(2\), which zoo does not know",
+        r"vae/config\.json has the key 'sharpness' \(2\), which zoo does not support",
     ),
     "an unknown key of the scheduler": (
         lambda folder: change(
@@ -128,7 +128,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: change(
             folder / "scheduler" / "scheduler_config.json", _class_name="OddScheduler"
         ),
-        "scheduler of the source is a 'OddScheduler', which zoo does not know",
+        "scheduler of the source, 'OddScheduler', is not supported",
     ),
 }
 
@@ -147,7 +147,7 @@ def test_each_format_refuses_the_same_input(sound, format):
     model = FORMATS[format](sound)
     for options, words in (
         ({"width": 60}, "the width must be a multiple of 8 pixels, not 60"),
-        ({"scheduler": "dim"}, "there is no scheduler 'dim', did you mean 'ddim'?"),
+        ({"scheduler": "dim"}, "unknown scheduler 'dim', did you mean 'ddim'?"),
     ):
         with pytest.raises(zoo.InputError) as caught:
             model.stream("a red circle", **options)

@@ -183,11 +183,11 @@ def test_a_prompt_that_is_too_long_is_cut_with_a_warning(model):
     [
         ({"width": 60}, "the width must be a multiple of 8 pixels, not 60"),
         ({"height": 4}, "the height must be a multiple of 8 pixels, not 4"),
-        ({"scheduler": "eular"}, "there is no scheduler 'eular', did you mean 'euler'?"),
+        ({"scheduler": "eular"}, "unknown scheduler 'eular', did you mean 'euler'?"),
         ({"steps": 0}, "steps must be from 1 to 1000"),
         ({"strength": 0}, "strength must be above 0"),
         ({"seed": -1}, "seed must be from 0 to"),
-        ({"guidence": 3}, "there is no option 'guidence', did you mean 'guidance'"),
+        ({"guidence": 3}, "unknown option 'guidence', did you mean 'guidance'"),
         ({"image": Image.new("F", (64, 64))}, "the image has the mode 'F'"),
         ({"image": Image.new("RGBA", (64, 64))}, "the image is transparent in places"),
         ({"width": 80000, "height": 80000}, "80000x80000 is more than 16,777,216 pixels"),

@@ -115,7 +115,7 @@ AT_LOADING = {
     "a mode": (
         lambda x: mb.pad(x=x, pad=[1, 1], mode="constant", constant_val=0.0),
         words("pad", "mode", "evil"),
-        "'pad' .* 'mode' .* it is 'evil', and constant, reflect, replicate are known",
+        "'pad' .* 'mode' .* it is 'evil', not one of constant, reflect, replicate",
     ),
     "a type of padding": (conv, words("conv", "pad_type", "evil"), "'conv' .* 'pad_type'"),
     "a type to cast to": (

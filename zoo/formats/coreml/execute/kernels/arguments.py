@@ -120,7 +120,7 @@ def _form(hint: Any) -> Callable[[Any], Any]:
 def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"it is '{value}', and {', '.join(choices)} are known")
+            raise ValueError(f"it is '{value}', not one of {', '.join(choices)}")
         return str(value)
 
     return convert
