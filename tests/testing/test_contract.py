@@ -223,7 +223,7 @@ def test_a_contract_is_a_class_of_tests():
     tests = {name for name in dir(TestMine) if name.startswith("test_")}
     claims = claims_of_pair("text-generation")
     assert tests == {f"test_{claim.name}" for claim in claims if not claim.slow}
-    assert TestMine.test_seed_repeats.__doc__ == "The same seed chooses the same tokens."
+    assert TestMine.test_seed_repeats.__doc__ == "The same seed samples the same tokens."
     assert not [name for name in dir(FamilyContract) if name.startswith("test_")]
 
 
