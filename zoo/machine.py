@@ -66,7 +66,7 @@ def _read_settings(path: Path, size: int, time: int) -> dict[str, str]:
                 f"{path} has an unknown key '{key}'{suggest(key, KEYS)}", f"keys: {known}"
             )
         if not isinstance(value, str) or not value:
-            raise UsageError(f"'{key}' in {path} must be a text", hint)
+            raise UsageError(f"'{key}' in {path} must be a string", hint)
     return data
 
 

@@ -82,5 +82,5 @@ def test_several_prompts(model: Alphabet) -> None:
     assert model.generate_many(["a", "cd"], max_tokens=2) == ["bc", "e"]
     with pytest.raises(InputError, match="must be text, not int"):
         model.generate_many(["a", 7])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="list of texts"):
+    with pytest.raises(InputError, match="list of strings"):
         model.generate_many("ab")

@@ -44,7 +44,7 @@ def explain(error: OSError) -> ZooError:
             "free some space with zoo prune, or set ZOO_HOME or HF_HOME to a folder elsewhere",
         )
     if error.errno == errno.ENOENT and not where:
-        return UsageError("the working folder is not there any more", "change to another folder")
+        return UsageError("the working folder no longer exists", "change to another folder")
     why = (error.strerror or "it cannot be used").lower()
     what = where or "a file, a folder or a connection"
     return Inaccessible(f"{what} cannot be used: {why}", HINTS.get(error.errno or 0))

@@ -319,7 +319,7 @@ def _require_there(wanted: list[str], names: Collection[str], what: str) -> None
     if missing:
         more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
         raise IntegrityError(
-            f"{what} {', '.join(missing[:NAMED])}{more}, which is not there",
+            f"{what} {', '.join(missing[:NAMED])}{more}, which does not exist",
             "bring the missing files, or download the checkpoint again",
         )
 

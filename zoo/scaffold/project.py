@@ -144,7 +144,7 @@ def _architecture(family: str) -> str:
         from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     except ImportError as error:
         raise MissingExtra(
-            f"a new plugin gets a tiny model, for which packages are missing: {error}",
+            f"the tiny model of a new plugin requires packages that are missing: {error}",
             "pip install 'zoo-ml[torch]'",
         ) from error
     if family not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:

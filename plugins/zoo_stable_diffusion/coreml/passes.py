@@ -43,7 +43,7 @@ def read_prompts(recipe: zoo.Recipe, options: MixedDrawing) -> list[str]:
     """
     path = recipe.home / options.calibration
     if not path.is_file():
-        raise zoo.RecipeError(f"'{recipe.ref}' calibrates on {path}, which is not there")
+        raise zoo.RecipeError(f"'{recipe.ref}' calibrates on {path}, which does not exist")
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     if not (prompts := [line for line in lines if line]):
         raise zoo.RecipeError(

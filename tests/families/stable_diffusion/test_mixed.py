@@ -124,7 +124,7 @@ def test_the_choice_can_be_used_again(converted, mixed, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"calibration": "none.txt"}, "calibrates on .*none.txt, which is not there"),
+        ({"calibration": "none.txt"}, "calibrates on .*none.txt, which does not exist"),
         ({"calibration": "empty.txt"}, "calibrates on .*empty.txt, which is empty"),
         ({"bits_per_weight": 1.2}, "the fewest bits that are allowed take"),
         ({"tokens": 100}, "tokens: unknown key"),
@@ -155,7 +155,7 @@ def test_a_unet_that_it_cannot_ask_is_refused(converted, tmp_path):
 
 @pytest.mark.parametrize(
     ("calibration", "chunks", "message"),
-    [("none.txt", 1, "which is not there"), ("prompts.txt", 2, "its own is in chunks")],
+    [("none.txt", 1, "which does not exist"), ("prompts.txt", 2, "its own is in chunks")],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_converted(
     converted, tmp_path, calibration, chunks, message

@@ -294,7 +294,7 @@ def test_bits_are_spent_where_they_help_most():
     [
         ([{"kind": "mixed", "bits_per_weight": 4}], "calibration: is missing"),
         ([{"kind": "mixed", "bits_per_weight": 4, "calibration": "../x"}], "must stay beside"),
-        ([{"kind": "mixed", "bits_per_weight": 4, "calibration": "none"}], "which is not there"),
+        ([{"kind": "mixed", "bits_per_weight": 4, "calibration": "none"}], "which does not exist"),
         ([{"kind": "mixed", "bits_per_weight": 40, "calibration": "x"}], "at most 16, not 40"),
         ([{"kind": "quantise"}], "did you mean 'quantize'"),
         ([{"kind": "quantize", "bits": 5}], "bits: must be one of (4, 8), not 5"),

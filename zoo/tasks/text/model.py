@@ -121,7 +121,7 @@ class TextModel(Model):
                 starts.
         """
         if isinstance(prompts, str):
-            raise InputError("the prompts must be a list of texts", "for one, call generate")
+            raise InputError("the prompts must be a list of strings", "for one, call generate")
         for prompt in prompts:
             _require_text(prompt)
         return [self.generate(prompt, chat=chat, **options) for prompt in prompts]

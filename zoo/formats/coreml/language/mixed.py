@@ -55,7 +55,7 @@ def choose_bits(
     """
     text = recipe.home / options.calibration
     if not text.is_file():
-        raise RecipeError(f"'{recipe.ref}' calibrates on {text}, which is not there")
+        raise RecipeError(f"'{recipe.ref}' calibrates on {text}, which does not exist")
     with TemporaryDirectory(dir=workdir, prefix=".whole-") as name:
         package = Path(name) / "model.mlpackage"
         aside = Progress("convert")

@@ -40,14 +40,14 @@ def _flags(value: Any) -> list[bool]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError("it is not a text")
+        raise TypeError("it is not a string")
     return value
 
 
 def as_tensor(value: Any) -> Any:
     """A tensor as it is; texts are refused."""
     if isinstance(value, str):
-        raise TypeError(f"it is the text '{value}'")
+        raise TypeError(f"it is the string '{value}'")
     return value
 
 
