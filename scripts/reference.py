@@ -257,7 +257,7 @@ def _doc(value: Any) -> str:
     doc = inspect.getdoc(value) or ""
     if inspect.isclass(value) and value.__doc__ is None:
         return ""
-    if "Attributes:" not in doc and (fields := _fields(value)):
+    if "Attributes:" not in doc and (fields := _fields(value) or _inherited(value)):
         doc = f"{doc}\n\nAttributes:\n{fields}"
     at = SECTION.search(doc)
     prose, sections = (doc[: at.start()], doc[at.start() :]) if at else (doc, "")
@@ -273,6 +273,19 @@ def _fields(value: Any) -> str:
     return "\n".join(
         f"    {spec.name}: {spec.metadata['doc']}." for spec in specs if "doc" in spec.metadata
     )
+
+
+def _inherited(value: Any) -> str:
+    """The attributes that the docstring of a private base class describes."""
+    for base in value.__mro__[1:] if inspect.isclass(value) else ():
+        listed = re.search(
+            r"^Attributes:\n((?:    .*\n?)+)", inspect.getdoc(base) or "", re.MULTILINE
+        )
+        if listed and not any(
+            getattr(import_module(m), base.__name__, None) is base for m, _ in FACES
+        ):
+            return listed[1].rstrip()
+    return ""
 
 
 def _plain(value: Any) -> str:
