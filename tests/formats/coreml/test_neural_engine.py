@@ -94,6 +94,23 @@ def test_tokens_one_by_one_are_the_same_as_a_prompt_at_once(mistral):
         np.testing.assert_allclose(np.stack(apart), whole, atol=0.02 * np.ptp(whole))
 
 
+@pytest.mark.parametrize("first", [1, 7, 64, 65])
+def test_a_text_is_the_same_however_it_is_cut(mistral, first):
+    """What fills up a block at the beginning is forgotten again."""
+    with CoreMLTextModel.load(mistral[0], mode="fp32") as model:
+        whole = model.logits(TEXT[:90])
+        conversation = model._begin(TEXT)
+        conversation.go_on(TEXT[:first], [0])
+        rest = conversation.go_on(TEXT[first:90], list(range(90 - first)))
+        require_close(rest, whole[first:], 0.001)
+
+
+def test_a_build_of_before_reads_prompts_in_blocks(mistral, tmp_path):
+    build = shutil.copytree(mistral[0], tmp_path / "build")
+    change(build, begin=[])
+    require_close(logits("mistral", build), logits("mistral", mistral[0]), 0.001)
+
+
 def test_it_writes_the_same_tokens_with_the_same_options(mistral):
     written = []
     for build in mistral:
@@ -125,14 +142,15 @@ def test_the_context_ends_where_it_is_said(tmp_path):
 
 def test_the_programs_are_static_with_rank_4_caches_and_convolutions(mistral):
     package = Package(mistral[0] / "layers1.mlpackage")
-    assert package.functions == ["extend", "prefill"]
-    for name, tokens in (("extend", 1), ("prefill", 64)):
+    assert package.functions == ["extend", "begin_64", "prefill"]
+    for name, tokens, seen in (("extend", 1, 256), ("prefill", 64, 256), ("begin_64", 64, 64)):
         interface, _ = package.function(name)
         shapes = {f.name: [*f.type.multiArrayType.shape] for f in interface.input}
+        update = {} if name == "begin_64" else {"cacheUpdateMask": [1, 1, tokens, 256]}
         assert shapes == {
             "hiddenStates": [1, 1, tokens, 128],
-            "causalMask": [1, 1, tokens, 256],
-            "cacheUpdateMask": [1, 1, tokens, 256],
+            "causalMask": [1, 1, tokens, seen],
+            **update,
         }
         states = {f.name: [*f.type.stateType.arrayType.shape] for f in interface.state}
         assert states == {key: [1, 4, 32, 256] for key in ("keyCache", "valueCache")}
@@ -246,6 +264,7 @@ def test_wrong_targets_are_refused(tmp_path, passes, target, words):
 DAMAGE = {
     "no manifest field": (lambda b: change(b, layers=[]), "layers: must not be empty"),
     "a package outside": (lambda b: change(b, embeddings="../x"), "not a plain path"),
+    "a beginning that is too long": (lambda b: change(b, begin=[999]), "begin: must be from 1"),
     "no package": (lambda b: shutil.rmtree(b / "head.mlpackage"), "head.mlpackage"),
     "no table": (lambda b: (b / "embeddings.safetensors").unlink(), "is missing"),
     "a short table": (lambda b: cut(b / "embeddings.safetensors"), "not a valid safetensors"),

@@ -18,6 +18,7 @@ from typing import Any
 from zoo.errors import StepError
 from zoo.formats.coreml.compat import constants_made_by, converting
 from zoo.formats.coreml.compress.encoding import Array
+from zoo.formats.coreml.package.literals import share_all_literals
 from zoo.formats.coreml.package.proto import MODEL_FILE
 from zoo.formats.coreml.package.saving import save_spec
 from zoo.progress import Progress
@@ -179,7 +180,9 @@ def save_program(
         )
     stream.require_all_written()
     describe_model(model, metadata)
-    save_spec(model.get_spec(), package / MODEL_FILE)
+    spec = model.get_spec()
+    share_all_literals(spec)
+    save_spec(spec, package / MODEL_FILE)
 
 
 def describe_model(model: Any, metadata: Metadata) -> None:

@@ -25,7 +25,7 @@ from zoo.formats.coreml.compat import (
     weights_freed,
 )
 from zoo.formats.coreml.convert.streaming import Metadata, describe_model
-from zoo.formats.coreml.package.literals import share_literals
+from zoo.formats.coreml.package.literals import share_all_literals
 from zoo.formats.coreml.package.proto import MODEL_FILE
 from zoo.formats.coreml.package.saving import save_spec
 
@@ -145,9 +145,7 @@ def write_traced(
             ) from error
     describe_model(model, metadata)
     spec = model.get_spec()
-    for function in spec.mlProgram.functions.values():
-        for block in function.block_specializations.values():
-            share_literals(block)
+    share_all_literals(spec)
     save_spec(spec, package / MODEL_FILE)
 
 

@@ -136,6 +136,7 @@ class ReferenceProgram:
         bounded: bool = True,
     ) -> None:
         _require_torch()
+        from zoo.formats.coreml.execute.heads import batch_heads
         from zoo.formats.coreml.execute.registers import Registers
         from zoo.formats.coreml.execute.steps import read_steps, require_defined
 
@@ -148,6 +149,7 @@ class ReferenceProgram:
         steps = read_steps(constants, block)
         states = set(self._states)
         require_defined(constants.package, steps, set(self._inputs), states, outputs)
+        steps = batch_heads(steps, _static_shapes(self._interface, block), outputs)
         kinds = {name: type_of(kind.multiArrayType) for name, kind in self._inputs.items()}
         self._program = Registers(self.name, steps, kinds, outputs, rounds=self._half)
         self._parameters = constants.count(block)
@@ -211,6 +213,21 @@ class ReferenceProgram:
                 raise InputError(
                     f"{self.name} takes '{key}' of shape ({wanted}), not {value.shape}"
                 )
+
+
+def _static_shapes(interface: Any, block: Any) -> dict[str, tuple[int, ...]]:
+    """The shapes of inputs and results, as far as the program says them."""
+    found = {}
+    for feature in interface.input:
+        array = feature.type.multiArrayType
+        if array.WhichOneof("ShapeFlexibility") is None:
+            found[feature.name] = tuple(int(size) for size in array.shape)
+    for operation in block.operations:
+        for output in operation.outputs:
+            dimensions = output.type.tensorType.dimensions
+            if all(size.WhichOneof("dimension") == "constant" for size in dimensions):
+                found[output.name] = tuple(size.constant.size for size in dimensions)
+    return found
 
 
 def _allowed_shape(array: Any, bounded: bool) -> list[tuple[float, float]]:

@@ -14,6 +14,13 @@ Names = dict[str, str]
 """What a constant that is left out is called, and the one that serves in its place."""
 
 
+def share_all_literals(spec: Any) -> None:
+    """Let the operations of each function of a model share the constants that are equal."""
+    for function in spec.mlProgram.functions.values():
+        for block in function.block_specializations.values():
+            share_literals(block)
+
+
 def share_literals(block: Any) -> None:
     """Let the operations of a block share the constants that are equal.
 

@@ -24,7 +24,7 @@ ONE_BY_ONE = {
 }  # fmt: skip
 """Operations on two tensors that are broadcast."""
 
-OF_TWO = {"matmul", "gather", "gather_nd", "gather_along_axis"}
+OF_TWO = {"gather", "gather_nd", "gather_along_axis"}
 """Those of which the first two arguments alone decide how large the result is."""
 
 OTHERS = {"select", "clip", "einsum", "stack", "concat"}
@@ -52,6 +52,8 @@ def guarded(kind: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return _of_two(kernel)
     if kind == "linear":
         return _of_linear(kernel)
+    if kind == "matmul":
+        return _of_matmul(kernel)
     if kind == "scaled_dot_product_attention":
         return _of_attention(kernel)
     return _of_any(kernel) if kind in OTHERS else kernel
@@ -81,6 +83,17 @@ def _of_linear(kernel: Callable[..., Any]) -> Callable[..., Any]:
         if x.numel() * weight.numel() > CAREFREE:
             require_room((*x.shape[:-1], weight.shape[0]))
         return kernel(x, weight, *rest)
+
+    return run
+
+
+def _of_matmul(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: Any, y: Any, transpose_x: bool = False, transpose_y: bool = False) -> Any:
+        if x.numel() * y.numel() > CAREFREE and min(x.dim(), y.dim()) > 1:
+            lengths = zip_longest(reversed(x.shape[:-2]), reversed(y.shape[:-2]), fillvalue=1)
+            rows, columns = x.shape[-1 if transpose_x else -2], y.shape[-2 if transpose_y else -1]
+            require_room([*(max(pair) for pair in lengths), rows, columns])
+        return kernel(x, y, transpose_x, transpose_y)
 
     return run
 

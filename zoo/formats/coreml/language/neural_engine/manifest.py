@@ -18,7 +18,7 @@ MANIFEST_FILE = "neural-engine.json"
 
 @dataclass(frozen=True)
 class LayersPackage:
-    """One package of layers, with the functions `prefill` and `extend`, and two more per adapter.
+    """One package of layers, with functions such as `prefill`, and as many more for each adapter.
 
     Attributes:
         package: its folder.
@@ -55,6 +55,7 @@ class Manifest:
         layers: in the order to run them; each is given what the one before returns.
         heads: each is given what the last of `layers` returns for one token.
         adapters: names of the LoRA adapters.
+        begin: tokens that each of the functions `begin_...` takes, in ascending order.
     """
 
     length: int
@@ -63,12 +64,15 @@ class Manifest:
     layers: tuple[LayersPackage, ...]
     heads: tuple[HeadPackage, ...]
     adapters: tuple[str, ...] = ()
+    begin: tuple[int, ...] = ()
 
     def validate(self) -> Iterator[tuple[str, str]]:
         """What no build can have: the field, and what is wrong with it."""
         for key in ("length", "prefill"):
             if getattr(self, key) < 1:
                 yield key, f"must be at least 1, not {getattr(self, key)}"
+        if any(not 1 <= size <= self.length for size in self.begin):
+            yield "begin", f"must be from 1 to {self.length}, not {list(self.begin)}"
         for key in ("layers", "heads"):
             if not getattr(self, key):
                 yield key, "must not be empty"

@@ -21,6 +21,9 @@ from zoo.words import human
 BLOCK = 64
 """Tokens of a prompt that go through the model at once."""
 
+BEGINNINGS = (64, 256)
+"""Tokens of a prompt's beginning that go through the model at once, without a look at caches."""
+
 WIDEST = 16_384
 """The longest axis that the Neural Engine takes."""
 
@@ -69,6 +72,11 @@ def halves(spec: DecoderSpec) -> list[Half]:
 def state_length(spec: DecoderSpec) -> int:
     """Positions of the caches."""
     return ceil(spec.context / ALIGNED) * ALIGNED
+
+
+def beginnings(spec: DecoderSpec) -> tuple[int, ...]:
+    """How many tokens the functions for the beginning of a prompt take."""
+    return tuple(size for size in BEGINNINGS if 2 * size <= state_length(spec))
 
 
 def spans(total: int) -> list[tuple[int, int]]:

@@ -10,6 +10,10 @@ A package of layers has the functions `prefill` (64 tokens) and `extend` (1 toke
   the package, one after another.
 - `hiddenStatesOut`, float16 (1, 1, tokens, width).
 
+The functions `begin_64` and `begin_256` take the first tokens of a prompt. They attend to these
+alone, so `causalMask` is (1, 1, tokens, tokens), and remember all of them, so there is no
+`cacheUpdateMask`: what fills up a block is overwritten later, and hidden until then.
+
 The head's package has the function `main`: from `hiddenStates` (1, 1, 1, width) to `logits1` and
 following, float16 (1, part of the vocabulary).
 
@@ -42,6 +46,9 @@ Changes = Mapping[str, LowRank]
 PREFILL, EXTEND, MAIN = "prefill", "extend", "main"
 """The functions of packages."""
 
+BEGIN = "begin_"
+"""What the name of a function for the beginning of a prompt has before its number of tokens."""
+
 
 def function_name(kind: str, adapter: str | None) -> str:
     """What a package calls a function with an adapter; `main` is called as the adapter alone."""
@@ -63,7 +70,7 @@ def layers_program(
         spec: the decoder.
         weights: of the decoder, within their stream.
         part: the halves, in order.
-        sizes: how many tokens the function of each kind takes.
+        sizes: how many tokens the function of each kind takes, by its name.
         adapters: what each adds; all have functions of their own.
     """
     import coremltools as ct
@@ -73,10 +80,13 @@ def layers_program(
     length = state_length(spec)
     heads = sum(spec.layers[half.layer].kv_heads for half in part if half.kind == "attention")
 
-    def function(name: str, tokens: int, changes: Changes, adapter: str) -> Any:
-        def body(hidden: Any, *more: Any) -> Any:
-            layers = _Layers(spec, weights, _Linear(weights, adapter, changes), tokens)
-            return layers.run(hidden, part, *more)
+    def function(name: str, kind: str, changes: Changes, adapter: str) -> Any:
+        tokens, begins = sizes[kind], kind.startswith(BEGIN)
+        linear = _Linear(weights, adapter, changes)
+
+        def body(hidden: Any, mask: Any = None, update: Any = None, *caches: Any) -> Any:
+            layers = _Layers(spec, weights, linear, tokens)
+            return layers.run(hidden, part, mask, update, caches)
 
         def with_attention(  # the names that Core ML's users see
             hiddenStates: Any,  # noqa: N803
@@ -87,21 +97,32 @@ def layers_program(
         ) -> Any:
             return body(hiddenStates, causalMask, cacheUpdateMask, keyCache, valueCache)
 
+        def beginning(
+            hiddenStates: Any,  # noqa: N803
+            causalMask: Any,  # noqa: N803
+            keyCache: Any,  # noqa: N803
+            valueCache: Any,  # noqa: N803
+        ) -> Any:
+            return body(hiddenStates, causalMask, None, keyCache, valueCache)
+
         def without(hiddenStates: Any) -> Any:  # noqa: N803
             return body(hiddenStates)
 
         specs = [mb.TensorSpec((1, 1, tokens, spec.width), dtype=types.fp16)]
         if heads:
-            specs += [mb.TensorSpec((1, 1, tokens, length), dtype=types.fp16) for _ in range(2)]
+            seen = (1, 1, tokens, tokens if begins else length)
+            masks = 1 if begins else 2
+            specs += [mb.TensorSpec(seen, dtype=types.fp16) for _ in range(masks)]
             shape = (1, heads, spec.head_dim, length)
             specs += [mb.StateTensorSpec(shape, dtype=types.fp16) for _ in range(2)]
         make: Any = mb.program(input_specs=specs, opset_version=ct.target.iOS18, function_name=name)
-        return make(with_attention if heads else without)
+        attending = beginning if begins else with_attention
+        return make(attending if heads else without)
 
     made = [
-        function(function_name(kind, adapter), tokens, changes, adapter or "")
+        function(function_name(kind, adapter), kind, changes, adapter or "")
         for adapter, changes in [(None, {}), *adapters.items()]
-        for kind, tokens in sizes.items()
+        for kind in sizes
     ]
     return _joined(made, EXTEND)
 
@@ -190,44 +211,67 @@ class _Layers:
         self.spec, self.weights, self.linear, self.tokens = spec, weights, linear, tokens
         self.mb = mb
 
-    def run(self, hidden: Any, part: Sequence[Half], *given: Any) -> Any:
-        """The stream after some halves of layers; `given` are the masks and the states."""
+    def run(
+        self, hidden: Any, part: Sequence[Half], mask: Any, update: Any, caches: Sequence[Any]
+    ) -> Any:
+        """The stream after some halves of layers.
+
+        `update` is `None` at the beginning of a prompt, and there are no masks and no caches where
+        nothing attends.
+        """
         mb = self.mb
         x = mb.transpose(x=hidden, perm=[0, 3, 1, 2])
-        if given:
-            self._begin(part, *given)
+        self.mask, self.update = mask, update
+        self.made: tuple[list[Any], list[Any]] = ([], [])
+        if caches:
+            self._begin(part, caches)
         for half in part:
             x = mb.add(
                 x=x, y=self._attention(x, half) if half.kind == "attention" else self._ffn(x, half)
             )
-        if given:
-            for state, made in zip(given[2:], self.made, strict=True):
-                whole = mb.concat(values=made, axis=1) if len(made) > 1 else made[0]
-                mb.coreml_update_state(state=state, value=whole)
+        for number, (state, made) in enumerate(zip(caches, self.made, strict=False)):
+            whole = mb.concat(values=made, axis=1) if len(made) > 1 else made[0]
+            if update is None:
+                whole = mb.concat(values=[whole, self.old[number]], axis=3)
+            mb.coreml_update_state(state=state, value=whole)
         return mb.transpose(x=x, perm=[0, 2, 3, 1], name="hiddenStatesOut")
 
-    def _begin(self, part: Sequence[Half], mask: Any, update: Any, *caches: Any) -> None:
-        """What all layers share: masks, rotary positions, and the caches without what is new."""
+    def _begin(self, part: Sequence[Half], caches: Sequence[Any]) -> None:
+        """What all layers share: rotary positions, and the caches without what is new."""
         import numpy as np
 
-        mb, spec = self.mb, self.spec
-        self.mask, self.update = mask, update
+        mb, update = self.mb, self.update
+        if update is None:
+            self.cos, self.sin = self._rotary(self.tokens, f"_{self.tokens}")
+            self.old: list[Any] = [
+                mb.slice_by_index(
+                    x=mb.read_state(input=cache), begin=[0, 0, 0, self.tokens], end=[*cache.shape]
+                )
+                for cache in caches
+            ]
+            return
         columns = mb.transpose(x=update, perm=[0, 1, 3, 2])
-        half = spec.head_dim // 2
-        scale = spec.head_dim**-0.25  # of queries and of keys, so that of scores is its square
-        tables = rope_tables(replace(spec, context=state_length(spec)), scale)
         self.cos, self.sin = (
-            mb.matmul(x=shared_constant(name, table.T[None, None, :half]), y=columns)
-            for name, table in zip(("cosines", "sines"), tables, strict=True)
+            mb.matmul(x=table, y=columns) for table in self._rotary(state_length(self.spec), "")
         )
         new = update if self.tokens == 1 else mb.reduce_sum(x=update, axes=[2], keep_dims=True)
         kept = mb.sub(x=np.float16(1), y=new)
-        counts = [spec.layers[each.layer].kv_heads for each in part if each.kind == "attention"]
-        self.old: list[list[Any]] = []
-        self.made: tuple[list[Any], list[Any]] = ([], [])
+        layers = [self.spec.layers[each.layer] for each in part if each.kind == "attention"]
+        counts = [layer.kv_heads for layer in layers]
+        self.old = []
         for cache in caches:
             before = mb.mul(x=mb.read_state(input=cache), y=kept)
             self.old.append(self._split(before, counts))
+
+    def _rotary(self, length: int, suffix: str) -> list[Any]:
+        """Cosines and sines of the first positions, (1, 1, half the head size, length)."""
+        spec = self.spec
+        scale = spec.head_dim**-0.25  # of queries and of keys, so that of scores is its square
+        tables = rope_tables(replace(spec, context=length), scale)
+        return [
+            shared_constant(name + suffix, table.T[None, None, : spec.head_dim // 2])
+            for name, table in zip(("cosines", "sines"), tables, strict=True)
+        ]
 
     def _split(self, x: Any, counts: Sequence[int]) -> list[Any]:
         """Parts of so many channels each."""
@@ -306,11 +350,11 @@ class _Layers:
 
     def _remembered(self, cache: int, new: Any) -> Any:
         """The keys (0) or values (1) of a layer, those of the new tokens at their positions."""
-        mb = self.mb
-        placed = (
-            mb.mul(x=new, y=self.update) if self.tokens == 1 else mb.matmul(x=new, y=self.update)
-        )
-        whole = mb.add(x=self.old[cache][len(self.made[cache])], y=placed)
+        mb, update = self.mb, self.update
+        whole = new
+        if update is not None:
+            placed = mb.mul(x=new, y=update) if self.tokens == 1 else mb.matmul(x=new, y=update)
+            whole = mb.add(x=self.old[cache][len(self.made[cache])], y=placed)
         self.made[cache].append(whole)
         return whole
 

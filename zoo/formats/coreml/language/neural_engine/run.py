@@ -10,7 +10,13 @@ from zoo.formats.coreml.execute.program import Functions, Mode, Program
 from zoo.formats.coreml.language.mask import MASKED, causal_mask
 from zoo.formats.coreml.language.neural_engine.embeddings import Table
 from zoo.formats.coreml.language.neural_engine.manifest import read_manifest
-from zoo.formats.coreml.language.neural_engine.program import EXTEND, MAIN, PREFILL, function_name
+from zoo.formats.coreml.language.neural_engine.program import (
+    BEGIN,
+    EXTEND,
+    MAIN,
+    PREFILL,
+    function_name,
+)
 from zoo.formats.coreml.language.run import Conversation
 from zoo.formats.coreml.language.spec import DecoderSpec
 
@@ -53,9 +59,22 @@ class StaticDecoder:
             self._opened[kind, adapter] = [package.open(name) for package in packages]
         return self._opened[kind, adapter]
 
-    def inputs(self, number: int) -> list[str]:
-        """What the package of layers of this number takes."""
-        return self._layers[number].inputs(EXTEND)
+    def inputs(self, number: int, kind: str) -> list[str]:
+        """What a function of the package of layers of this number takes."""
+        return self._layers[number].inputs(kind)
+
+    def function(self, count: int, first: int) -> tuple[str, int, int]:
+        """What reads up to `count` tokens from the position `first` on.
+
+        Returns: the function's kind, the tokens that it takes, and the positions that it sees.
+        """
+        manifest = self.manifest
+        if count == 1:
+            return EXTEND, 1, manifest.length
+        if first == 0 and manifest.begin:
+            size = next((n for n in manifest.begin if n >= count), manifest.begin[-1])
+            return f"{BEGIN}{size}", size, size
+        return PREFILL, manifest.prefill, manifest.length
 
 
 class StaticConversation(Conversation):
@@ -69,23 +88,26 @@ class StaticConversation(Conversation):
     def read(self, tokens: Sequence[int], places: Sequence[int]) -> Any:
         import numpy as np
 
-        size, wanted = self.decoder.manifest.prefill, set(places)
+        wanted, start = set(places), 0
         found: dict[int, Any] = {}
-        for start in range(0, len(tokens), size):
-            block = tokens[start : start + size]
-            hidden = self._block(block, self.length + start)
-            for place in wanted.intersection(range(start, start + len(block))):
+        while start < len(tokens):
+            hidden, count = self._block(tokens[start:], self.length + start)
+            for place in wanted.intersection(range(start, start + count)):
                 found[place] = self._logits(hidden[:, :, place - start : place - start + 1])
+            start += count
         return np.stack([found[place] for place in places])
 
-    def _block(self, tokens: Sequence[int], start: int) -> Any:
-        """What the layers return for tokens from the position `start` on, as many as fit."""
+    def _block(self, tokens: Sequence[int], start: int) -> tuple[Any, int]:
+        """What the layers return for as many of the tokens as they take at once, and how many.
+
+        The first of them is at the position `start`.
+        """
         import numpy as np
 
-        decoder, spec, count = self.decoder, self.spec, len(tokens)
-        one = count == 1
-        size = 1 if one else decoder.manifest.prefill
-        length = decoder.manifest.length
+        decoder, spec = self.decoder, self.spec
+        kind, size, length = decoder.function(len(tokens), start)
+        tokens = tokens[:size]
+        count = len(tokens)
         hidden = np.zeros((1, 1, size, spec.width), np.float16)
         hidden[0, 0, :count] = decoder.table.rows(tokens)
         mask = np.zeros((1, 1, size, length), np.float16)
@@ -94,12 +116,12 @@ class StaticConversation(Conversation):
         update = np.zeros((1, 1, size, length), np.float16)
         update[0, 0, range(count), range(start, start + count)] = 1
         given = {"causalMask": mask, "cacheUpdateMask": update}
-        programs = decoder.programs(EXTEND if one else PREFILL, self.adapter)
+        programs = decoder.programs(kind, self.adapter)
         for number, (program, state) in enumerate(zip(programs, self.states, strict=True)):
             inputs = {"hiddenStates": hidden, **given}
-            inputs = {name: inputs[name] for name in decoder.inputs(number)}
+            inputs = {name: inputs[name] for name in decoder.inputs(number, kind)}
             hidden = program.predict(inputs, state)["hiddenStatesOut"].astype(np.float16)
-        return hidden
+        return hidden, count
 
     def _logits(self, hidden: Any) -> Any:
         """The logits after one token, (vocabulary,)."""

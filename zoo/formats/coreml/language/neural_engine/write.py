@@ -18,6 +18,7 @@ from zoo.formats.coreml.language.neural_engine.manifest import LayersPackage, Ma
 from zoo.formats.coreml.language.neural_engine.plan import (
     BLOCK,
     Cut,
+    beginnings,
     cut_bits,
     cuts,
     half_bits,
@@ -29,6 +30,7 @@ from zoo.formats.coreml.language.neural_engine.plan import (
     table_scheme,
 )
 from zoo.formats.coreml.language.neural_engine.program import (
+    BEGIN,
     EXTEND,
     PREFILL,
     Changes,
@@ -65,7 +67,8 @@ def write_for_neural_engine(
     compression.require_known(spec.shapes)
     require_decoder(spec, source)
     adapters = adapters or {}
-    parts, tables = halves(spec), 2 * state_length(spec) * spec.head_dim
+    length, begins = state_length(spec), beginnings(spec)
+    parts, tables = halves(spec), 2 * (length + sum(begins)) * spec.head_dim
     sizes = [
         (half_bits(spec, half, compression) // 8) + _added(spec, cuts(spec, half), adapters)
         for half in parts
@@ -78,7 +81,7 @@ def write_for_neural_engine(
     ]
     head_groups = packed(head_sizes, ["a part of the head"] * len(heads))
     manifest = Manifest(
-        state_length(spec),
+        length,
         BLOCK,
         TABLE_FILE,
         tuple(
@@ -87,10 +90,11 @@ def write_for_neural_engine(
         ),
         head_packages(head_groups),
         tuple(adapters),
+        begins,
     )
     writer = _Writer(spec, source, folder, compression, metadata, progress)
     writer.table()
-    functions = {EXTEND: 1, PREFILL: BLOCK}
+    functions = {EXTEND: 1, PREFILL: BLOCK, **{f"{BEGIN}{size}": size for size in begins}}
     for package, group in zip(manifest.layers, groups, strict=True):
         part = [parts[number] for number in group]
         writer.package(
