@@ -18,18 +18,28 @@ CHUNK = 2048
 
 
 class MLXTextModel(TextModel):
-    """An MLX checkpoint folder, run by mlx-lm."""
+    """A causal language model in MLX, run by mlx-lm.
+
+    Args:
+        tokenizer: as for `zoo.TextModel`.
+        context: as for `zoo.TextModel`.
+        chat: as for `zoo.TextModel`.
+    """
 
     @classmethod
     def load(cls, folder: Path, *, context: int | None, chat: bool | None = False) -> Self:
-        """Load the model in `folder`.
+        """Load the model of an MLX checkpoint.
 
-        A GPU, of Apple or by CUDA, computes in the build's own type. On a CPU everything is
-        computed in float32: it is the fastest type there, by far for quantized weights, whose
-        scales are widened too.
+        A GPU (Apple or CUDA) computes in the type of the build. A CPU computes in float32, its
+        fastest type, and widens the scales of quantized weights to it.
+
+        Args:
+            folder: the folder of the checkpoint.
+            context: as for `zoo.TextModel`.
+            chat: as for `zoo.TextModel`.
 
         Raises:
-            IntegrityError: no safetensors, or a model that wants code of its own.
+            IntegrityError: there are no safetensors, or the model requires code of its own.
         """
         import mlx.core as mx
 
@@ -52,10 +62,15 @@ class MLXTextModel(TextModel):
     _branches: Any = None
 
     def add_adapters(self, folders: Mapping[str, Path]) -> Self:
-        """Have the LoRA adapters in these folders to choose from; returns the model.
+        """Add LoRA adapters, which `use` selects.
+
+        Args:
+            folders: adapter to its folder.
+
+        Returns: the model.
 
         Raises:
-            IntegrityError: an adapter is damaged, or of another model.
+            IntegrityError: an adapter is damaged, or for another model.
         """
         from zoo.formats.adapters import read_adapters
         from zoo.formats.mlx.branches import Branches, matrix_shapes

@@ -20,14 +20,16 @@ CHUNK = 2048
 
 
 class TorchTextModel(TextModel):
-    """A causal language model in PyTorch, with the weights of a checkpoint folder.
+    """A causal language model in PyTorch.
 
-    A family of transformers calls `of` with the values of its config; one with a module of its own
-    overrides `forward` and calls the class.
+    For architectures in transformers, call `of` with the values of the config. A family with a
+    module of its own overrides `forward` and calls the class.
 
     Args:
         module: the PyTorch module, on the device where it runs.
-        tokenizer, context, chat: as for `TextModel`.
+        tokenizer: as for `zoo.TextModel`.
+        context: as for `zoo.TextModel`.
+        chat: as for `zoo.TextModel`.
     """
 
     def __init__(
@@ -45,17 +47,18 @@ class TorchTextModel(TextModel):
         context: int | None = None,
         chat: bool | None = False,
     ) -> Self:
-        """The model of transformers that `values` describe, with the weights in `folder`.
+        """Load a model of transformers with the weights in a folder.
 
         Args:
-            values: `model_type` and what its config class takes, validated by the family and found
-                to describe the weights. The folder's own `config.json` is not handed on.
+            values: `model_type` and the arguments of its config class. The family has validated
+                them, and they match the weights; the folder's own `config.json` is not read.
             folder: a checkpoint folder in the Hugging Face layout.
-            context, chat: as for `TextModel`.
+            context: as for `zoo.TextModel`.
+            chat: as for `zoo.TextModel`.
 
         Raises:
-            IntegrityError: weights that the module does not have, or lacks.
-            NotFound: there is no tokenizer.
+            IntegrityError: weights are missing from the folder or unknown to the module.
+            NotFound: the folder has no tokenizer.
         """
         from zoo.formats.tensors import Tensors
 
@@ -71,10 +74,15 @@ class TorchTextModel(TextModel):
     _branches: Any = None
 
     def add_adapters(self, folders: Mapping[str, Path]) -> Self:
-        """Have the LoRA adapters in these folders to choose from; returns the model.
+        """Add LoRA adapters, which `use` selects.
+
+        Args:
+            folders: adapter to its folder.
+
+        Returns: the model.
 
         Raises:
-            IntegrityError: an adapter is damaged, or of another model.
+            IntegrityError: an adapter is damaged, or for another model.
         """
         from zoo.formats.adapters import read_adapters
         from zoo.formats.torch.branches import Branches
@@ -123,10 +131,14 @@ class TorchTextModel(TextModel):
             return self.forward(ids, cache, keep)
 
     def forward(self, ids: Sequence[int], cache: Any, keep: int) -> tuple[Any, Any]:
-        """Run the module on tokens that follow those in `cache` (`None`: they are the first).
+        """Run the module on the next tokens.
 
-        Returns: logits of the last `keep` positions (0: all), shape (positions, vocabulary), and
-        the cache with the tokens in it.
+        Args:
+            ids: token ids that follow those in `cache`.
+            cache: the cache that the last call returned, or `None` at the start.
+            keep: number of last positions to return logits of; 0 for all.
+
+        Returns: logits of shape (positions, vocabulary), and the cache with the new tokens.
         """
         import torch
 

@@ -29,9 +29,9 @@ def choose_for_package(
     rounds: int = ROUNDS,
     part: str = "",
 ) -> tuple[Palettize, Choice]:
-    """The palettes with the least loss, within a budget.
+    """Choose palettes for the weights of a package with the least loss, within a budget of bits.
 
-    Every weight is stored in every number of bits in turn, and the model is run each time:
+    Each weight is stored in each number of bits in turn, and the model is run each time:
 
         constants = Constants(Package(path))
         program = ReferenceProgram(path, constants=constants, mode="fp32")
@@ -45,23 +45,23 @@ def choose_for_package(
         compress_package(path, out, Passes(store))
 
     Args:
-        constants: of the package; the program that `loss` runs was opened with them.
-        loss: runs the program and judges what comes out at the end: 0 when nothing is lost. A
-            threshold on one layer at a time says little about all of them together.
-        progress: receives the trials.
-        bits_per_weight: most bits of each weight on disk, on average over all of the package.
-        choices: the numbers of bits to choose from.
-        group_size, target: as for `Palettize`.
-        smallest: weights with fewer entries stay as they are, as in `compress_package`.
-        rounds: of exchanges between weights, at most; 0 where the loss at a few inputs says no more
-            of all weights together than of each alone.
+        constants: the constants of the package, which the program that `loss` runs uses too.
+        loss: runs the program and returns the loss of its final outputs, 0 if nothing is lost.
+        progress: receives the number of trials.
+        bits_per_weight: largest average of bits per weight on disk, over the whole package.
+        choices: numbers of bits to choose from.
+        group_size: as for `Palettize`.
+        target: as for `Palettize`.
+        smallest: weights with fewer elements are not compressed, as in `compress_package`.
+        rounds: largest number of rounds in which weights exchange bits; 0 if a loss on few inputs
+            cannot tell combinations apart.
         part: as for `compress_package`.
 
-    Returns: the pass with the option `layers`, for `Passes`, and what was measured. The constants
-    are left as they would be stored.
+    Returns: the pass with its option `layers`, for `Passes`, and the measured losses. The constants
+    hold the compressed weights afterwards.
 
     Raises:
-        RecipeError: even the fewest bits are more than the budget.
+        RecipeError: even the fewest bits exceed the budget.
     """
     stored = Palettize(group_size=group_size, target=target)
     in_use = constants.of(constants.package.function()[1])

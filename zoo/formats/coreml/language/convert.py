@@ -51,18 +51,23 @@ def convert_decoder(
     workdir: Path,
     progress: Progress,
 ) -> Path:
-    """The hook `convert` of a family of decoders.
+    """Convert a decoder-only language model: the `convert` hook of a family.
 
     Args:
-        spec: the decoder; `context` is the most that the model can do, and is cut down to what
-            the build asks for.
-        config: the `config.json` to keep beside the model, for its tokenizer.
-        recipe, build, source, adapters, workdir, progress: as for the hook.
+        recipe: as for the hook.
+        build: as for the hook.
+        spec: the specification of the decoder. Its `context` is the longest that the model
+            supports; the build may ask for less.
+        config: the `config.json` to store beside the model, for its tokenizer.
+        source: as for the hook.
+        adapters: as for the hook.
+        workdir: as for the hook.
+        progress: as for the hook.
 
     Raises:
-        RecipeError: an option of the build that does not exist.
-        IntegrityError: weights that are not those of the spec, or that float16 cannot hold; an
-            adapter of another model.
+        RecipeError: an option of the build is unknown or invalid.
+        IntegrityError: the weights do not match the specification or do not fit float16, or an
+            adapter is for another model.
     """
     options = read_options(DecoderOptions, recipe, build)
     spec = replace(spec, context=min(spec.context, options.context))

@@ -22,12 +22,14 @@ CHUNK = 256
 
 
 class CoreMLTextModel(TextModel):
-    """A build of `zoo.formats.coreml.language.convert`: package, tokenizer, `config.json`, spec.
+    """A language model in Core ML: its packages, tokenizer, `config.json` and specification.
 
     Args:
-        decoder: runs the build's packages.
-        spec: the decoder's.
-        tokenizer, context, chat: as for `TextModel`.
+        decoder: runs the packages of the build.
+        spec: the specification of the decoder.
+        tokenizer: as for `zoo.TextModel`.
+        context: as for `zoo.TextModel`.
+        chat: as for `zoo.TextModel`.
     """
 
     def __init__(
@@ -53,12 +55,12 @@ class CoreMLTextModel(TextModel):
         chat: bool | None = False,
         mode: Mode = "fp16",
     ) -> Self:
-        """Load the build in `folder`.
+        """Load a build that `convert_decoder` made.
 
         Args:
-            folder: a finished build.
-            context: most tokens, where that is less than the state holds.
-            chat: whether a bare prompt is a turn of a chat.
+            folder: the folder of the build.
+            context: context length in tokens, if less than the state holds.
+            chat: as for `zoo.TextModel`.
             mode: precision of the reference executor, on systems without Core ML.
 
         Raises:
