@@ -130,14 +130,14 @@ def streaming(progress: Progress) -> Iterator[Stream]:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a package says about itself.
+    """Metadata of a package.
 
     Attributes:
         description: the model in one line.
-        author: who made the model.
+        author: author of the model.
         license: SPDX identifier.
-        version: of the source, such as a commit.
-        details: further entries, such as the versions of the tools.
+        version: version of the source, such as a commit.
+        details: further entries, such as versions of tools.
     """
 
     description: str = ""

@@ -32,11 +32,12 @@ from zoo.formats.coreml.package.saving import save_spec
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """The length of an axis that several inputs have in common, chosen at run time.
+    """A flexible axis that several inputs share: it has the same length in all of them.
 
     Attributes:
-        least, most: its bounds.
-        usual: the length that Core ML prepares for; the Neural Engine runs no other.
+        least: smallest length.
+        most: largest length.
+        usual: default length, the only one that the Neural Engine runs.
     """
 
     least: int
@@ -50,11 +51,11 @@ Length = int | tuple[int, int] | Axis
 
 @dataclass(frozen=True)
 class Input:
-    """An input of the program.
+    """An input of a program.
 
     Attributes:
-        shape: the length of each axis. Axes with the same bounds may still differ at run time,
-            unless they are one `Axis`.
+        shape: length of each axis: a number, a pair of bounds, or an `Axis`. Axes with equal bounds
+            are independent unless they are the same `Axis`.
         dtype: `float16`, `float32` or `int32`.
     """
 
@@ -75,21 +76,20 @@ def write_traced(
     system: str = "iOS18",
     consume: bool = False,
 ) -> None:
-    """Write `module` as the `.mlpackage` at `package`, in float16.
+    """Convert a PyTorch module to a `.mlpackage`, by tracing, in float16.
 
     Args:
-        module: a `torch.nn.Module` of float32 weights whose `forward` takes tensors by position.
-        inputs: by the names to give them, in the order of `forward`.
-        example: a tensor for each input. Axes that are to be flexible apart from each other need
-            lengths of their own here, and none of 1.
-        outputs: the names to give to what `forward` returns.
-        package: where to write.
-        metadata: what the package says about itself.
-        states: the names of the buffers that become states.
-        keep_float32: whether an operation of the MIL program is to be computed in float32.
-        system: the oldest that is to run it, by coremltools' name.
-        consume: whether `module` may lose its weights, so that those in float32 are freed one by
-            one as those in float16 are made.
+        module: a `torch.nn.Module` with float32 weights, whose `forward` takes positional tensors.
+        inputs: name to input, in the order of `forward`.
+        example: an example tensor for each input. Independent flexible axes need different lengths
+            here, other than 1.
+        outputs: names of the outputs, in the order that `forward` returns them.
+        package: the `.mlpackage` to write.
+        metadata: metadata of the package.
+        states: names of buffers that become states.
+        keep_float32: returns whether to compute an operation of the MIL program in float32.
+        system: the oldest system that runs it, as named by coremltools.
+        consume: whether to free the weights of `module` one by one during conversion.
 
     Raises:
         StepError: PyTorch cannot trace the module, or coremltools cannot convert it.

@@ -29,26 +29,33 @@ Mode = Literal["fp16", "fp32"]
 
 
 class Program(Protocol):
-    """What `open_program` returns; the interface of `coremltools.models.MLModel`."""
+    """A program to run, with the interface of `coremltools.models.MLModel`."""
 
     def make_state(self) -> Any:
-        """A new state, all zeros, for `predict` to read and update; `None` where there is none."""
+        """Create a state of zeros for `predict`, or `None` if the program has no state."""
 
     def predict(self, inputs: Any, state: Any = None) -> dict[str, Any]:
-        """The outputs, NumPy arrays by name, for inputs of the same kind."""
+        """Run the program.
+
+        Args:
+            inputs: input to NumPy array.
+            state: a state from `make_state`, which is updated.
+
+        Returns: output to NumPy array.
+        """
 
 
 def open_program(package: Path, *, function: str | None = None, mode: Mode = "fp16") -> Program:
-    """A program ready to run.
+    """Open a program: with Core ML on a Mac, and the reference executor elsewhere.
 
     Args:
         package: a saved `.mlpackage`.
-        function: one of a package with several; `None` for its default.
-        mode: how the reference executor computes; Core ML itself decides on its own.
+        function: the function; `None` for the default one.
+        mode: precision of the reference executor. Core ML decides for itself.
 
     Raises:
-        IntegrityError: the package is damaged, or has an operation that is not known.
-        NotFound: it has no such function.
+        IntegrityError: the package is damaged, or has an unsupported operation.
+        NotFound: there is no such function.
         MissingExtra: coremltools, or PyTorch for the reference executor, is not installed.
     """
     require_package_names(package)
@@ -110,19 +117,18 @@ class Functions:
 
 
 class ReferenceProgram:
-    """A function of a package, run in PyTorch on the CPU.
+    """A function of a package, run by the reference executor in PyTorch on the CPU.
 
     Args:
         path: the package.
-        function: its name; `None` for the default one.
-        mode: `fp16` rounds as Core ML's float16 does, `fp32` does not round.
-        constants: those of the package, when another function of it is open already.
-        bounded: whether a flexible axis ends where the package says; what is computed of more rows
-            than Core ML is to prepare for is the same for each.
+        function: the function; `None` for the default one.
+        mode: `fp16` rounds like Core ML's float16, `fp32` does not round.
+        constants: the constants of the package, if another function of it is open.
+        bounded: whether flexible axes are limited to the bounds in the package.
 
     Raises:
-        IntegrityError: the package is damaged, or has an operation that is not known.
-        NotFound: it has no such function.
+        IntegrityError: the package is damaged, or has an unsupported operation.
+        NotFound: there is no such function.
         MissingExtra: coremltools or PyTorch is not installed.
     """
 
@@ -155,10 +161,10 @@ class ReferenceProgram:
         self._parameters = constants.count(block)
 
     def make_state(self) -> dict[str, Any] | None:
-        """A tensor of zeros for each state, by name; `None` when the program has no state.
+        """Create a state of zeros, or `None` if the program has no state.
 
         Raises:
-            IntegrityError: there is no memory for it.
+            IntegrityError: there is not enough memory.
         """
         import torch
 
@@ -176,11 +182,13 @@ class ReferenceProgram:
     def predict(
         self, inputs: Mapping[str, Any], state: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The outputs for `inputs`; `state` is updated.
+        """Run the program.
 
         Args:
-            inputs: NumPy arrays by name, in shapes that the program allows.
-            state: of `make_state`.
+            inputs: input to NumPy array, in shapes that the program supports.
+            state: a state from `make_state`, which is updated.
+
+        Returns: output to NumPy array.
 
         Raises:
             InputError: an input is missing, unknown or of a wrong shape, or the state is missing.
