@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from zoo.catalogs.facts import BuildFacts, Facts
 from zoo.catalogs.layers import Layer
@@ -12,6 +13,30 @@ from zoo.words import human
 if TYPE_CHECKING:
     from zoo.catalogs.chooser import Chooser
     from zoo.catalogs.recipe import Recipe
+
+
+Value = TypeVar("Value")
+
+
+class Fact(Generic[Value]):
+    """An attribute of a listing that reads a fact of its recipe.
+
+    Args:
+        read: takes the fact, or what follows from it, from all of them.
+
+    Raises, when it is read:
+        RecipeError: the recipe is invalid.
+    """
+
+    def __init__(self, read: Callable[[Facts], Value]) -> None:
+        self._read = read
+
+    @overload
+    def __get__(self, listing: None, kind: type) -> Self: ...
+    @overload
+    def __get__(self, listing: Listing, kind: type) -> Value: ...
+    def __get__(self, listing: Listing | None, kind: type) -> Self | Value:
+        return self if listing is None else self._read(listing.known)
 
 
 class Listing:
@@ -84,60 +109,25 @@ class Listing:
             raise NotFound(f"the recipe of '{self.ref}' changed; read the catalog again")
         return self.facts
 
-    @property
-    def title(self) -> str:
-        return self.known.title
-
-    @property
-    def summary(self) -> str:
-        return self.known.summary
-
-    @property
-    def task(self) -> str:
-        return self.known.task
-
-    @property
-    def family(self) -> str:
-        return self.known.family
-
-    @property
-    def license(self) -> str:
-        return self.known.license
-
-    @property
-    def gated(self) -> bool:
-        return self.known.gated
-
-    @property
-    def pinned(self) -> bool:
-        return self.known.pinned
-
-    @property
-    def parameters(self) -> int:
-        return self.known.parameters
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        return tuple(self.known.languages)
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        return self.known.formats
-
-    @property
-    def builds(self) -> tuple[BuildFacts, ...]:
-        return self.known.builds
+    title = Fact(lambda facts: facts.title)
+    summary = Fact(lambda facts: facts.summary)
+    task = Fact(lambda facts: facts.task)
+    family = Fact(lambda facts: facts.family)
+    license = Fact(lambda facts: facts.license)
+    gated = Fact(lambda facts: facts.gated)
+    pinned = Fact(lambda facts: facts.pinned)
+    parameters = Fact(lambda facts: facts.parameters)
+    languages = Fact(lambda facts: tuple(facts.languages))
+    formats = Fact(lambda facts: facts.formats)
+    builds = Fact(lambda facts: facts.builds)
+    download_bytes = Fact(lambda facts: facts.download_bytes)
+    """Bytes to fetch; an estimate unless `facts.download_exact`."""
 
     @property
     def build(self) -> BuildFacts:
         """The build that suits this machine, which `zoo.load` chooses."""
         known = self.known
         return known.build(self._chooser.best(known)) if self._chooser else known.builds[0]
-
-    @property
-    def download_bytes(self) -> int:
-        """Bytes to fetch; an estimate unless `facts.download_exact`."""
-        return self.known.download_bytes
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data, for JSON or a table."""
