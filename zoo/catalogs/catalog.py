@@ -133,7 +133,7 @@ class Catalog:
 
     @property
     def names(self) -> set[str]:
-        """The names of all catalogs, also of those that cannot be read."""
+        """The names of all catalogs, including those that cannot be read."""
         return {layer.name for layer in self.layers} | set(self.problems)
 
     def first_of_family(self, family: str) -> Recipe:

@@ -194,7 +194,7 @@ class Recipe:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """Everything that a download brings: the source and, if it is apart, the tokenizer."""
+        """The sources to download: the model and, if it comes from elsewhere, its tokenizer."""
         return (self.source,) if self.tokenizer is None else (self.source, self.tokenizer)
 
     def limits_of(self, build: Build) -> dict[str, float]:
@@ -252,7 +252,7 @@ class Recipe:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """The formats that the builds are in, each once, in order."""
+        """The formats of the builds, each once, in order."""
         return tuple(dict.fromkeys(b.format for b in self.build.values()))
 
 

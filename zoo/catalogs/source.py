@@ -74,7 +74,7 @@ class Source:
 
     @property
     def pinned(self) -> bool:
-        """Whether the recipe alone decides every byte: a commit, or hashed files."""
+        """Whether the recipe pins every byte, by a commit or by hashes of the files."""
         return self.revision is not None or (
             self.repo is None and bool(self.files) and all(f.sha256 for f in self.files)
         )
@@ -90,12 +90,12 @@ class Source:
 
     @property
     def archive(self) -> tuple[str, str] | None:
-        """The path of the archive that `url` names, and the folder in it, if it names one."""
+        """The path of the archive that `url` names, and the folder in it, or `None`."""
         return archive_of(self.url) if self.url else None
 
     @property
     def size(self) -> int | None:
-        """Bytes to download, when every file's size is known."""
+        """Bytes to download; `None` unless the size of every file is known."""
         sizes = [f.size for f in self.files]
         return sum(s or 0 for s in sizes) if sizes and None not in sizes else None
 

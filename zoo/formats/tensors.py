@@ -77,14 +77,14 @@ class Tensors:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of every tensor."""
+        """The shape of every tensor, by name."""
         parts = {part for packed in self._packed.values() for part in packed.parts[1:]}
         plain = {name: e.shape for name, e in self._entries.items() if name not in parts}
         return {**plain, **{name: packed.shape for name, packed in self._packed.items()}}
 
     @property
     def dtypes(self) -> dict[str, str]:
-        """What every tensor is stored as, in the names of safetensors; the packed ones left out."""
+        """The stored type of each tensor, as in safetensors, without quantized matrices."""
         return {name: self._entries[name].dtype for name in self.shapes if name not in self._packed}
 
     def read(self, name: str) -> Any:

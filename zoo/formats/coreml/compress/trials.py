@@ -122,7 +122,7 @@ class Choice:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The loss, what it was before exchanges, and what it would be if losses added up."""
+        """The loss, the loss before exchanges, and the sum of the losses of single weights."""
         added = sum(self.losses[name][bits] for name, bits in self.bits.items())
         return {
             "loss": self.loss,
