@@ -18,14 +18,18 @@ class TextEncoder(nn.Module):
     Args:
         encoder: of transformers.
         sized: whether it is of SDXL, which takes the last but one hidden states.
+        mask: added to the scores of attention, (1, 1, 77, 77); `None` for the encoder's own.
     """
 
-    def __init__(self, encoder: nn.Module, sized: bool) -> None:
+    def __init__(self, encoder: nn.Module, sized: bool, mask: Tensor | None = None) -> None:
         super().__init__()
         self.encoder, self.sized = encoder, sized
+        self.register_buffer("mask", mask)
 
     def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.encoder(input_ids.to(torch.int64), output_hidden_states=self.sized)
+        found = self.encoder(
+            input_ids.to(torch.int64), attention_mask=self.mask, output_hidden_states=self.sized
+        )
         pooled = getattr(found, "text_embeds", None)
         hidden = found.hidden_states[-2] if self.sized else found.last_hidden_state
         return hidden, found.pooler_output if pooled is None else pooled

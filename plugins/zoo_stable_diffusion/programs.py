@@ -177,6 +177,10 @@ class Conversion(ABC):
         """A component in float32."""
         return load_module(kind, self.source, component)
 
+    def text_mask(self) -> Any:
+        """What a text encoder adds to the scores of attention; `None` for what it has itself."""
+        return None
+
     def write_text(self, name: str) -> None:
         """A text encoder; its mask is far below any score, but no infinity."""
         from transformers import CLIPTextModel, CLIPTextModelWithProjection
@@ -184,7 +188,7 @@ class Conversion(ABC):
         from zoo_stable_diffusion.module import TextEncoder
 
         kind = CLIPTextModelWithProjection if name[-1] == "2" else CLIPTextModel
-        module = TextEncoder(self.load(kind, name), self.config.sized)
+        module = TextEncoder(self.load(kind, name), self.config.sized, self.text_mask())
         self.write(module, {"input_ids": (1, TOKENS)}, self.text_outputs, name)
 
     def write_unet(self) -> None:

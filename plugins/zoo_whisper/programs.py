@@ -38,6 +38,7 @@ class WhisperPrograms(WhisperModel):
 
     def __init__(self, folder: Path, suffix: str, opened: Callable[[Path], Program]) -> None:
         super().__init__(folder)
+        self.most = MOST
         self.spectrogram, self.encoder, self.decoder = (
             opened(folder / f"{name}{suffix}") for name in (SPECTROGRAM, ENCODER, DECODER)
         )
@@ -45,6 +46,27 @@ class WhisperPrograms(WhisperModel):
     @abstractmethod
     def copied(self, state: Any) -> Any:
         """A state of the decoder with the same numbers, which goes its own way."""
+
+    def decode(
+        self, tokens: Sequence[int], length: int, encoded: Mapping[str, Any], state: Any
+    ) -> Mapping[str, Any]:
+        """The decoder's outputs, `logits` and perhaps `crossAttention`, for up to `most` tokens.
+
+        Args:
+            tokens: those that go in.
+            length: number of tokens up to the last of them.
+            encoded: the encoder's outputs.
+            state: of the decoder, which is updated.
+        """
+        import numpy as np
+
+        given = {
+            "tokens": np.array([tokens], np.int32),
+            "mask": causal_mask(len(tokens), length),
+            "keys": encoded["keys"],
+            "values": encoded["values"],
+        }
+        return self.decoder.predict(given, state)
 
     def features(self, samples: Any) -> Any:
         return self.spectrogram.predict({"samples": samples[None]})["mel"]
@@ -91,16 +113,11 @@ class _Writing:
         import numpy as np
 
         found, self.attention = [], []
-        for start in range(0, len(tokens), MOST):
-            part = list(tokens[start : start + MOST])
+        model, encoded = self.window.model, self.window.encoded
+        for start in range(0, len(tokens), model.most):
+            part = list(tokens[start : start + model.most])
             self.length += len(part)
-            given = {
-                "tokens": np.array([part], np.int32),
-                "mask": causal_mask(len(part), self.length),
-                "keys": self.window.encoded["keys"],
-                "values": self.window.encoded["values"],
-            }
-            out = self.window.model.decoder.predict(given, self.state)
+            out = model.decode(part, self.length, encoded, self.state)
             found.append(np.asarray(out["logits"][0], np.float32))
             if ATTENTION in out:
                 self.attention.append(out[ATTENTION])
@@ -169,7 +186,7 @@ class Conversion(ABC):
         """
         import torch
 
-        from zoo_whisper.module import Encoder, Memory, Spectrogram
+        from zoo_whisper.module import Encoder, Spectrogram
 
         config = self.config
         encoder, decoder = Encoder(config), self.make_decoder()
@@ -177,9 +194,22 @@ class Conversion(ABC):
         spectrogram = Spectrogram(torch.from_numpy(feature_extractor(config).mel_filters))
         self.write(spectrogram, {"samples": (1, config.window)}, ["mel"], SPECTROGRAM)
         progress.update(1, 3, self.counted)
-        mel = {"mel": (1, config.mels, 2 * config.frames)}
-        self.write(Memory(encoder, decoder), mel, ["hidden", "keys", "values"], ENCODER)
+        self.write_encoder(encoder, decoder)
         progress.update(2, 3, self.counted)
+        self.write_decoder(decoder)
+        progress.update(3, 3, self.counted)
+        copy_text_files(self.source, self.workdir, left_out=())
+
+    def write_encoder(self, encoder: Any, decoder: Any) -> None:
+        """The encoder, with the keys and values of the decoder's cross-attention."""
+        from zoo_whisper.module import Memory
+
+        mel = {"mel": (1, self.config.mels, 2 * self.config.frames)}
+        self.write(Memory(encoder, decoder), mel, ["hidden", "keys", "values"], ENCODER)
+
+    def write_decoder(self, decoder: Any) -> None:
+        """The decoder, for any number of tokens up to `MOST`."""
+        config = self.config
         given = Flexible("given", min(MOST, config.context), 3)
         end = Flexible("end", config.context, 7)
         heads = config.decoder_heads
@@ -192,8 +222,6 @@ class Conversion(ABC):
         }
         outputs = ["logits", ATTENTION] if config.heads else ["logits"]
         self.write(decoder, inputs, outputs, DECODER, STATES)
-        progress.update(3, 3, self.counted)
-        copy_text_files(self.source, self.workdir, left_out=())
 
     def _load(self, encoder: Any, decoder: Any) -> None:
         """Fill the modules with the checkpoint's weights."""

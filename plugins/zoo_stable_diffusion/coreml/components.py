@@ -17,9 +17,19 @@ from zoo.formats import (
     read_json,
     read_options,
 )
-from zoo.formats.coreml import Axis, Input, about, add_branches, split_package, write_traced
+from zoo.formats.coreml import (
+    Axis,
+    ComputeUnits,
+    Input,
+    about,
+    add_branches,
+    causal_mask,
+    split_package,
+    write_traced,
+)
 from zoo_stable_diffusion import programs
 from zoo_stable_diffusion.config import DiffusionConfig, weights_of
+from zoo_stable_diffusion.loading import TOKENS
 from zoo_stable_diffusion.programs import DECODER, ENCODER, UNET, Shape
 from zoo_stable_diffusion.safety import CARES, CHECKER, CONCEPTS
 
@@ -39,6 +49,13 @@ FUSED, OLDEST = 18, 16
 class DiffusionOptions:
     """Options of a build in the format `coreml`."""
 
+    target: Literal["gpu", "neural-engine"] = field(
+        default="gpu",
+        metadata={
+            "doc": "`neural-engine` fixes the size of images and the batch, and has 1x1 "
+            "convolutions in place of linear layers"
+        },
+    )
     attention: Literal["fused", "split-einsum"] | None = field(
         default=None,
         metadata={
@@ -59,11 +76,13 @@ class Target:
         system: the oldest, such as `iOS18`.
         split: whether attention is split into one product for each head.
         chunks: how many packages the U-Net is in.
+        static: whether images are of one size, and go through the U-Net one by one.
     """
 
     system: str
     split: bool
     chunks: int = 1
+    static: bool = False
 
     @property
     def old(self) -> bool:
@@ -87,8 +106,21 @@ def read_target(recipe: zoo.Recipe, build: zoo.Build) -> Target:
             f"'{recipe.ref}' asks for passes, and a system before iOS {FUSED} reads none of them",
             hint=f'leave them out, or say minimum_os = "iOS{FUSED}"',
         )
-    split = old or options.attention == "split-einsum"
-    return Target(f"iOS{min(number, FUSED)}", split, options.chunks)
+    static = options.target == "neural-engine"
+    if static and options.attention == "fused":
+        raise zoo.RecipeError(
+            f"'{recipe.ref}' asks for fused attention, which is not for the Neural Engine",
+            hint="leave the option 'attention' out",
+        )
+    split = old or static or options.attention == "split-einsum"
+    return Target(f"iOS{min(number, FUSED)}", split, options.chunks, static)
+
+
+def _units(target: Target) -> ComputeUnits:
+    """The compute units that an app should ask for."""
+    if target.static:
+        return "cpuAndNeuralEngine"
+    return "all" if target.split else "cpuAndGPU"
 
 
 def _ios(recipe: zoo.Recipe, systems: str) -> int:
@@ -159,17 +191,28 @@ class Conversion(programs.Conversion):
         self.about = about(
             recipe,
             system=target.system,
-            units="all" if target.split else "cpuAndGPU",
+            units=_units(target),
             details={"attention": "split-einsum" if target.split else "fused"},
         )
 
     def load(self, kind: Any, component: str) -> Any:
         made = super().load(kind, component)
+        if self.target.static:
+            from zoo_stable_diffusion.coreml.static_module import make_static
+
+            make_static(made)
         if component == UNET and self.target.split:
             from zoo_stable_diffusion.coreml.split_einsum_module import split_attention
 
             split_attention(made)
         return made
+
+    def text_mask(self) -> Any:
+        import torch
+
+        if not self.target.static:
+            return None
+        return torch.from_numpy(causal_mask(TOKENS, TOKENS)).float()
 
     def write_unet(self) -> None:
         super().write_unet()
@@ -187,7 +230,7 @@ class Conversion(programs.Conversion):
 
         write_traced(
             module,
-            {given: Input(shape, "float32") for given, shape in inputs.items()},
+            {given: Input(self.taken(shape), "float32") for given, shape in inputs.items()},
             [torch.ones(traced_size(shape)) for shape in inputs.values()],
             outputs,
             self.workdir / f"{name}{SUFFIX}",
@@ -195,6 +238,15 @@ class Conversion(programs.Conversion):
             keep_float32=self.wide_in(name),
             system=self.target.system,
             consume=True,
+        )
+
+    def taken(self, shape: Shape) -> Shape:
+        """The shape of an input: for the Neural Engine one row, of the usual size."""
+        if not self.target.static:
+            return shape
+        return tuple(
+            1 if length is self.rows else length.usual if isinstance(length, Axis) else length
+            for length in shape
         )
 
     def sides(self, factor: int = 1) -> tuple[Axis, Axis]:

@@ -24,8 +24,10 @@ def split_attention(unet: Any) -> None:
     unet.set_attn_processor(SplitEinsum())
 
 
-def as_convolution(linear: nn.Linear) -> nn.Conv2d:
+def as_convolution(linear: nn.Linear | nn.Conv2d) -> nn.Conv2d:
     """The convolution that computes what a linear layer does, by the same name in the module."""
+    if isinstance(linear, nn.Conv2d):
+        return linear
     rows, columns = linear.weight.shape
     made = nn.Conv2d(columns, rows, 1, bias=linear.bias is not None)
     made.weight = nn.Parameter(linear.weight.data[:, :, None, None])

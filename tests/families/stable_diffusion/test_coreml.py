@@ -78,6 +78,32 @@ def test_attention_can_be_split_for_the_neural_engine(tmp_path):
     assert psnr(found, theirs.component_outputs(PROMPT)["unet"]) > 35
 
 
+LEFT = {"A15", "A16", "A21", "A23"}
+"""What is left for the Neural Engine: angles of the time, the lookup of tokens, tiny pictures."""
+
+
+def test_a_build_for_the_neural_engine_is_the_same_in_one_size(folder, theirs, tmp_path):
+    plugin = zoo_stable_diffusion.coreml.plugin
+    build = make_build(plugin, folder, tmp_path, target="neural-engine")
+    model, wanted = CoreMLStableDiffusion(build), theirs.component_outputs(PROMPT)
+    for name, found in model.component_outputs(PROMPT).items():
+        assert psnr(found, wanted[name]) > 35, name
+    one, other = (np.asarray(m.generate(PROMPT, seed=3, steps=2), float) for m in (model, theirs))
+    assert psnr(one, other, 255) > 40
+    for package in sorted(build.glob("*.mlpackage")):
+        report = zoo.lint(package, target="iphone-neural-engine")
+        assert {finding.id for finding in report.findings} <= LEFT, package.name
+    assert not operations(build / "vae_decoder.mlpackage")["linear"]
+    with pytest.raises(zoo.InputError, match="64x64 pixels alone, and 128x64 were asked for"):
+        model.generate(PROMPT, width=128)
+
+
+def test_fused_attention_is_not_for_the_neural_engine(folder, tmp_path):
+    options = {"target": "neural-engine", "attention": "fused"}
+    with pytest.raises(zoo.RecipeError, match="not for the Neural Engine"):
+        make_build(zoo_stable_diffusion.coreml.plugin, folder, tmp_path, **options)
+
+
 def test_passes_leave_the_autoencoder_alone(builds, theirs):
     build, whole = builds["palettes"], builds["whole"]
 

@@ -281,6 +281,6 @@ def test_an_adapter_of_peft_gives_its_logits(source, adapter, format):
 
 def test_core_ml_refuses_an_adapter_before_it_converts(source, adapter, tmp_path):
     with pytest.raises(zoo.InputError, match="takes no LoRA adapter") as caught:
-        zoo_whisper.coreml.convert(None, source, {"accent": adapter}, tmp_path, None)
+        zoo_whisper.coreml.convert(None, None, source, {"accent": adapter}, tmp_path, None)
     assert "merge_and_unload" in caught.value.hint
     assert list(tmp_path.iterdir()) == []

@@ -33,8 +33,9 @@ RATE = 16_000
 
 
 def load(format: str, source: Path, folder: Path) -> zoo.SpeechModel:
-    if format == "coreml":
-        return CoreMLWhisper(make_build(zoo_whisper.coreml, source, folder / "build"))
+    if format.startswith("coreml"):
+        target = {"target": "neural-engine"} if format == "coreml-ane" else {}
+        return CoreMLWhisper(make_build(zoo_whisper.coreml, source, folder / format, **target))
     return {"torch": TorchWhisper, "mlx": MLXWhisper}[format](source)
 
 
@@ -139,7 +140,7 @@ def test_silence_has_no_words(mini, level):
 
 @pytest.mark.parametrize("seconds", [30, 2])
 @pytest.mark.parametrize("english", [False, True])
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", [*FORMATS, "coreml-ane"])
 def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, seconds, tmp_path):
     source = whisper_checkpoint.make(tmp_path / "source", english=english, seconds=seconds)
     model = load(format, source, tmp_path)
@@ -150,8 +151,9 @@ def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, 
     with torch.inference_mode():
         hidden = reference.model.encoder(features).last_hidden_state[0]
         logits = reference(input_features=features, decoder_input_ids=given).logits[0]
-    tolerance = 0.1 if format == "coreml" else 2e-3
-    assert psnr(model.encoded(audio), hidden) > (45 if format == "coreml" else 90)
+    half = format.startswith("coreml")
+    tolerance = 0.1 if half else 2e-3
+    assert psnr(model.encoded(audio), hidden) > (45 if half else 90)
     found = model.logits(audio, given[0].tolist())
     np.testing.assert_allclose(found, logits, atol=tolerance * float(logits.abs().max()))
     decoder = Decoder(model.config, model.vocabulary, TranscribeOptions(temperature=0))
@@ -167,6 +169,25 @@ def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, 
         first = _first_window([t for t in wanted if t not in prompt], model.vocabulary.zero)
         assert len(first) >= 3
         assert list(text.tokens[: len(first)]) == first
+
+
+def test_a_build_for_the_neural_engine_stays_there_and_attends_alike(tmp_path):
+    source = whisper_checkpoint.make(tmp_path / "source", seconds=2)
+    models = [load(format, source, tmp_path) for format in ("coreml", "coreml-ane")]
+    audio = np.random.default_rng(3).normal(0, 0.1, models[0].window).astype(np.float32)
+    tokens = [50257, 5, 7, 300]
+    wanted, found = (model.listen(audio).attention(tokens) for model in models)
+    assert wanted.shape == found.shape
+    np.testing.assert_allclose(found, wanted, atol=0.05 * float(wanted.max()))
+    writing = models[1].listen(audio).begin()
+    writing.go_on(tokens[:2])
+    other = writing.fork()
+    rest, same = (each.go_on(tokens[2:]) for each in (writing, other))
+    np.testing.assert_array_equal(rest, same)
+    build = tmp_path / "coreml-ane" / "converted"
+    for name in ("encoder", "decoder"):
+        report = zoo.lint(build / f"{name}.mlpackage", target="iphone-neural-engine")
+        assert {finding.id for finding in report.findings} <= {"A16"}, name
 
 
 def _first_window(tokens: list[int], zero: int) -> list[int]:

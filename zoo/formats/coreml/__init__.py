@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from zoo.formats.coreml.compress.rewrite import compress_package as compress_package
     from zoo.formats.coreml.compress.trials import Choice as Choice
     from zoo.formats.coreml.compress.trials import Loss as Loss
+    from zoo.formats.coreml.convert.about import ComputeUnits as ComputeUnits
     from zoo.formats.coreml.convert.about import about as about
     from zoo.formats.coreml.convert.branches import add_branches as add_branches
     from zoo.formats.coreml.convert.branches import is_branch as is_branch
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from zoo.formats.coreml.execute.program import ReferenceProgram as ReferenceProgram
     from zoo.formats.coreml.execute.program import open_program as open_program
     from zoo.formats.coreml.language.convert import convert_decoder as convert_decoder
+    from zoo.formats.coreml.language.mask import MASKED as MASKED
     from zoo.formats.coreml.language.mask import causal_mask as causal_mask
     from zoo.formats.coreml.language.model import CoreMLTextModel as CoreMLTextModel
     from zoo.formats.coreml.language.spec import DecoderSpec as DecoderSpec
@@ -63,6 +65,7 @@ else:
         {
             "Axis": "zoo.formats.coreml.convert.traced",
             "Choice": "zoo.formats.coreml.compress.trials",
+            "ComputeUnits": "zoo.formats.coreml.convert.about",
             "Constants": "zoo.formats.coreml.execute.constants",
             "CoreMLTextModel": "zoo.formats.coreml.language.model",
             "DecoderSpec": "zoo.formats.coreml.language.spec",
@@ -70,6 +73,7 @@ else:
             "Input": "zoo.formats.coreml.convert.traced",
             "LayerSpec": "zoo.formats.coreml.language.spec",
             "Loss": "zoo.formats.coreml.compress.trials",
+            "MASKED": "zoo.formats.coreml.language.mask",
             "Metadata": "zoo.formats.coreml.convert.streaming",
             "Mixed": "zoo.formats.coreml.compress.passes",
             "Mode": "zoo.formats.coreml.execute.program",
@@ -106,9 +110,11 @@ else:
 
 __all__ = [
     "FULL",
+    "MASKED",
     "PALETTE_BITS",
     "Axis",
     "Choice",
+    "ComputeUnits",
     "Constants",
     "CoreMLTextModel",
     "DecoderSpec",

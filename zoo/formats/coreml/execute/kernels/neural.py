@@ -138,6 +138,16 @@ def batch_norm(
     return nn.batch_norm(x, mean, variance, gamma, beta, eps=float(epsilon))
 
 
+def instance_norm(
+    x: Tensor,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    epsilon: Tensor | float = 1e-5,
+) -> Tensor:
+    """Each channel of each example by itself; `x` is (batch, channels, ...)."""
+    return nn.instance_norm(x, weight=gamma, bias=beta, eps=float(epsilon))
+
+
 def softmax(x: Tensor, axis: Int = -1) -> Tensor:
     return x.softmax(axis)
 
