@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 import zoo
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.source import Source
-from zoo.decoders import DecoderFamily
+from zoo.decoders import DecoderFamily, FullLayers
 from zoo.progress import Progress
 from zoo.testing.checkpoints.text import write_language_model
 
@@ -23,8 +23,9 @@ LLAMA = DecoderFamily(
     "llama", "LlamaForCausalLM", biases={"attention_bias": ATTENTION, "mlp_bias": MLP}
 )
 QWEN2 = DecoderFamily(
-    "qwen2", "Qwen2ForCausalLM", biases={"": ("q", "k", "v")}, windowed=True,
-    window_switch="use_sliding_window", window=4096, positions=32768, harmless=("max_window_layers",),
+    "qwen2", "Qwen2ForCausalLM", biases={"": ("q", "k", "v")}, windowed=True, window=4096,
+    window_switch="use_sliding_window", positions=32768,
+    full_layers=FullLayers(first=28, key="max_window_layers"),
 )  # fmt: skip
 QWEN3 = DecoderFamily(
     "qwen3", "Qwen3ForCausalLM", biases={"attention_bias": ATTENTION}, qk_norms=True,
@@ -115,7 +116,8 @@ def test_what_a_family_does_not_have_is_refused(family, changes, words, tmp_path
 def test_a_window_counts_only_where_its_switch_is_on(tmp_path) -> None:
     write_language_model("qwen2", tmp_path)
     data = json.loads((tmp_path / "config.json").read_text())
-    given = {**data, "sliding_window": 8}
+    given = {**data, "sliding_window": 8, "max_window_layers": 1}
     given.pop("layer_types", None)
     assert QWEN2.parse({**given, "use_sliding_window": False}).sliding_window is None
-    assert QWEN2.parse({**given, "use_sliding_window": True}).sliding_window == 8
+    config = QWEN2.parse({**given, "use_sliding_window": True})
+    assert (config.sliding_window, config.sliding) == (8, (False, True))

@@ -7,11 +7,20 @@ transformers 5 (https://huggingface.co/docs/transformers/main_classes/configurat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from math import isfinite
+from dataclasses import dataclass, fields
 from typing import Any
 
-from zoo.decoders.rope import Rope, read_rope
+from zoo.decoders.rope import Rope, read_local_rope, read_rope
+from zoo.decoders.traits import (
+    ACTIVATIONS,
+    FULL,
+    PARTS,
+    QUERY_SCALAR,
+    SCALARS,
+    SLIDING,
+    Traits,
+)
+from zoo.decoders.values import count, flag, number, share, short, token
 
 REQUIRED = (
     "vocab_size",
@@ -22,13 +31,6 @@ REQUIRED = (
     "num_key_value_heads",
     "rms_norm_eps",
 )
-LARGEST = 2**31 - 1
-
-ACTIVATIONS = (
-    "silu", "swish", "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu", "relu",
-    "relu2", "mish", "tanh", "sigmoid",
-)  # fmt: skip
-
 FIXED: dict[str, tuple[object, ...]] = {
     "is_encoder_decoder": (False,),
     "add_cross_attention": (False,),
@@ -57,7 +59,7 @@ HARMLESS = frozenset((
     "experts_implementation", "use_kernels", "trust_remote_code", "custom_generate",
     "unsloth_version", "unsloth_fixed", "unsloth_training", "quantization",
     "quantization_config", "model_max_length", "tokenizer_model_max_length",
-    "tokenizer_padding_side", "max_sequence_length",
+    "tokenizer_padding_side", "max_sequence_length", "cache_implementation",
 ))  # fmt: skip
 """Keys that say how a model was trained, is saved, or chooses tokens where nobody says how.
 
@@ -67,40 +69,6 @@ what the weights are stored as. Keys that begin with an underscore are notes of 
 
 TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
-PARTS = ("q", "k", "v", "o", "gate", "up", "down")
-"""The linear layers of a layer, as transformers calls them: `q_proj` and so on."""
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What tells a family of decoders from others of its kind.
-
-    Attributes:
-        model_type: as in its `config.json`.
-        architecture: the class in transformers, such as `LlamaForCausalLM`.
-        biases: for each key of the config that says whether there are biases, the layers that have
-            them, of `PARTS`. The key `""` is for layers that always have them.
-        qk_norms: whether queries and keys are normalized, each head by itself.
-        window: the sliding window of a config that does not say; `None` for none. Families that
-            never have a window have `windowed` false.
-        windowed: whether a config can have a sliding window.
-        window_switch: the key that says whether the window counts, as `use_sliding_window`.
-        tied: whether the head is the embedding, where a config does not say.
-        positions: `max_position_embeddings` of a config that does not say.
-        harmless: keys of the config that change nothing here.
-    """
-
-    model_type: str
-    architecture: str
-    biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    qk_norms: bool = False
-    window: int | None = None
-    windowed: bool = False
-    window_switch: str | None = None
-    tied: bool = False
-    positions: int = 2048
-    harmless: tuple[str, ...] = ()
-
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -108,9 +76,13 @@ class DecoderConfig:
 
     Attributes:
         traits: of its family.
+        hidden_act: the activation of the gate, whatever the key is called.
+        sliding_window: how many tokens the layers with a window see, the newest among them.
+        sliding: for each layer, whether it has the window.
         rope: the rotary positions.
+        local_rope: those of the layers with a window, where they differ.
         biased: the layers that have biases, of `PARTS`.
-        switches: the keys of the config that say so, with their values.
+        switches: the keys of the config that say so, and whether the window counts.
         tokens: the ids of the tokens that begin, end and fill a text, as far as they are given.
     """
 
@@ -127,29 +99,49 @@ class DecoderConfig:
     max_position_embeddings: int
     sliding_window: int | None
     tie_word_embeddings: bool
+    query_pre_attn_scalar: float | None
+    attn_logit_softcapping: float | None
+    final_logit_softcapping: float | None
+    sliding: tuple[bool, ...]
     rope: Rope
+    local_rope: Rope | None
     biased: tuple[str, ...]
     switches: Mapping[str, bool]
     tokens: Mapping[str, Any]
 
     @property
+    def layer_types(self) -> list[str]:
+        """What transformers calls the kind of each layer's attention."""
+        return [SLIDING if sliding else FULL for sliding in self.sliding]
+
+    @property
     def plain(self) -> dict[str, Any]:
         """The keys that transformers and mlx-lm spell alike, for a config.json of zoo's own."""
-        sizes = {name: getattr(self, name) for name in SIZES}
-        if not self.traits.windowed:
-            del sizes["sliding_window"]
+        traits = self.traits
+        sizes = {name: getattr(self, name) for name in _own(traits)}
+        sizes[traits.activation_key] = self.hidden_act
+        if traits.full_layers:
+            sizes["layer_types"] = self.layer_types
         return {
-            "model_type": self.traits.model_type,
-            "architectures": [self.traits.architecture],
+            "model_type": traits.model_type,
+            "architectures": [traits.architecture],
             **sizes,
             **self.switches,
             **self.tokens,
         }
 
 
-APART = ("traits", "rope", "biased", "switches", "tokens")
+APART = ("traits", "hidden_act", "sliding", "rope", "local_rope", "biased", "switches", "tokens")
 SIZES = tuple(f.name for f in fields(DecoderConfig) if f.name not in APART)
 """The attributes that are keys of transformers and of mlx-lm alike."""
+
+
+def _own(traits: Traits) -> list[str]:
+    """Those of `SIZES` that configs of the family have."""
+    absent = {key for key in SCALARS if key not in traits.scalars}
+    if not traits.windowed:
+        absent.add("sliding_window")
+    return [key for key in SIZES if key not in absent]
 
 
 def parse_config(traits: Traits, data: Mapping[str, Any]) -> DecoderConfig:
@@ -169,56 +161,54 @@ def parse_config(traits: Traits, data: Mapping[str, Any]) -> DecoderConfig:
     if missing := [key for key in REQUIRED if key not in data]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     _require_known(traits, data)
-    heads = _count(data, "num_attention_heads")
-    shared = heads if data["num_key_value_heads"] is None else _count(data, "num_key_value_heads")
+    heads = count(data, "num_attention_heads")
+    shared = heads if data["num_key_value_heads"] is None else count(data, "num_key_value_heads")
     if heads % shared:
         raise ValueError(f"{heads} attention heads do not share {shared} key heads")
-    width = _count(data, "hidden_size")
-    head_dim = width // heads if data.get("head_dim") is None else _count(data, "head_dim")
+    width = count(data, "hidden_size")
+    head_dim = width // heads if data.get("head_dim") is None else count(data, "head_dim")
     if head_dim < 2 or head_dim % 2:
         raise ValueError(f"head_dim must be even and above 0, not {head_dim}")
-    activation = data.get("hidden_act", "silu")
-    if activation not in ACTIVATIONS:
-        raise ValueError(
-            f"hidden_act {activation!r} is not supported; zoo supports {', '.join(ACTIVATIONS)}"
-        )
-    positions = _count(data, "max_position_embeddings", traits.positions)
-    window = data.get("sliding_window", traits.window)
-    layers = _count(data, "num_hidden_layers")
-    if window is not None:
-        window = _count(data, "sliding_window", traits.window)
-    if not traits.windowed or (traits.window_switch and not _flag(data, traits.window_switch)):
-        window = None
-    switches = {key: _flag(data, key) for key in traits.biases if key}
+    positions = count(data, "max_position_embeddings", traits.positions)
+    layers = count(data, "num_hidden_layers")
+    window = _window(traits, data)
+    switches = {key: flag(data, key) for key in traits.biases if key}
     biased = {part for key, on in {"": True, **switches}.items() if on
               for part in traits.biases.get(key, ())}  # fmt: skip
-    _require_layer_types(data.get("layer_types"), layers, window)
+    if traits.window_switch:
+        switches[traits.window_switch] = window is not None
     return DecoderConfig(
         traits=traits,
-        vocab_size=_count(data, "vocab_size"),
+        vocab_size=count(data, "vocab_size"),
         hidden_size=width,
-        intermediate_size=_count(data, "intermediate_size"),
+        intermediate_size=count(data, "intermediate_size"),
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=shared,
         head_dim=head_dim,
-        rms_norm_eps=_positive(data, "rms_norm_eps"),
-        hidden_act=activation,
+        rms_norm_eps=share(data, "rms_norm_eps"),
+        hidden_act=_activation(traits, data),
         max_position_embeddings=positions,
         sliding_window=window,
-        tie_word_embeddings=_flag(data, "tie_word_embeddings", traits.tied),
-        rope=read_rope(data, head_dim, positions),
+        tie_word_embeddings=flag(data, "tie_word_embeddings", traits.tied),
+        **{key: _scalar(traits, data, key) for key in SCALARS},
+        sliding=_sliding(traits, data, layers, window),
+        rope=read_rope(data, head_dim, positions, traits.theta, nested=bool(traits.local_theta)),
+        local_rope=read_local_rope(data, head_dim, positions, traits.local_theta),
         biased=tuple(part for part in PARTS if part in biased),
         switches=switches,
-        tokens={key: _token(data, key) for key in TOKENS if key in data},
+        tokens={key: token(data, key) for key in TOKENS if key in data},
     )
 
 
 def _require_known(traits: Traits, data: Mapping[str, Any]) -> None:
-    read = {*SIZES, *TOKENS, *traits.biases, *traits.harmless, str(traits.window_switch)}
+    read = {*_own(traits), *TOKENS, *traits.biases, *traits.harmless, str(traits.window_switch)}
+    read |= {"hidden_act", traits.activation_key}
     read |= {"rope_theta", "rope_scaling", "rope_parameters", "layer_types"}
-    if not traits.windowed:
-        read.discard("sliding_window")
+    if traits.full_layers and traits.full_layers.key:
+        read.add(traits.full_layers.key)
+    if traits.local_theta:
+        read.add("rope_local_base_freq")
     for key, value in data.items():
         if key in FIXED and key not in read:
             if value is not None and value not in FIXED[key]:
@@ -234,44 +224,58 @@ def _require_known(traits: Traits, data: Mapping[str, Any]) -> None:
             )
 
 
-def _require_layer_types(kinds: Any, layers: int, window: int | None) -> None:
-    wanted = "sliding_attention" if window else "full_attention"
+def _activation(traits: Traits, data: Mapping[str, Any]) -> str:
+    key = traits.activation_key
+    value = data.get(key, traits.activation)
+    if value not in ACTIVATIONS:
+        raise ValueError(f"{key} {value!r} is not supported; zoo supports {', '.join(ACTIVATIONS)}")
+    return str(value)
+
+
+def _scalar(traits: Traits, data: Mapping[str, Any], key: str) -> float | None:
+    if key not in traits.scalars:
+        return None
+    default = traits.scalars[key]
+    if data.get(key, default) is None and key != QUERY_SCALAR:
+        return None
+    value = number(data, key, default)
+    return int(value) if value.is_integer() and key == QUERY_SCALAR else value
+
+
+def _window(traits: Traits, data: Mapping[str, Any]) -> int | None:
+    if data.get("sliding_window", traits.window) is None:
+        return None
+    window = count(data, "sliding_window", traits.window) if traits.windowed else None
+    if traits.window_switch and not flag(data, traits.window_switch):
+        return None
+    return window
+
+
+def _sliding(
+    traits: Traits, data: Mapping[str, Any], layers: int, window: int | None
+) -> tuple[bool, ...]:
+    """For each layer, whether it has the window."""
+    kinds = data.get("layer_types")
+    if window and traits.full_layers:
+        if kinds is None:
+            return tuple(not full for full in traits.full_layers.among(layers, data))
+        known = isinstance(kinds, list) and all(kind in (SLIDING, FULL) for kind in kinds)
+        if not known or len(kinds) != layers:
+            raise ValueError(
+                f"layer_types must be '{SLIDING}' or '{FULL}' for each of {layers} layers, not "
+                f"{short(kinds)}"
+            )
+        return tuple(kind == SLIDING for kind in kinds)
+    wanted = SLIDING if window else FULL
     if kinds is not None and kinds != [wanted] * layers:
         raise ValueError(
-            f"layer_types must be '{wanted}' for each of {layers} layers; a mixture is another "
-            "architecture (ministral)"
+            f"layer_types must be '{wanted}' for each of {layers} layers"
+            + (
+                "; a mixture is another architecture (ministral)"
+                if window
+                else ", since there is no sliding_window"
+                if traits.windowed
+                else ""
+            )
         )
-
-
-def _count(data: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    value = data.get(key, default)
-    if type(value) is not int or not 1 <= value <= LARGEST:
-        raise ValueError(f"{key} must be a whole number above 0, not {_short(value)}")
-    return value
-
-
-def _positive(data: Mapping[str, Any], key: str) -> float:
-    value = data[key]
-    if type(value) not in (int, float) or not isfinite(value) or not 0 < value <= 1:
-        raise ValueError(f"{key} must be a number above 0 and at most 1, not {_short(value)}")
-    return float(value)
-
-
-def _flag(data: Mapping[str, Any], key: str, default: bool = False) -> bool:
-    value = data.get(key, default)
-    if not isinstance(value, bool):
-        raise ValueError(f"{key} must be true or false, not {_short(value)}")
-    return value
-
-
-def _token(data: Mapping[str, Any], key: str) -> Any:
-    value = data[key]
-    ids = value if isinstance(value, list) and key == "eos_token_id" else [value]
-    if value is not None and not all(type(i) is int and -1 <= i <= LARGEST for i in ids):
-        raise ValueError(f"{key} must be a token id, not {_short(value)}")
-    return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return (window is not None,) * layers

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.decoders.config import DecoderConfig, Traits, parse_config
-from zoo.decoders.layout import NAMES, decoder_spec, for_coreml, for_mlx, for_transformers
+from zoo.decoders.config import DecoderConfig, parse_config
+from zoo.decoders.layout import (
+    NAMES,
+    decoder_spec,
+    for_coreml,
+    for_mlx,
+    for_transformers,
+    mlx_must_read,
+)
+from zoo.decoders.traits import Traits
 from zoo.errors import IntegrityError
 from zoo.formats import Tensors, read_config
 from zoo.hookspecs import hookimpl
@@ -113,7 +121,8 @@ class MLX:
         """Lay an MLX checkpoint ready."""
         from zoo.formats.mlx import write_checkpoint
 
-        write_checkpoint(source, for_mlx(self.family.read(source)), workdir)
+        config = self.family.read(source)
+        write_checkpoint(source, for_mlx(config), workdir, must_read=mlx_must_read(config))
         return workdir
 
     @hookimpl

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from zoo.decoders.traits import FULL, SLIDING
+
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "default": ((), ()),
     "linear": (("factor",), ()),
@@ -77,21 +79,67 @@ class Rope:
         return {"rope_type": self.kind, "type": self.kind, **given}
 
 
-def read_rope(data: Mapping[str, Any], head_dim: int, positions: int) -> Rope:
+def read_rope(
+    data: Mapping[str, Any],
+    head_dim: int,
+    positions: int,
+    theta: float = 10_000.0,
+    *,
+    nested: bool = False,
+) -> Rope:
     """The rotary positions that a config.json describes.
 
     Args:
         data: the config.
         head_dim: width of one head.
         positions: `max_position_embeddings`.
+        theta: base of the frequencies of a config that does not say.
+        nested: whether `rope_parameters` has a table for each kind of attention. These are then the
+            positions of the layers that see all tokens.
 
     Raises:
         ValueError: a kind or parameter that is not known, or is out of range.
     """
-    given = _table(data, "rope_scaling") or _table(data, "rope_parameters")
-    theta = given.pop("rope_theta", None)
-    theta = data.get("rope_theta") if theta is None else theta
-    theta = 10_000.0 if theta is None else _number("rope_theta", theta)
+    given, scaling = _table(data, "rope_parameters"), _table(data, "rope_scaling")
+    given = {**_nested(given, FULL), **scaling} if nested else scaling or given
+    base = given.pop("rope_theta", None)
+    base = data.get("rope_theta") if base is None else base
+    base = theta if base is None else _number("rope_theta", base)
+    return _rope(given, base, head_dim, positions)
+
+
+def read_local_rope(
+    data: Mapping[str, Any], head_dim: int, positions: int, theta: float | None
+) -> Rope | None:
+    """The rotary positions of the layers with a window, where they have some of their own.
+
+    Args:
+        theta: their base in a config that does not say; `None` where they have none of their own.
+        data, head_dim, positions: as for `read_rope`.
+
+    Raises:
+        ValueError: as for `read_rope`.
+    """
+    if theta is None:
+        return None
+    given = _nested(_table(data, "rope_parameters"), SLIDING)
+    base = given.pop("rope_theta", None)
+    base = data.get("rope_local_base_freq") if base is None else base
+    base = theta if base is None else _number("rope_local_base_freq", base)
+    return _rope(given, base, head_dim, positions)
+
+
+def _nested(tables: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The table of one kind of attention."""
+    if unknown := [key for key in tables if key not in (FULL, SLIDING)]:
+        raise ValueError(
+            f"rope_parameters must be tables for '{FULL}' and '{SLIDING}', and has "
+            f"{unknown[0][:40]!r}"
+        )
+    return _table(tables, kind)
+
+
+def _rope(given: dict[str, Any], theta: float, head_dim: int, positions: int) -> Rope:
     kind, old = given.pop("rope_type", None), given.pop("type", None)
     kind = "default" if kind is old is None else kind or old
     if given.pop("partial_rotary_factor", 1) != 1:

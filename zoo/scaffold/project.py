@@ -11,21 +11,11 @@ from pathlib import Path
 from zoo.catalogs.names import NAME
 from zoo.discovery import FAMILIES, FORMATS, TASKS, providers
 from zoo.errors import MissingExtra, NotFound, UsageError, ZooError
+from zoo.scaffold.families import declaration
 from zoo.words import suggest
 
 DECODER_FORMATS = {"torch": "torchonly", "mlx": "mlxonly", "coreml": "coremlonly"}
 """The formats of a family of decoders, and the extra of zoo that each needs beside `text`."""
-
-ATTENTION, MLP = '("q", "k", "v", "o")', '("gate", "up", "down")'
-TRAITS = {
-    "llama": f'    biases={{"attention_bias": {ATTENTION}, "mlp_bias": {MLP}}},',
-    "qwen2": '    biases={"": ("q", "k", "v")},\n    windowed=True,\n    window=4096,\n'
-    '    window_switch="use_sliding_window",\n    positions=32768,\n'
-    '    harmless=("max_window_layers",),',
-    "qwen3": f'    biases={{"attention_bias": {ATTENTION}}},\n    qk_norms=True,\n'
-    '    positions=32768,\n    harmless=("max_window_layers",),',
-}
-"""What tells the families that people ask for from a plain decoder."""
 
 
 def new_plugin(name: str, family: str, formats: Sequence[str], target: Path) -> None:
@@ -52,7 +42,7 @@ def new_plugin(name: str, family: str, formats: Sequence[str], target: Path) -> 
         if claims := providers(FAMILIES).get(f"{family}.{format}"):
             raise UsageError(f"'{family}.{format}' is provided by {claims[0]} already")
     architecture = _architecture(family)
-    traits = f'    "{family}",\n    "{architecture}",\n' + TRAITS.get(family, "")
+    imports, traits = declaration(family, architecture)
     module = _module(name)
     extras = [f'{f} = ["zoo-ml[{DECODER_FORMATS[f]},text]"]' for f in formats]
     if "torch" not in formats:
@@ -68,7 +58,8 @@ def new_plugin(name: str, family: str, formats: Sequence[str], target: Path) -> 
         "FORMATS": ", ".join(formats),
         "FIRST": formats[0],
         "ARCHITECTURE": architecture,
-        "TRAITS": traits.rstrip(),
+        "IMPORTS": imports,
+        "TRAITS": traits,
         "EXTRAS": "\n".join(extras),
         "ENTRIES": "\n".join(entries),
         "TESTS": "\n".join(tests).rstrip(),

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import zoo
 from zoo.formats import Weights
+from zoo.formats.coreml import DecoderSpec, LayerSpec, TensorNames
 
 from zoo_coreai.description import DESCRIPTION
+from zoo_coreai.text import convert_decoder
 
 MINIS = ("mistral:mini", "openelm:mini", "whisper:mini", "stable-diffusion:mini")
 OFFERED = ("coreai", "coreai-int4", "coreai-palettized")
@@ -96,3 +98,19 @@ def test_what_is_imported_is_declared():
             modules += [a.name for a in node.names] if isinstance(node, ast.Import) else []
             tops = {str(module).partition(".")[0] for module in modules}
             assert tops - set(sys.stdlib_module_names) <= declared, path.name
+
+
+def test_a_decoder_of_another_kind_is_refused_by_name(tmp_path):
+    names = TensorNames("e", "n", "a", ("q", "k", "v"), "o", "f", ("g", "u"), "d", biased=("q",))
+    spec = DecoderSpec(
+        8, 4, 2, (LayerSpec(2, 1, 8), LayerSpec(2, 1, 8, full=True)), names, 1e-6, 1e4, 8,
+        window=4, rope_scaling="yarn", logit_cap=30.0,
+    )  # fmt: skip
+    recipe = zoo.zoo().recipe("mistral:mini")
+    with pytest.raises(zoo.IntegrityError) as caught:
+        convert_decoder(recipe, recipe.build["coreml"], spec, {}, tmp_path, tmp_path)
+    assert caught.value.message == (
+        "coreai does not support RoPE scaling 'yarn', soft caps of logits, layers with and without "
+        "a window, biases"
+    )
+    assert not list(tmp_path.iterdir())

@@ -129,8 +129,15 @@ def convert_decoder(
 
     Raises:
         zoo.RecipeError: an option of the build that does not exist.
-        zoo.IntegrityError: weights that are not those of the spec.
+        zoo.IntegrityError: weights that are not those of the spec; a decoder of another kind than
+            Llama 2's.
     """
+    if spec.beyond_plain:
+        raise zoo.IntegrityError(
+            f"coreai does not support {', '.join(spec.beyond_plain)}",
+            "choose another format, such as --format coreml",
+            in_python='choose another format, such as format="coreml"',
+        )
     options = read_options(DecoderOptions, recipe, build)
     spec = replace(spec, context=min(spec.context, options.context))
     tensors = Tensors(source)

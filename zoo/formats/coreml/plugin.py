@@ -14,6 +14,7 @@ from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.description import CoreML
 from zoo.formats.coreml.language.convert import compress_decoder
+from zoo.formats.coreml.language.mask import mask_names
 from zoo.formats.coreml.language.neural_engine.cost import static_cost
 from zoo.formats.coreml.language.neural_engine.manifest import MANIFEST_FILE
 from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
@@ -38,7 +39,7 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
             return static_cost(artifact, spec, given)
         inputs = {
             "inputIds": (1, given),
-            "causalMask": (1, 1, given, context),
+            **dict.fromkeys(mask_names(spec), (1, 1, given, context)),
             "logitIndices": (1,),
         }
         many = "1 token" if given == 1 else f"{given:,} tokens"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from zoo.formats.checkpoint import (
     read_config,
     weight_files,
 )
+from zoo.formats.mlx.windows import has_no_windows, known_keys, window_classes
 from zoo.formats.quantized import quantization_of
 
 
@@ -27,24 +28,30 @@ def open_model(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]
     from mlx_lm.utils import load_model
 
     options: dict[str, Any] = {"lazy": lazy}
-    kinds = set(config.get("layer_types") or ())
-    if config.get("model_type") in ("llama", "mistral") and kinds == {"sliding_attention"}:
-        options["get_model_classes"] = _sliding_llama
+    if windows := window_classes(config):
+        options["get_model_classes"] = windows
     module, config = load_model(folder, **options)
     return module, config
 
 
-def write_checkpoint(source: Path, config: Mapping[str, Any], target: Path) -> None:
+def write_checkpoint(
+    source: Path, config: Mapping[str, Any], target: Path, must_read: Collection[str] = ()
+) -> None:
     """Lay an MLX checkpoint ready: the source's weights and tokenizer, and a config of ours.
 
     Args:
         source: the checkpoint, whose weights the family has found to be those of the config.
         config: in the keys of mlx-lm.
         target: the folder to write to.
+        must_read: keys of the config that change what the model computes. mlx-lm silently ignores
+            those that its class for a model type does not have.
 
     Raises:
-        IntegrityError: the source is quantized by something else than MLX.
+        IntegrityError: the source is quantized by something else than MLX; mlx-lm has no class for
+            the model type, or one that does not read a key.
     """
+    if must_read:
+        _require_read(str(config["model_type"]), must_read)
     quantization = quantization_of(source)
     if "quantization_config" in quantization:
         raise IntegrityError(
@@ -70,16 +77,14 @@ def computes_on_cpu() -> bool:
     return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
-def _sliding_llama(config: dict[str, Any]) -> tuple[type[Any], type[Any]]:
-    """mlx-lm's Llama with a window in every layer; its own wants one layer without."""
-    from mlx_lm.models import llama
-
-    class SlidingLlama(llama.Model):  # type: ignore[misc]
-        def __init__(self, args: Any) -> None:
-            args.layer_types = ["full_attention"] * args.num_hidden_layers
-            super().__init__(args)
-            self.model.swa_idx = 0
-            for layer in self.layers:
-                layer.use_sliding = True
-
-    return SlidingLlama, llama.ModelArgs
+def _require_read(model_type: str, keys: Collection[str]) -> None:
+    """Refuse keys of a config that mlx-lm's class for a model type does not read."""
+    known = known_keys(model_type)
+    for key in keys:
+        if key not in known and not (key == "sliding_window" and has_no_windows(model_type)):
+            raise IntegrityError(
+                f"mlx does not support '{key}' in a model of the type '{model_type}': mlx-lm's "
+                "class does not read it",
+                "choose another format, such as --format torch",
+                in_python='choose another format, such as format="torch"',
+            )

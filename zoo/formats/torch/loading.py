@@ -13,7 +13,9 @@ from typing import Any
 from zoo.errors import IntegrityError
 from zoo.formats.tensors import Tensors
 
-ATTENTION = "sdpa"
+ATTENTION, EAGER = "sdpa", "eager"
+"""Where PyTorch's own attention cannot do what a model needs, such as soft caps, it is plain."""
+
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -47,7 +49,7 @@ def make_module(values: Mapping[str, Any], tensors: Tensors, device: str) -> Any
             config=config,
             state_dict=weights,
             dtype=dtype,
-            attn_implementation=ATTENTION,
+            attn_implementation=ATTENTION if kind._supports_sdpa else EAGER,
             output_loading_info=True,
         )
     wrong = [*notes["missing_keys"], *notes["mismatched_keys"]]

@@ -6,6 +6,8 @@ The program (iOS 18, https://apple.github.io/coremltools/docs-guides/source/stat
 - `causalMask`, float16 of shape (1, 1, Q, E): added to the scores of attention. E is the number of
   tokens up to the last of these, so they are at the positions E - Q to E - 1. The mask alone says
   who sees whom: a sliding window is a matter of the caller, who masks what lies before it.
+- `slidingMask`, as `causalMask`, where some layers have a window and others see all tokens. It is
+  the mask of the former, `causalMask` that of the latter.
 - `keyCache`, `valueCache`, float16 states of `DecoderSpec.state_shape`.
 - `logitIndices`, int32 of shape (K,): which of the Q tokens to give logits after. To go on writing,
   only the last is of interest, Q - 1; a check asks for all.
@@ -30,7 +32,9 @@ from zoo.formats.adapters import LowRank
 from zoo.formats.coreml.compress.encoding import Compression, plain_name, to_float16
 from zoo.formats.coreml.compress.ledger import Ledger
 from zoo.formats.coreml.convert.streaming import Metadata, save_program, shared_constant, streaming
-from zoo.formats.coreml.language.rope import rope_tables
+from zoo.formats.coreml.language.functions import joined, program_of, soft_capped
+from zoo.formats.coreml.language.mask import CAUSAL, mask_names
+from zoo.formats.coreml.language.rope import named_tables
 from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, bias_of
 from zoo.formats.coreml.language.weights import Weights, expected_bits
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
@@ -43,6 +47,8 @@ IGNORED = ("rotary_emb.inv_freq",)
 
 MAIN = "main"
 """The function without an adapter."""
+
+CACHES = ("keyCache", "valueCache")
 
 Adapters = Mapping[str, Mapping[str, LowRank]]
 """For each adapter, what it adds to the weight of which name."""
@@ -101,7 +107,8 @@ def bits_per_weight(spec: DecoderSpec, compression: Compression) -> float:
 
 def _require_size(package: Path, spec: DecoderSpec, ledger: Ledger, adapters: Adapters) -> None:
     """Refuse a package whose weights on disk are not as large as the ledger says."""
-    tables = 2 * spec.context * spec.head_dim * 2
+    kinds = len({spec.is_local(layer) for layer in spec.layers})
+    tables = 2 * spec.context * spec.head_dim * 2 * kinds
     branches = [change for changes in adapters.values() for change in changes.values()]
     added = sum(change.down.size + change.up.size for change in branches) * 2
     found, wanted = (package / WEIGHT_FILE).stat().st_size, ledger.bits // 8 + tables + added
@@ -121,34 +128,26 @@ def _program(spec: DecoderSpec, weights: Weights, adapters: Adapters) -> tuple[A
 
     given, total, wanted = (ct.RangeDim(1, spec.context, 1) for _ in range(3))
     tokens = mb.TensorSpec((1, given.symbol), dtype=types.int32)
-    mask = mb.TensorSpec((1, 1, given.symbol, total.symbol), dtype=types.fp16)
-    places = mb.TensorSpec((wanted.symbol,), dtype=types.int32)
-    caches = [mb.StateTensorSpec(spec.state_shape, dtype=types.fp16) for _ in range(2)]
+    shape = (1, 1, given.symbol, total.symbol)
+    taken = {"inputIds": tokens}
+    taken |= {mask: mb.TensorSpec(shape, dtype=types.fp16) for mask in mask_names(spec)}
+    taken["logitIndices"] = mb.TensorSpec((wanted.symbol,), dtype=types.int32)
+    taken |= {name: mb.StateTensorSpec(spec.state_shape, dtype=types.fp16) for name in CACHES}
 
     def function(name: str) -> Any:
-        def body(  # the names that Core ML's users see
-            inputIds: Any,  # noqa: N803
-            causalMask: Any,  # noqa: N803
-            logitIndices: Any,  # noqa: N803
-            keyCache: Any,  # noqa: N803
-            valueCache: Any,  # noqa: N803
-        ) -> Any:
+        def body(**inputs: Any) -> Any:
             branches = _Branches(name, adapters.get(name, {}))
-            decoder = _Decoder(spec, weights, branches, causalMask, (keyCache, valueCache))
-            return decoder.logits(inputIds, logitIndices)
+            decoder = _Decoder(spec, weights, branches, inputs)
+            return decoder.logits(inputs["inputIds"], inputs["logitIndices"])
 
-        made: Any = mb.program(
-            input_specs=[tokens, mask, places, *caches],
-            opset_version=ct.target.iOS18,
-            function_name=name,
-        )
-        return made(body)
+        return program_of(name, taken, body)
 
-    inputs = [
-        ct.TensorType("inputIds", shape=(1, given), dtype=np.int32),
-        ct.TensorType("causalMask", shape=(1, 1, given, total), dtype=np.float16),
-        ct.TensorType("logitIndices", shape=(wanted,), dtype=np.int32),
+    inputs = [ct.TensorType("inputIds", shape=(1, given), dtype=np.int32)]
+    inputs += [
+        ct.TensorType(mask, shape=(1, 1, given, total), dtype=np.float16)
+        for mask in mask_names(spec)
     ]
+    inputs.append(ct.TensorType("logitIndices", shape=(wanted,), dtype=np.int32))
     program = function(MAIN)
     for name in adapters:
         program.add_function(name, function(name).functions[name])
@@ -179,40 +178,56 @@ class _Decoder:
     """The operations of one program; shapes are given as they flow, Q tokens of E."""
 
     def __init__(
-        self, spec: DecoderSpec, weights: Weights, branches: _Branches, mask: Any, caches: Any
+        self,
+        spec: DecoderSpec,
+        weights: Weights,
+        branches: _Branches,
+        inputs: Mapping[str, Any],
     ) -> None:
         import numpy as np
         from coremltools.converters.mil.mil import Builder as mb
 
-        self.spec, self.weights, self.branches = spec, weights, branches
-        self.mask, self.caches, self.mb = mask, caches, mb
-        sizes = mb.shape(x=mask)
+        self.spec, self.weights, self.branches, self.mb = spec, weights, branches, mb
+        self.caches = [inputs[name] for name in CACHES]
+        self.full, self.windowed = inputs[CAUSAL], inputs[mask_names(spec)[-1]]
+        sizes = mb.shape(x=self.full)
         total = mb.gather(x=sizes, indices=np.int32(3), axis=0)
         given = mb.gather(x=sizes, indices=np.int32(2), axis=0)
         self.end = mb.expand_dims(x=total, axes=[0])
         self.start = mb.expand_dims(x=mb.sub(x=total, y=given), axes=[0])
         first = self._vector(self.start, 0)
         last = self._vector(self.end, spec.head_dim)
-        self.cos, self.sin = (
-            mb.slice_by_index(x=shared_constant(name, table), begin=first, end=last)
-            for name, table in zip(("cosines", "sines"), rope_tables(spec), strict=True)
-        )
+        self.angles = {
+            local: [
+                mb.slice_by_index(x=shared_constant(name, table), begin=first, end=last)
+                for name, table in named_tables(spec, local=local).items()
+            ]
+            for local in sorted({spec.is_local(layer) for layer in spec.layers})
+        }
 
     def logits(self, tokens: Any, places: Any) -> Any:
         """(1, Q) and (K,) to (1, K, vocabulary)."""
-        mb, names, weights = self.mb, self.spec.names, self.weights
+        mb, spec, names, weights = self.mb, self.spec, self.spec.names, self.weights
         embedding = weights.large(names.embedding, "embeddings")
         x = mb.gather(x=embedding, indices=tokens, axis=0, validate_indices=False)
-        for number, layer in enumerate(self.spec.layers):
-            x = mb.add(x=x, y=self._attention(x, number, layer))
-            x = mb.add(x=x, y=self._ffn(x, number))
+        x = self._scaled(x, spec.embedding_scale)
+        clipped = bool(names.post_attention_norm)
+        for number, layer in enumerate(spec.layers):
+            mixed = self._attention(x, number, layer)
+            x = joined(x, self._norm(mixed, names.post_attention_norm, number), clipped=clipped)
+            y = self._norm(self._ffn(x, number), names.post_ffn_norm, number)
+            x = joined(x, y, clipped=clipped)
         x = mb.gather(x=x, indices=places, axis=1, validate_indices=False)
         head = weights.large(names.head, "head") if names.head else embedding
         x = self._norm(x, names.norm)
-        if names.head is None or names.head not in self.branches.changes:
-            return mb.linear(x=x, weight=head, bias=zeros(self.spec.vocabulary), name="logits")
-        logits = mb.linear(x=x, weight=head, bias=zeros(self.spec.vocabulary))
-        return mb.identity(x=self.branches.added(x, names.head, logits), name="logits")
+        branched = names.head is not None and names.head in self.branches.changes
+        last = {} if branched or spec.logit_cap else {"name": "logits"}
+        logits = mb.linear(x=x, weight=head, bias=zeros(spec.vocabulary), **last)
+        if names.head and branched:
+            logits = self.branches.added(x, names.head, logits)
+        if spec.logit_cap:
+            return soft_capped(logits, spec.logit_cap, name="logits")
+        return mb.identity(x=logits, name="logits") if branched else logits
 
     def _attention(self, x: Any, number: int, layer: LayerSpec) -> Any:
         """(1, Q, width) to the same."""
@@ -224,16 +239,32 @@ class _Decoder:
             keys = self._norm(keys, names.qk_norms[1], number)
         begin = self._vector(number, 0, 0, self.start, 0)
         end = self._vector(number + 1, 1, layer.kv_heads, self.end, self.spec.head_dim)
-        found = [
+        keys, values = (
             self._remembered(cache, new, begin, end, layer)
-            for cache, new in zip(self.caches, (self._rotated(keys), values), strict=True)
-        ]
-        mixed = mb.scaled_dot_product_attention(
-            query=self._rotated(queries), key=found[0], value=found[1], attn_mask=self.mask
+            for cache, new in zip(self.caches, (self._rotated(keys, layer), values), strict=True)
         )
+        mask = self.full if layer.full else self.windowed
+        mixed = self._mixed(self._rotated(queries, layer), keys, values, mask)
         width = layer.query_heads * self.spec.head_dim
         flat = mb.reshape(x=mb.transpose(x=mixed, perm=[0, 2, 1, 3]), shape=[1, -1, width])
         return self._linear(flat, names.output, number)
+
+    def _mixed(self, queries: Any, keys: Any, values: Any, mask: Any) -> Any:
+        """Attention, (1, heads, Q, head_dim) of queries to the same."""
+        mb, spec = self.mb, self.spec
+        if spec.attention_cap is None:  # The operation has a scale of its own.
+            queries = self._scaled(queries, spec.scale * spec.head_dim**0.5)
+            return mb.scaled_dot_product_attention(
+                query=queries, key=keys, value=values, attn_mask=mask
+            )
+        scores = mb.matmul(x=self._scaled(queries, spec.scale), y=keys, transpose_y=True)
+        scores = mb.add(x=soft_capped(scores, spec.attention_cap), y=mask)
+        return mb.matmul(x=mb.softmax(x=scores, axis=-1), y=values)
+
+    def _scaled(self, x: Any, factor: float) -> Any:
+        import numpy as np
+
+        return x if abs(factor - 1) < 1e-9 else self.mb.mul(x=x, y=np.float16(factor))
 
     def _qkv(self, h: Any, number: int, layer: LayerSpec) -> list[Any]:
         """(1, Q, width) to queries, keys and values of shape (1, heads, Q, head_dim)."""
@@ -252,14 +283,14 @@ class _Decoder:
         apart = self.mb.reshape(x=x, shape=[1, -1, count, self.spec.head_dim])
         return self.mb.transpose(x=apart, perm=[0, 2, 1, 3])
 
-    def _rotated(self, x: Any) -> Any:
+    def _rotated(self, x: Any, layer: LayerSpec) -> Any:
         """Rotary positions, halves paired as in transformers; (1, heads, Q, head_dim) to same."""
         import numpy as np
 
-        mb = self.mb
+        mb, (cos, sin) = self.mb, self.angles[self.spec.is_local(layer)]
         first, second = mb.split(x=x, num_splits=2, axis=-1)
         turned = mb.concat(values=[mb.mul(x=second, y=np.float16(-1)), first], axis=-1)
-        return mb.add(x=mb.mul(x=x, y=self.cos), y=mb.mul(x=turned, y=self.sin))
+        return mb.add(x=mb.mul(x=x, y=cos), y=mb.mul(x=turned, y=sin))
 
     def _remembered(self, cache: Any, new: Any, begin: Any, end: Any, layer: LayerSpec) -> Any:
         """Write (1, kv_heads, Q, head_dim) to the state; all of it as (1, query_heads, E, ...)."""
@@ -302,18 +333,23 @@ class _Decoder:
         y = self.mb.linear(x=x, weight=self.weights.large(weight), bias=bias)
         return self.branches.added(x, weight, y)
 
-    def _norm(self, x: Any, name: str, number: int = 0) -> Any:
-        """RMSNorm over the last axis, computed in float32: a square of 256 overflows float16."""
+    def _norm(self, x: Any, name: str | None, number: int = 0) -> Any:
+        """RMSNorm over the last axis, computed in float32: a square of 256 overflows float16.
+
+        Without a name there is none.
+        """
         import numpy as np
 
+        if name is None:
+            return x
         mb = self.mb
         wide = mb.cast(x=x, dtype="fp32")
         mean = mb.reduce_mean(x=mb.mul(x=wide, y=wide), axes=[-1], keep_dims=True)
         scaled = mb.mul(x=wide, y=mb.rsqrt(x=mean, epsilon=np.float32(self.spec.eps)))
         narrow = mb.cast(x=scaled, dtype="fp16")
         weight = name.format(layer=number)
-        scale = shared_constant(plain_name(weight), self.weights.small(weight))
-        return mb.mul(x=narrow, y=scale)
+        gain = self.weights.small(weight, self.spec.norm_offset)
+        return mb.mul(x=narrow, y=shared_constant(plain_name(weight), gain))
 
     def _vector(self, *entries: Any) -> Any:
         """An int32 vector of numbers and of variables of shape (1,)."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.formats.coreml.language.spec import DecoderSpec
+
+CAUSAL, SLIDING = "causalMask", "slidingMask"
+"""The inputs of programs: the mask of all layers, and that of those with a window."""
+
 MASKED = -4e4
 """What is added to a score of attention where a token must not see another.
 
@@ -30,3 +35,20 @@ def causal_mask(given: int, end: int, window: int | None = None) -> Any:
     if window:
         seen &= back < window
     return np.where(seen, 0, MASKED).astype(np.float16)[None, None]
+
+
+def mask_names(spec: DecoderSpec) -> tuple[str, ...]:
+    """The masks that a decoder's programs take."""
+    return (CAUSAL, SLIDING) if spec.mixed else (CAUSAL,)
+
+
+def masks(spec: DecoderSpec, given: int, end: int) -> dict[str, Any]:
+    """The masks of a decoder, by the names of the inputs.
+
+    Args:
+        spec: the decoder.
+        given, end: as for `causal_mask`.
+    """
+    if not spec.mixed:
+        return {CAUSAL: causal_mask(given, end, spec.window)}
+    return {CAUSAL: causal_mask(given, end), SLIDING: causal_mask(given, end, spec.window)}

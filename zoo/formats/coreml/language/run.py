@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from zoo.errors import InputError
 from zoo.formats.coreml.execute.program import Functions, Mode, Program
-from zoo.formats.coreml.language.mask import causal_mask
+from zoo.formats.coreml.language.mask import masks
 from zoo.formats.coreml.language.spec import PACKAGE, DecoderSpec
 
 
@@ -95,7 +95,7 @@ class _FlexibleConversation(Conversation):
 
         inputs = {
             "inputIds": np.array([tokens], np.int32),
-            "causalMask": causal_mask(len(tokens), self.length + len(tokens), self.spec.window),
+            **masks(self.spec, len(tokens), self.length + len(tokens)),
             "logitIndices": np.array(places, np.int32),
         }
         return self.program.predict(inputs, self.state)["logits"][0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,11 +28,15 @@ def bias_of(weight: str) -> str:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """The sizes of one layer: heads of queries, heads of keys and values, width inside SwiGLU."""
+    """The sizes of one layer: heads of queries, heads of keys and values, width inside SwiGLU.
+
+    A layer that is `full` sees all tokens before, in a decoder whose other layers have a window.
+    """
 
     query_heads: int
     kv_heads: int
     ffn_width: int
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class TensorNames:
         norm: after the last layer.
         head: of shape (vocabulary, width); `None` when the embedding serves as head too.
         attention_norm, ffn_norm: before each half of a layer.
+        post_attention_norm, post_ffn_norm: after each half, before it is added; both or neither.
         qkv: query, key and value by themselves, or one tensor with all three in this order.
         qk_norms: norms of each head's queries and keys, or nothing.
         output: from the heads back to the width.
@@ -64,6 +69,8 @@ class TensorNames:
     head: str | None = None
     qk_norms: tuple[str, ...] = ()
     biased: tuple[str, ...] = ()
+    post_attention_norm: str | None = None
+    post_ffn_norm: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,13 @@ class DecoderSpec:
         activation: of the gate.
         context: tokens that the state holds.
         window: each token sees itself and this many minus one before; `None`: all before.
+        local_rope_theta: `rope_theta` of the layers with a window, whose frequencies are not
+            scaled; `None` where they have those of the others.
+        norm_offset: added to the weights of norms.
+        embedding_scale: what embeddings are multiplied by.
+        attention_scale: what scores of attention are multiplied by; `None` for head_dim ** -0.5.
+        attention_cap, logit_cap: soft caps of scores of attention, before the mask is added, and
+            of logits: cap * tanh(score / cap). `None` for none.
     """
 
     vocabulary: int
@@ -99,6 +113,12 @@ class DecoderSpec:
     rope_parameters: dict[str, float] = field(default_factory=dict)
     activation: Activation = "silu"
     window: int | None = None
+    local_rope_theta: float | None = None
+    norm_offset: float = 0.0
+    embedding_scale: float = 1.0
+    attention_scale: float | None = None
+    attention_cap: float | None = None
+    logit_cap: float | None = None
 
     def validate(self) -> Iterator[tuple[str, str]]:
         """The sizes that no decoder can have: the field, and what is wrong with it."""
@@ -117,6 +137,46 @@ class DecoderSpec:
                     f"layers[{number}]",
                     f"{layer.query_heads} query heads do not share {layer.kv_heads} key heads",
                 )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some layers have a window and others none; their masks differ then."""
+        return self.window is not None and any(layer.full for layer in self.layers)
+
+    @property
+    def scale(self) -> float:
+        """What scores of attention are multiplied by."""
+        return self.head_dim**-0.5 if self.attention_scale is None else self.attention_scale
+
+    @property
+    def locally(self) -> DecoderSpec:
+        """The decoder with the rotary frequencies of the layers with a window."""
+        if self.local_rope_theta is None:
+            return self
+        return replace(self, rope_theta=self.local_rope_theta, rope_factor=1.0, rope_scaling=None)
+
+    def is_local(self, layer: LayerSpec) -> bool:
+        """Whether a layer has rotary frequencies apart from those of the others."""
+        return self.local_rope_theta is not None and self.window is not None and not layer.full
+
+    @property
+    def beyond_plain(self) -> list[str]:
+        """What it has that Llama 2 has not, by the words for a message."""
+        plain = DecoderSpec(1, 1, 2, (), self.names, 1.0, 1.0, 1)
+        words = {
+            "rope_scaling": f"RoPE scaling '{self.rope_scaling}'",
+            "activation": f"the activation '{self.activation}'",
+            "local_rope_theta": "rotary positions of layers with a window",
+            "norm_offset": "norms that multiply by 1 + weight",
+            "embedding_scale": "scaled embeddings",
+            "attention_scale": "query_pre_attn_scalar",
+            "attention_cap": "soft caps of attention",
+            "logit_cap": "soft caps of logits",
+        }
+        found = [word for key, word in words.items() if getattr(self, key) != getattr(plain, key)]
+        found += ["layers with and without a window"] * self.mixed
+        found += ["norms after each half of a layer"] * bool(self.names.post_ffn_norm)
+        return found + ["biases"] * bool(self.names.biased)
 
     @property
     def state_shape(self) -> tuple[int, int, int, int, int]:
@@ -150,6 +210,8 @@ class DecoderSpec:
                 parts = [sum(rows)] if len(group) == 1 else rows
                 own |= {name: (height, width) for name, height in zip(group, parts, strict=True)}
             own |= dict.fromkeys(names.qk_norms, (self.head_dim,))
+            after = (names.post_attention_norm, names.post_ffn_norm)
+            own |= dict.fromkeys(filter(None, after), (width,))
             own |= {bias_of(name): own[name][:1] for name in names.biased}
             shapes |= {name.format(layer=number): shape for name, shape in own.items()}
         return shapes

@@ -68,9 +68,9 @@ class Weights:
         self.compression, self.ledger = compression, ledger or Ledger()
         self._counted: set[str] = set()
 
-    def small(self, name: str) -> Any:
-        """The tensor `name` as a float16 array, at once: for norms and biases."""
-        array = to_float16(self.source.read(name), name)
+    def small(self, name: str, plus: float = 0.0) -> Any:
+        """The tensor `name` and a number as a float16 array, at once: for norms and biases."""
+        array = to_float16(self.source.read(name) + plus, name)
         self.ledger.entries[name] = Entry(array.shape, str(Scheme()), array.size * FULL)
         return array
 

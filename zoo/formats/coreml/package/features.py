@@ -10,6 +10,7 @@ from typing import Any
 MEANINGS = {
     "inputIds": "new tokens",
     "causalMask": "added to attention scores: 0 where a token attends, -40,000 elsewhere",
+    "slidingMask": "as `causalMask`, for the layers with a sliding window",
     "logitIndices": "positions among the new tokens to return logits for",
     "keyCache": "keys so far, kept by Core ML",
     "valueCache": "values so far, kept by Core ML",

@@ -79,6 +79,14 @@ def beginnings(spec: DecoderSpec) -> tuple[int, ...]:
     return tuple(size for size in BEGINNINGS if 2 * size <= state_length(spec))
 
 
+def table_bytes(spec: DecoderSpec, part: Sequence[Half]) -> int:
+    """Bytes of the tables of rotary positions that some halves of layers need."""
+    layers = [spec.layers[half.layer] for half in part if half.kind == "attention"]
+    kinds = len({spec.is_local(layer) for layer in layers})
+    positions = state_length(spec) + sum(beginnings(spec))
+    return 2 * positions * spec.head_dim * kinds
+
+
 def spans(total: int) -> list[tuple[int, int]]:
     """Where to cut an axis, so that no part is longer than `WIDEST`: beginnings and ends."""
     count = ceil(total / WIDEST)
@@ -91,8 +99,12 @@ def spans(total: int) -> list[tuple[int, int]]:
 def vectors(spec: DecoderSpec, half: Half) -> list[str]:
     """The names of the norms and the biases in a half of a layer."""
     names = spec.names
-    own = [names.ffn_norm] if half.kind == "ffn" else [names.attention_norm, *names.qk_norms]
-    norms = [name.format(layer=half.layer) for name in own]
+    own = (
+        [names.ffn_norm, names.post_ffn_norm]
+        if half.kind == "ffn"
+        else [names.attention_norm, *names.qk_norms, names.post_attention_norm]
+    )
+    norms = [name.format(layer=half.layer) for name in own if name]
     biases = {bias_of(cut.name): None for cut in cuts(spec, half)}
     return [*norms, *(name for name in biases if name in spec.shapes)]
 

@@ -4,6 +4,8 @@ A package of layers has the functions `prefill` (64 tokens) and `extend` (1 toke
 
 - `hiddenStates`, float16 (1, 1, tokens, width): the embeddings, or what the package before returns.
 - `causalMask`, float16 (1, 1, tokens, length): added to the scores of attention.
+- `slidingMask`, likewise, where some layers have a window: the mask of those in the package, and
+  `causalMask` that of the others. A package takes only what its layers need.
 - `cacheUpdateMask`, float16 (1, 1, tokens, length): 1 where each token is to be remembered, at its
   position; else 0. A row of zeros remembers nothing: the tokens that fill up a block.
 - `keyCache`, `valueCache`, float16 states (1, heads, head size, length): the heads of all layers of
@@ -11,7 +13,7 @@ A package of layers has the functions `prefill` (64 tokens) and `extend` (1 toke
 - `hiddenStatesOut`, float16 (1, 1, tokens, width).
 
 The functions `begin_64` and `begin_256` take the first tokens of a prompt. They attend to these
-alone, so `causalMask` is (1, 1, tokens, tokens), and remember all of them, so there is no
+alone, so the masks are (1, 1, tokens, tokens), and remember all of them, so there is no
 `cacheUpdateMask`: what fills up a block is overwritten later, and hidden until then.
 
 The head's package has the function `main`: from `hiddenStates` (1, 1, 1, width) to `logits1` and
@@ -33,10 +35,12 @@ from zoo.formats.adapters import LowRank
 from zoo.formats.coreml.compress.encoding import plain_name, to_float16
 from zoo.formats.coreml.convert.norms import rms_norm
 from zoo.formats.coreml.convert.streaming import shared_constant
-from zoo.formats.coreml.language.decoder import activated
+from zoo.formats.coreml.language.decoder import CACHES, activated
+from zoo.formats.coreml.language.functions import joined, program_of, soft_capped
+from zoo.formats.coreml.language.mask import CAUSAL, mask_names
 from zoo.formats.coreml.language.neural_engine.plan import Cut, Half, cuts, ffn_cuts, state_length
-from zoo.formats.coreml.language.rope import rope_tables
-from zoo.formats.coreml.language.spec import DecoderSpec, bias_of
+from zoo.formats.coreml.language.rope import named_tables
+from zoo.formats.coreml.language.spec import DecoderSpec, LayerSpec, bias_of
 from zoo.formats.coreml.language.weights import Weights
 from zoo.formats.coreml.package.weights import Role
 
@@ -48,6 +52,9 @@ PREFILL, EXTEND, MAIN = "prefill", "extend", "main"
 
 BEGIN = "begin_"
 """What the name of a function for the beginning of a prompt has before its number of tokens."""
+
+HIDDEN, UPDATE = "hiddenStates", "cacheUpdateMask"
+"""The inputs of packages, beside masks and caches."""
 
 
 def function_name(kind: str, adapter: str | None) -> str:
@@ -73,7 +80,6 @@ def layers_program(
         sizes: how many tokens the function of each kind takes, by its name.
         adapters: what each adds; all have functions of their own.
     """
-    import coremltools as ct
     from coremltools.converters.mil.mil import Builder as mb
     from coremltools.converters.mil.mil import types
 
@@ -82,42 +88,19 @@ def layers_program(
 
     def function(name: str, kind: str, changes: Changes, adapter: str) -> Any:
         tokens, begins = sizes[kind], kind.startswith(BEGIN)
-        linear = _Linear(weights, adapter, changes)
 
-        def body(hidden: Any, mask: Any = None, update: Any = None, *caches: Any) -> Any:
-            layers = _Layers(spec, weights, linear, tokens)
-            return layers.run(hidden, part, mask, update, caches)
+        def body(**inputs: Any) -> Any:
+            linear = _Linear(weights, adapter, changes)
+            return _Layers(spec, weights, linear, tokens, inputs).run(part)
 
-        def with_attention(  # the names that Core ML's users see
-            hiddenStates: Any,  # noqa: N803
-            causalMask: Any,  # noqa: N803
-            cacheUpdateMask: Any,  # noqa: N803
-            keyCache: Any,  # noqa: N803
-            valueCache: Any,  # noqa: N803
-        ) -> Any:
-            return body(hiddenStates, causalMask, cacheUpdateMask, keyCache, valueCache)
-
-        def beginning(
-            hiddenStates: Any,  # noqa: N803
-            causalMask: Any,  # noqa: N803
-            keyCache: Any,  # noqa: N803
-            valueCache: Any,  # noqa: N803
-        ) -> Any:
-            return body(hiddenStates, causalMask, None, keyCache, valueCache)
-
-        def without(hiddenStates: Any) -> Any:  # noqa: N803
-            return body(hiddenStates)
-
-        specs = [mb.TensorSpec((1, 1, tokens, spec.width), dtype=types.fp16)]
+        taken = {HIDDEN: mb.TensorSpec((1, 1, tokens, spec.width), dtype=types.fp16)}
         if heads:
             seen = (1, 1, tokens, tokens if begins else length)
-            masks = 1 if begins else 2
-            specs += [mb.TensorSpec(seen, dtype=types.fp16) for _ in range(masks)]
+            named = [*masks_of(spec, part), *([] if begins else [UPDATE])]
+            taken |= {name: mb.TensorSpec(seen, dtype=types.fp16) for name in named}
             shape = (1, heads, spec.head_dim, length)
-            specs += [mb.StateTensorSpec(shape, dtype=types.fp16) for _ in range(2)]
-        make: Any = mb.program(input_specs=specs, opset_version=ct.target.iOS18, function_name=name)
-        attending = beginning if begins else with_attention
-        return make(attending if heads else without)
+            taken |= {name: mb.StateTensorSpec(shape, dtype=types.fp16) for name in CACHES}
+        return program_of(name, taken, body)
 
     made = [
         function(function_name(kind, adapter), kind, changes, adapter or "")
@@ -134,35 +117,46 @@ def head_program(
     adapters: Mapping[str, Changes],
 ) -> Any:
     """The program of some parts of the output head, by the names of their outputs."""
-    import coremltools as ct
     from coremltools.converters.mil.mil import Builder as mb
     from coremltools.converters.mil.mil import types
+
+    taken = {HIDDEN: mb.TensorSpec((1, 1, 1, spec.width), dtype=types.fp16)}
 
     def function(name: str, changes: Changes, adapter: str) -> Any:
         linear = _Linear(weights, adapter, changes)
 
-        def body(hiddenStates: Any) -> Any:  # noqa: N803
-            x = mb.transpose(x=hiddenStates, perm=[0, 3, 1, 2])
-            h = rms_norm(x, gain(weights, spec.names.norm), spec.eps)
-            return [
-                mb.squeeze(x=linear(h, cut, "head"), axes=[2, 3], name=output)
-                for output, cut in parts.items()
-            ]
+        def body(**inputs: Any) -> Any:
+            x = mb.transpose(x=inputs[HIDDEN], perm=[0, 3, 1, 2])
+            h = rms_norm(x, gain(weights, spec, spec.names.norm), spec.eps)
+            return [logits(linear(h, cut, "head"), output) for output, cut in parts.items()]
 
-        make: Any = mb.program(
-            input_specs=[mb.TensorSpec((1, 1, 1, spec.width), dtype=types.fp16)],
-            opset_version=ct.target.iOS18,
-            function_name=name,
-        )
-        return make(body)
+        return program_of(name, taken, body)
+
+    def logits(x: Any, output: str) -> Any:
+        if spec.logit_cap is None:
+            return mb.squeeze(x=x, axes=[2, 3], name=output)
+        return soft_capped(mb.squeeze(x=x, axes=[2, 3]), spec.logit_cap, name=output)
 
     every = [(None, {}), *adapters.items()]
     return _joined([function(function_name(MAIN, n), c, n or "") for n, c in every], MAIN)
 
 
-def gain(weights: Weights, name: str, shape: tuple[int, ...] = (1, -1, 1, 1)) -> Any:
-    """The factors of a norm, along one axis."""
-    return shared_constant(plain_name(name), weights.small(name).reshape(shape))
+def masks_of(spec: DecoderSpec, part: Sequence[Half]) -> list[str]:
+    """The masks that some halves of layers take."""
+    layers = [spec.layers[half.layer] for half in part if half.kind == "attention"]
+    every = mask_names(spec)
+    return [name for name in every if name in {mask_of(spec, layer) for layer in layers}]
+
+
+def mask_of(spec: DecoderSpec, layer: LayerSpec) -> str:
+    """The mask that a layer takes."""
+    return CAUSAL if layer.full else mask_names(spec)[-1]
+
+
+def gain(weights: Weights, spec: DecoderSpec, name: str) -> Any:
+    """The factors of a norm, along the channels."""
+    factors = weights.small(name, spec.norm_offset)
+    return shared_constant(plain_name(name), factors.reshape(1, -1, 1, 1))
 
 
 def _joined(programs: Sequence[Any], default: str) -> Any:
@@ -205,44 +199,62 @@ class _Linear:
 class _Layers:
     """The operations of one function; the stream is (1, width, 1, tokens)."""
 
-    def __init__(self, spec: DecoderSpec, weights: Weights, linear: _Linear, tokens: int) -> None:
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        weights: Weights,
+        linear: _Linear,
+        tokens: int,
+        inputs: Mapping[str, Any],
+    ) -> None:
         from coremltools.converters.mil.mil import Builder as mb
 
         self.spec, self.weights, self.linear, self.tokens = spec, weights, linear, tokens
-        self.mb = mb
+        self.inputs, self.mb = inputs, mb
 
-    def run(
-        self, hidden: Any, part: Sequence[Half], mask: Any, update: Any, caches: Sequence[Any]
-    ) -> Any:
-        """The stream after some halves of layers.
+    def run(self, part: Sequence[Half]) -> Any:
+        """The stream after some halves of layers."""
+        import numpy as np
 
-        `update` is `None` at the beginning of a prompt, and there are no masks and no caches where
-        nothing attends.
-        """
-        mb = self.mb
-        x = mb.transpose(x=hidden, perm=[0, 3, 1, 2])
-        self.mask, self.update = mask, update
+        mb, spec = self.mb, self.spec
+        x = mb.transpose(x=self.inputs[HIDDEN], perm=[0, 3, 1, 2])
+        if part[0] == Half(0, "attention") and spec.embedding_scale != 1:
+            x = mb.mul(x=x, y=np.float16(spec.embedding_scale))
+        caches = [self.inputs[name] for name in CACHES if name in self.inputs]
+        self.update = self.inputs.get(UPDATE)
         self.made: tuple[list[Any], list[Any]] = ([], [])
         if caches:
             self._begin(part, caches)
+        clipped = bool(spec.names.post_ffn_norm)
         for half in part:
-            x = mb.add(
-                x=x, y=self._attention(x, half) if half.kind == "attention" else self._ffn(x, half)
-            )
+            y = self._attention(x, half) if half.kind == "attention" else self._ffn(x, half)
+            x = joined(x, self._after(y, half), clipped=clipped)
         for number, (state, made) in enumerate(zip(caches, self.made, strict=False)):
             whole = mb.concat(values=made, axis=1) if len(made) > 1 else made[0]
-            if update is None:
+            if self.update is None:
                 whole = mb.concat(values=[whole, self.old[number]], axis=3)
             mb.coreml_update_state(state=state, value=whole)
         return mb.transpose(x=x, perm=[0, 2, 3, 1], name="hiddenStatesOut")
 
+    def _after(self, y: Any, half: Half) -> Any:
+        """What half of a layer adds to the stream, normed if the decoder has norms there."""
+        names = self.spec.names
+        name = names.post_attention_norm if half.kind == "attention" else names.post_ffn_norm
+        return y if name is None else self._norm(y, name, half)
+
     def _begin(self, part: Sequence[Half], caches: Sequence[Any]) -> None:
-        """What all layers share: rotary positions, and the caches without what is new."""
+        """What all layers share: rotary positions, and the caches without what is new.
+
+        Without `cacheUpdateMask` it is the beginning of a prompt.
+        """
         import numpy as np
 
         mb, update = self.mb, self.update
+        layers = [self.spec.layers[each.layer] for each in part if each.kind == "attention"]
+        kinds = sorted({self.spec.is_local(layer) for layer in layers})
         if update is None:
-            self.cos, self.sin = self._rotary(self.tokens, f"_{self.tokens}")
+            suffix = f"_{self.tokens}"
+            self.angles = {kind: self._rotary(self.tokens, suffix, kind) for kind in kinds}
             self.old: list[Any] = [
                 mb.slice_by_index(
                     x=mb.read_state(input=cache), begin=[0, 0, 0, self.tokens], end=[*cache.shape]
@@ -250,27 +262,26 @@ class _Layers:
                 for cache in caches
             ]
             return
-        columns = mb.transpose(x=update, perm=[0, 1, 3, 2])
-        self.cos, self.sin = (
-            mb.matmul(x=table, y=columns) for table in self._rotary(state_length(self.spec), "")
-        )
+        columns, length = mb.transpose(x=update, perm=[0, 1, 3, 2]), state_length(self.spec)
+        self.angles = {
+            kind: [mb.matmul(x=table, y=columns) for table in self._rotary(length, "", kind)]
+            for kind in kinds
+        }
         new = update if self.tokens == 1 else mb.reduce_sum(x=update, axes=[2], keep_dims=True)
         kept = mb.sub(x=np.float16(1), y=new)
-        layers = [self.spec.layers[each.layer] for each in part if each.kind == "attention"]
         counts = [layer.kv_heads for layer in layers]
         self.old = []
         for cache in caches:
             before = mb.mul(x=mb.read_state(input=cache), y=kept)
             self.old.append(self._split(before, counts))
 
-    def _rotary(self, length: int, suffix: str) -> list[Any]:
+    def _rotary(self, length: int, suffix: str, local: bool) -> list[Any]:
         """Cosines and sines of the first positions, (1, 1, half the head size, length)."""
-        spec = self.spec
-        scale = spec.head_dim**-0.25  # of queries and of keys, so that of scores is its square
-        tables = rope_tables(replace(spec, context=length), scale)
+        spec = replace(self.spec, context=length)
+        scale = spec.scale**0.5  # of queries and of keys, so that of scores is its square
         return [
             shared_constant(name + suffix, table.T[None, None, : spec.head_dim // 2])
-            for name, table in zip(("cosines", "sines"), tables, strict=True)
+            for name, table in named_tables(spec, scale, local=local).items()
         ]
 
     def _split(self, x: Any, counts: Sequence[int]) -> list[Any]:
@@ -286,19 +297,23 @@ class _Layers:
         h = self._norm(x, spec.names.attention_norm, half)
         both, values = self._queries_and_keys(h, qkv, half)
         ones = [1] * layer.query_heads
-        *queries, keys = self._split(self._rotated(both), [*ones, layer.kv_heads])
+        *queries, keys = self._split(self._rotated(both, layer), [*ones, layer.kv_heads])
         found = [
             self._split(self._remembered(number, new), [1] * layer.kv_heads)
             for number, new in enumerate((keys, values))
         ]
         sharing = layer.query_heads // layer.kv_heads
+        mask = self.inputs[mask_of(spec, layer)]
         mixed = []
         for number, query in enumerate(queries):
             key, value = (each[number // sharing] for each in found)
-            scores = mb.add(x=mb.matmul(x=query, y=key, transpose_x=True), y=self.mask)
+            scores = mb.matmul(x=query, y=key, transpose_x=True)
+            if spec.attention_cap is not None:
+                scores = soft_capped(scores, spec.attention_cap)
+            scores = mb.add(x=scores, y=mask)
             mixed.append(mb.matmul(x=mb.softmax(x=scores, axis=-1), y=value, transpose_y=True))
-        joined = mb.concat(values=mixed, axis=1) if len(mixed) > 1 else mixed[0]
-        together = mb.transpose(x=joined, perm=[0, 1, 3, 2])
+        heads = mb.concat(values=mixed, axis=1) if len(mixed) > 1 else mixed[0]
+        together = mb.transpose(x=heads, perm=[0, 1, 3, 2])
         width = layer.query_heads * spec.head_dim
         return self.linear(mb.reshape(x=together, shape=[1, width, 1, self.tokens]), output)
 
@@ -323,7 +338,7 @@ class _Layers:
         layer = self.spec.layers[half.layer]
         names = [name.format(layer=half.layer) for name in self.spec.names.qk_norms]
         each = [
-            self.weights.small(name)[None].repeat(count, 0)
+            self.weights.small(name, self.spec.norm_offset)[None].repeat(count, 0)
             for name, count in zip(names, (layer.query_heads, layer.kv_heads), strict=True)
         ]
         name = f"{plain_name(names[0])}_and_keys"
@@ -333,17 +348,17 @@ class _Layers:
         """(1, count * head size, 1, tokens) to (1, count, head size, tokens)."""
         return self.mb.reshape(x=x, shape=[1, count, self.spec.head_dim, self.tokens])
 
-    def _rotated(self, x: Any) -> Any:
+    def _rotated(self, x: Any, layer: LayerSpec) -> Any:
         """Rotary positions, halves paired as in transformers, and the scale of attention.
 
         (1, heads, head size, tokens) to the same.
         """
-        mb = self.mb
+        mb, (cos, sin) = self.mb, self.angles[self.spec.is_local(layer)]
         first, second = mb.split(x=x, num_splits=2, axis=2)
         return mb.concat(
             values=[
-                mb.sub(x=mb.mul(x=first, y=self.cos), y=mb.mul(x=second, y=self.sin)),
-                mb.add(x=mb.mul(x=second, y=self.cos), y=mb.mul(x=first, y=self.sin)),
+                mb.sub(x=mb.mul(x=first, y=cos), y=mb.mul(x=second, y=sin)),
+                mb.add(x=mb.mul(x=second, y=cos), y=mb.mul(x=first, y=sin)),
             ],
             axis=2,
         )
@@ -370,7 +385,5 @@ class _Layers:
         return sums
 
     def _norm(self, x: Any, name: str, half: Half) -> Any:
-        return rms_norm(x, self._gain(name, half), self.spec.eps)
-
-    def _gain(self, name: str, half: Half, shape: tuple[int, ...] = (1, -1, 1, 1)) -> Any:
-        return gain(self.weights, name.format(layer=half.layer), shape)
+        name = name.format(layer=half.layer)
+        return rms_norm(x, gain(self.weights, self.spec, name), self.spec.eps)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.formats.coreml.execute.program import Functions, Mode, Program
-from zoo.formats.coreml.language.mask import MASKED, causal_mask
+from zoo.formats.coreml.language.mask import MASKED, masks
 from zoo.formats.coreml.language.neural_engine.embeddings import Table
 from zoo.formats.coreml.language.neural_engine.manifest import read_manifest
 from zoo.formats.coreml.language.neural_engine.program import (
@@ -110,12 +110,14 @@ class StaticConversation(Conversation):
         count = len(tokens)
         hidden = np.zeros((1, 1, size, spec.width), np.float16)
         hidden[0, 0, :count] = decoder.table.rows(tokens)
-        mask = np.zeros((1, 1, size, length), np.float16)
-        mask[:, :, :count] = MASKED
-        mask[:, :, :count, : start + count] = causal_mask(count, start + count, spec.window)
+        given = {}
+        for name, seen in masks(spec, count, start + count).items():
+            given[name] = np.zeros((1, 1, size, length), np.float16)
+            given[name][:, :, :count] = MASKED
+            given[name][:, :, :count, : start + count] = seen
         update = np.zeros((1, 1, size, length), np.float16)
         update[0, 0, range(count), range(start, start + count)] = 1
-        given = {"causalMask": mask, "cacheUpdateMask": update}
+        given["cacheUpdateMask"] = update
         programs = decoder.programs(kind, self.adapter)
         for number, (program, state) in enumerate(zip(programs, self.states, strict=True)):
             inputs = {"hiddenStates": hidden, **given}

@@ -27,6 +27,7 @@ from zoo.formats.coreml.language.neural_engine.plan import (
     head_packages,
     packed,
     state_length,
+    table_bytes,
     table_scheme,
 )
 from zoo.formats.coreml.language.neural_engine.program import (
@@ -67,8 +68,8 @@ def write_for_neural_engine(
     compression.require_known(spec.shapes)
     require_decoder(spec, source)
     adapters = adapters or {}
-    length, begins = state_length(spec), beginnings(spec)
-    parts, tables = halves(spec), 2 * (length + sum(begins)) * spec.head_dim
+    length, begins, parts = state_length(spec), beginnings(spec), halves(spec)
+    tables = table_bytes(spec, parts)
     sizes = [
         (half_bits(spec, half, compression) // 8) + _added(spec, cuts(spec, half), adapters)
         for half in parts
@@ -100,7 +101,7 @@ def write_for_neural_engine(
         writer.package(
             package.package,
             partial(layers_program, spec, part=part, sizes=functions, adapters=adapters),
-            sum(sizes[number] for number in group) + tables,
+            sum(sizes[number] for number in group) + table_bytes(spec, part),
         )
     for head, group in zip(manifest.heads, head_groups, strict=True):
         named = {name: heads[n] for name, n in zip(head.outputs, group, strict=True)}
