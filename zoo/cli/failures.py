@@ -20,7 +20,9 @@ def tell(error: BaseException) -> int:
         _say(error.message, error.hint)
         return error.code
     if isinstance(error, (KeyboardInterrupt, click.Abort, EOFError)):
-        output.note("interrupted; no partial result was left")
+        cause = error.__cause__ or error  # click raises Abort from what it caught
+        kept = getattr(cause, "__notes__", ["no partial result was left"])
+        output.note(f"interrupted; {'; '.join(kept)}")
         return Exit.INTERRUPTED
     if isinstance(error, click.ClickException):
         _say(error.format_message(), _usage_hint(error))

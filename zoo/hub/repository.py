@@ -212,20 +212,34 @@ class Repository:
             self.endpoint, self.repo, commit, self.api.headers, meter, self.stop, self.cache.files
         )
         failed: list[BaseException] = []
-        with ThreadPoolExecutor(min(AT_ONCE, len(queue))) as threads:
-            running = [threads.submit(self._bring, transfer, remote) for remote in queue]
-            try:
-                for one in as_completed(running):
-                    try:
-                        one.result()
-                    except Exception as error:
-                        self.stop.set()
-                        failed.append(error)
-            finally:
-                self.stop.set()
+        try:
+            with ThreadPoolExecutor(min(AT_ONCE, len(queue))) as threads:
+                running = [threads.submit(self._bring, transfer, remote) for remote in queue]
+                try:
+                    for one in as_completed(running):
+                        try:
+                            one.result()
+                        except Exception as error:
+                            self.stop.set()
+                            failed.append(error)
+                finally:
+                    self.stop.set()
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(self._kept(commit, queue))
+            raise
         real = [error for error in failed if not isinstance(error, Stopped | Taken)]
         if failed:
             raise (real or failed)[0]
+
+    def _kept(self, commit: str, remotes: list[Remote]) -> str:
+        """What an interrupted download leaves for the next one."""
+        whole = sum(remote.size for remote in remotes)
+        still = sum(
+            self.cache.missing_bytes(remote)
+            for remote in remotes
+            if self.cache.found(commit, remote) is None
+        )
+        return f"{human(whole - still)} of {human(whole)} are kept, run it again to resume"
 
     def _bring(self, transfer: Transfer, remote: Remote) -> None:
         if self.stop.is_set():
