@@ -148,7 +148,7 @@ def _alias(face: Any, full: str, value: Any) -> list[str]:
 def hooks() -> str:
     """The page of the hooks: each with its signature and its docstring."""
     from zoo import hookspecs
-    from zoo.plugin_loading import HOOKS
+    from zoo.hooks.loading import HOOKS
 
     page = [
         "# Plugin reference",
@@ -163,9 +163,9 @@ def hooks() -> str:
 
 def lint() -> str:
     """The page of the lint: each rule of each effect."""
-    from zoo.findings import EFFECTS
     from zoo.formats.coreml.lint.package import COMPILED, PIPELINE
     from zoo.formats.coreml.lint.rules import RULES
+    from zoo.reports.findings import EFFECTS
 
     page = [LINT]
     for effect in EFFECTS:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe as Recipe
     from zoo.catalogs.source import File as File
     from zoo.catalogs.source import Source as Source
-    from zoo.costs import Cost as Cost
-    from zoo.costs import Operation as Operation
     from zoo.errors import AmbiguousName as AmbiguousName
     from zoo.errors import BrokenPlugin as BrokenPlugin
     from zoo.errors import CheckFailed as CheckFailed
@@ -50,14 +48,16 @@ if TYPE_CHECKING:
     from zoo.errors import StepError as StepError
     from zoo.errors import UsageError as UsageError
     from zoo.errors import ZooError as ZooError
-    from zoo.findings import Finding as Finding
-    from zoo.findings import LintReport as LintReport
-    from zoo.findings import Place as Place
-    from zoo.findings import Placement as Placement
     from zoo.hookspecs import hookimpl as hookimpl
     from zoo.pipeline.plan import Plan as Plan
     from zoo.progress import Event as Event
     from zoo.progress import Progress as Progress
+    from zoo.reports.costs import Cost as Cost
+    from zoo.reports.costs import Operation as Operation
+    from zoo.reports.findings import Finding as Finding
+    from zoo.reports.findings import LintReport as LintReport
+    from zoo.reports.findings import Place as Place
+    from zoo.reports.findings import Placement as Placement
     from zoo.store.store import Artifact as Artifact
     from zoo.store.store import Store as Store
     from zoo.tasks.model import Model as Model
@@ -85,19 +85,19 @@ _HOME = {
     "Catalog": "zoo.catalogs.catalog",
     "Check": "zoo.catalogs.recipe",
     "CheckFailed": "zoo.errors",
-    "Cost": "zoo.costs",
+    "Cost": "zoo.reports.costs",
     "DenoisingStep": "zoo.tasks.pictures.model",
     "DoesNotFit": "zoo.errors",
     "Event": "zoo.progress",
     "File": "zoo.catalogs.source",
-    "Finding": "zoo.findings",
+    "Finding": "zoo.reports.findings",
     "Gated": "zoo.errors",
     "ImageModel": "zoo.tasks.pictures.model",
     "ImageOptions": "zoo.tasks.pictures.options",
     "InUse": "zoo.errors",
     "InputError": "zoo.errors",
     "IntegrityError": "zoo.errors",
-    "LintReport": "zoo.findings",
+    "LintReport": "zoo.reports.findings",
     "Metric": "zoo.tasks.task",
     "MissingExtra": "zoo.errors",
     "MissingPlugin": "zoo.errors",
@@ -105,10 +105,10 @@ _HOME = {
     "NoRoom": "zoo.errors",
     "NotFound": "zoo.errors",
     "Offline": "zoo.errors",
-    "Operation": "zoo.costs",
+    "Operation": "zoo.reports.costs",
     "Optimization": "zoo.catalogs.recipe",
-    "Place": "zoo.findings",
-    "Placement": "zoo.findings",
+    "Place": "zoo.reports.findings",
+    "Placement": "zoo.reports.findings",
     "Plan": "zoo.pipeline.plan",
     "PluginConflict": "zoo.errors",
     "PluginError": "zoo.errors",
@@ -210,7 +210,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from zoo.distributions import version
+        from zoo.registry.distributions import version
 
         return version("zoo-ml")
     if name not in _HOME:

@@ -13,8 +13,8 @@ from zoo.catalogs.catalog import Catalog, open_catalog
 from zoo.catalogs.formats import described_formats, format_of, require_described
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
+from zoo.display.notices import Notices
 from zoo.errors import DoesNotFit, UsageError
-from zoo.notices import Notices
 from zoo.pipeline.choice import choose, fit
 from zoo.pipeline.opening import open_pipeline, require_task, resolve_recipe
 from zoo.pipeline.pipeline import Pipeline
@@ -26,10 +26,10 @@ from zoo.tasks.verdict import Verdict
 from zoo.words import human
 
 if TYPE_CHECKING:
-    from zoo.costs import Cost
-    from zoo.devices import Device
-    from zoo.findings import LintReport
     from zoo.pipeline.fitting import Fitting
+    from zoo.reports.costs import Cost
+    from zoo.reports.devices import Device
+    from zoo.reports.findings import LintReport
     from zoo.tasks.pictures.model import ImageModel
     from zoo.tasks.speech.model import SpeechModel
     from zoo.tasks.text.model import TextModel
@@ -246,7 +246,7 @@ def fit_device(
     Downloads and builds nothing.
 
     Args:
-        device: one of `zoo.devices`, or a `Device` with another amount of memory.
+        device: one of `zoo.reports.devices`, or a `Device` with another amount of memory.
         context: context length of a language model, in tokens.
 
     Raises:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from zoo import defaults, hookspecs
+from zoo import hookspecs
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import formats_for, listed, runner
-from zoo.costs import Cost
-from zoo.discovery import FORMATS, Provider, provider, providers
-from zoo.distributions import damage
+from zoo.display.streams import diverted
 from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
 from zoo.files import system
 from zoo.files.results import result_fault
 from zoo.files.watched import Watched
-from zoo.findings import LintReport
-from zoo.plugin_loading import load_plugin, register
-from zoo.streams import diverted
+from zoo.hooks import defaults
+from zoo.hooks.loading import load_plugin, register
+from zoo.registry.discovery import FORMATS, Provider, provider, providers
+from zoo.registry.distributions import damage
+from zoo.reports.costs import Cost
+from zoo.reports.findings import LintReport
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe

@@ -17,9 +17,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
-    from zoo.costs import Cost
-    from zoo.findings import LintReport
     from zoo.progress import Progress
+    from zoo.reports.costs import Cost
+    from zoo.reports.findings import LintReport
     from zoo.tasks.model import Model
 
 hookspec = pluggy.HookspecMarker("zoo")

@@ -16,11 +16,11 @@ import pytest
 from safetensors.numpy import save_file
 
 import zoo
-from zoo import notices
 from zoo.api import fit_device
 from zoo.catalogs.catalog import open_catalog
-from zoo.devices import find_device
+from zoo.display import notices
 from zoo.progress import Event
+from zoo.reports.devices import find_device
 from zoo.tasks.text.template import ChatTemplate
 
 EVIL = "<script>alert(1)</script>\x1b[31m\u202e"
@@ -82,7 +82,7 @@ OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
         (lambda folder: zoo.show("mistral:mini", family="mistral"), ""),
         (lambda folder: zoo.load("mistral:mini", build="coreml-int4",
                                  adapter={"pirate": 0.5}), 'format="torch"'),
-        (lambda folder: find_device("iphone-99"), "zoo.devices.Device"),
+        (lambda folder: find_device("iphone-99"), "zoo.reports.devices.Device"),
         (lambda folder: fit_device("whisper:mini", find_device("iphone-15-pro"), context=9), ""),
         (lambda folder: ChatTemplate(folder, {}).render([], {}), "generate"),
     ],

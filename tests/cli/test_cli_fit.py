@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from cli.world import Said
-from zoo.costs import Memory
-from zoo.devices import devices, find_device
 from zoo.pipeline.pipeline import Pipeline
+from zoo.reports.costs import Memory
+from zoo.reports.devices import devices, find_device
 
 
 def test_a_small_model_fits_a_phone_and_a_large_one_does_not(zoo: Callable[..., Said]) -> None:

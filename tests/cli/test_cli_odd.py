@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from zoo.cli import app, failures, output
-from zoo.redaction import redacted
+from zoo.display.redaction import redacted
 
 ZOO = str(Path(sys.executable).parent / "zoo")
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

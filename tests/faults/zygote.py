@@ -168,7 +168,7 @@ def _child(request: dict[str, Any], scratch: Path) -> int:
 
 def _serve(scratch: Path, imports: list[str]) -> None:
     import zoo.cli.app
-    import zoo.defaults
+    import zoo.hooks.defaults
     import zoo.hub.repository  # noqa: F401
 
     for name in imports:

@@ -23,10 +23,10 @@ from worlds.hub_world import (
     write,
 )
 
-from zoo import defaults as zoo_hub
 from zoo.catalogs.source import File, Source
 from zoo.errors import Gated, IntegrityError, NotFound
 from zoo.files.digests import git_sha1, sha256
+from zoo.hooks import defaults as zoo_hub
 from zoo.testing.loopback_hub import LoopbackHub
 
 Usage = namedtuple("Usage", "total used free")

@@ -152,7 +152,9 @@ def test_an_interrupted_pull_goes_on_where_it_was(world: World, sandbox: Sandbox
     process.send_signal(signal.SIGINT)
     said = client.finish(process)
     assert said.code == 130
-    assert re.search(r"interrupted; [\d.]+ k?B of [\d.]+ k?B are kept, run it again", said.err), said.err
+    assert re.search(r"interrupted; [\d.]+ k?B of [\d.]+ k?B are kept, run it again", said.err), (
+        said.err
+    )
     assert "Traceback" not in said.err
     world.hub.requests.clear()
     assert world.right(client.pull(world))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.discovery import Provider
+from zoo.registry.discovery import Provider
 
 ROOT = Path(__file__).parents[2]
 

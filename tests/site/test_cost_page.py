@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo.costs import Cost, Operation
-from zoo.findings import Finding, LintReport, Place, Placement
+from zoo.reports.costs import Cost, Operation
+from zoo.reports.findings import Finding, LintReport, Place, Placement
 from zoo.site import cost, lint
 
 NASTY = "<script>alert(1)</script>"

@@ -8,9 +8,9 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from zoo import defaults as zoo_hub
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.source import File, Source
+from zoo.hooks import defaults as zoo_hub
 from zoo.progress import Event, Progress
 from zoo.testing.loopback_hub import LoopbackHub
 

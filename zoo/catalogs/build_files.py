@@ -10,8 +10,8 @@ from pathlib import Path
 
 from zoo import machine
 from zoo.catalogs.index import stamp_of
-from zoo.discovery import BUILDS, Provider, providers
 from zoo.errors import PluginConflict, PluginError
+from zoo.registry.discovery import BUILDS, Provider, providers
 
 USER_FILE = "builds.toml"
 USER = f"your {USER_FILE}"

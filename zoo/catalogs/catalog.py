@@ -22,7 +22,6 @@ from zoo.catalogs.layers import SHIPPED, Layer
 from zoo.catalogs.listing import Listing
 from zoo.catalogs.listings import Listings
 from zoo.catalogs.names import NAME, REFERENCE, USER
-from zoo.discovery import CATALOGS, Provider, providers
 from zoo.errors import (
     AmbiguousName,
     BrokenPlugin,
@@ -31,6 +30,7 @@ from zoo.errors import (
     UsageError,
     ZooError,
 )
+from zoo.registry.discovery import CATALOGS, Provider, providers
 from zoo.words import suggest
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Catalog:
         return f"<Catalog of {len(self)} models: {', '.join(layer.name for layer in self.layers)}>"
 
     def _repr_html_(self) -> str:
-        from zoo.tables import grid
+        from zoo.display.tables import grid
         from zoo.words import human
 
         rows = [

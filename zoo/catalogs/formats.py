@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo.discovery import DESCRIPTIONS, provider, providers
 from zoo.errors import BrokenPlugin, MissingPlugin, PluginError, UsageError
+from zoo.registry.discovery import DESCRIPTIONS, provider, providers
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe

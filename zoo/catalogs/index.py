@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zoo.distributions import OURS, installed
+from zoo.registry.distributions import OURS, installed
 
 FORMAT = 2
 LARGEST = 1 << 28
@@ -136,8 +136,8 @@ def code_here(modules: Callable[[], list[str]]) -> str:
         modules: the names of the modules of plugins that describe formats and tasks.
     """
     package = os.path.dirname(os.path.dirname(__file__))
-    paths = [os.path.join(package, "schema.py"), os.path.join(package, "discovery.py")]
-    for part in ("catalogs", "formats", "tasks"):
+    paths = [os.path.join(package, "schema.py")]
+    for part in ("catalogs", "formats", "registry", "tasks"):
         for folder, _, names in os.walk(os.path.join(package, part)):
             paths += [os.path.join(folder, name) for name in names if name.endswith(".py")]
     for module in modules():

@@ -16,8 +16,8 @@ from zoo.catalogs.catalog_file import (
     read_catalog_file,
 )
 from zoo.catalogs.index import Index, index_path, stamp_of
-from zoo.distributions import version
 from zoo.errors import NotFound
+from zoo.registry.distributions import version
 from zoo.words import suggest
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from zoo.catalogs.facts import Facts, facts_of
 from zoo.catalogs.index import Index, code_here, index_path, installed_here, stamp_of
 from zoo.catalogs.layers import Layer
 from zoo.catalogs.listing import Listing
-from zoo.discovery import DESCRIPTIONS, TASKS, providers
 from zoo.errors import ZooError
-from zoo.preferences import preferences
+from zoo.registry.discovery import DESCRIPTIONS, TASKS, providers
+from zoo.registry.preferences import preferences
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zoo.catalogs.formats import format_of
-from zoo.discovery import FAMILIES, FORMATS, Provider, family_formats, provider, providers
 from zoo.errors import MissingPlugin, PluginError
+from zoo.registry.discovery import FAMILIES, FORMATS, Provider, family_formats, provider, providers
 
 
 def listed(family: str, format: str) -> bool:

@@ -159,7 +159,7 @@ class Recipe:
         return f"<Recipe {self.ref or self.title}: {self.task}, {len(self.build)} builds>"
 
     def _repr_html_(self) -> str:
-        from zoo.tables import pairs
+        from zoo.display.tables import pairs
 
         where = self.source.repo or self.source.folder
         rows = (

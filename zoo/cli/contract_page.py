@@ -8,8 +8,8 @@ from unittest import SkipTest
 
 from zoo.cli import output
 from zoo.cli.output import Column
-from zoo.discovery import FAMILIES, FORMATS, provider, providers
 from zoo.errors import Exit, UsageError
+from zoo.registry.discovery import FAMILIES, FORMATS, provider, providers
 
 if TYPE_CHECKING:
     from zoo.testing.contract.claim import Outcome

@@ -9,7 +9,7 @@ from zoo.catalogs import estimates
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
-    from zoo.costs import Operation
+    from zoo.reports.costs import Operation
     from zoo.store.store import Artifact
 
 ENOUGH = 1000
@@ -78,7 +78,7 @@ def lint(check: dict[str, Any] | None) -> str:
     found = (check or {}).get("lint")
     if not found:
         return "-"
-    from zoo.findings import EFFECTS
+    from zoo.reports.findings import EFFECTS
 
     effects = [
         finding["effect"]

@@ -55,9 +55,9 @@ def _known(error: BaseException) -> ZooError | None:
     """What is behind an exception that no code of ours has planned for, if that is known."""
     if isinstance(error, MemoryError):
         return NoRoom("this needs more memory than is available", "give a smaller input or model")
-    from zoo.culprit import culprit
-    from zoo.distributions import damage
     from zoo.files import system
+    from zoo.hooks.culprit import culprit
+    from zoo.registry.distributions import damage
 
     if (broken := damage(error)) is not None:
         return broken

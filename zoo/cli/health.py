@@ -13,9 +13,9 @@ from zoo import api, machine
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.source import Source
 from zoo.cli import disk, entries
-from zoo.discovery import FAMILIES, KINDS, Provider, providers, unreadable
 from zoo.errors import ZooError
 from zoo.files.room import existing
+from zoo.registry.discovery import FAMILIES, KINDS, Provider, providers, unreadable
 from zoo.store.store import Store
 from zoo.words import suggest
 

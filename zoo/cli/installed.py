@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from zoo.discovery import (
+from zoo.errors import MissingExtra, RecipeError, ZooError
+from zoo.registry.discovery import (
     BUILDS,
     CATALOGS,
     DESCRIPTIONS,
@@ -21,7 +22,6 @@ from zoo.discovery import (
     declared,
     providers,
 )
-from zoo.errors import MissingExtra, RecipeError, ZooError
 
 HEAVY = (
     "av", "PIL", "coremltools", "diffusers", "huggingface_hub", "mlx", "numpy", "scipy",
@@ -58,7 +58,7 @@ def check(plugin: dict[str, Any]) -> None:
 def hooks() -> Iterator[dict[str, Any]]:
     """For each family in a format, the distribution that answers each hook."""
     from zoo.family import Family
-    from zoo.plugin_loading import HOOKS
+    from zoo.hooks.loading import HOOKS
 
     for name in providers(FAMILIES):
         family, _, format = name.rpartition(".")
@@ -139,7 +139,7 @@ def _family(name: str) -> None:
 
 
 def _format(name: str) -> None:
-    from zoo.plugin_loading import load_plugin
+    from zoo.hooks.loading import load_plugin
 
     origin = providers(FORMATS)[name][0]
     origin.require()
@@ -159,7 +159,7 @@ def _task(name: str) -> None:
 
 
 def _scorer(name: str) -> None:
-    from zoo.plugin_loading import load_scorer
+    from zoo.hooks.loading import load_scorer
 
     load_scorer(name)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from zoo.cli.terminal import Styled, is_terminal, styled, width, wrapped
-from zoo.redaction import redacted
+from zoo.display.redaction import redacted
 from zoo.words import harmless
 
 UNPRINTED = re.compile("[^\n\x20-\x7e]")

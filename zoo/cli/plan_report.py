@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 
-from zoo.findings import LintReport
+from zoo.reports.findings import LintReport
 
 SCHEMA = 1
 

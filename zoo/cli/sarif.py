@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.findings import LintReport
+from zoo.reports.findings import LintReport
 
 LEVELS = {"silent": "error", "refused": "error", "slow": "warning", "note": "note"}
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

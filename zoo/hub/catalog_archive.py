@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from zoo.display.redaction import redacted
 from zoo.errors import Inaccessible, IntegrityError, NotFound, Offline, UsageError, said
 from zoo.files.archive_address import ENDINGS
-from zoo.redaction import redacted
 
 LARGEST = 64 << 20
 """Bytes of a catalog, packed and unpacked: recipes are text, and check inputs are short."""

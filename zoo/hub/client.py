@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from zoo.display.redaction import redacted
 from zoo.errors import UsageError
-from zoo.redaction import redacted
 
 LONGEST_TIMEOUT = 86_400
 LARGEST_ERROR = 1 << 16

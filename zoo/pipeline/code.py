@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from zoo.discovery import Provider
-from zoo.distributions import Distribution, installed, normalized
+from zoo.registry.discovery import Provider
+from zoo.registry.distributions import Distribution, installed, normalized
 
 DISTRIBUTION, PACKAGE = "zoo-ml", "zoo"
 CODE = {".py", ".so", ".pyd", ".dylib", ".metal"}

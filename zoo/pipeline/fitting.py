@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import RUNTIME_BYTES, format_of, target_of
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.costs import Memory
-from zoo.devices import Device
+from zoo.reports.costs import Memory
+from zoo.reports.devices import Device
 from zoo.words import human
 
 ENGINE_PACKAGE, PHONE_PACKAGE = 1 << 30, 2 << 30

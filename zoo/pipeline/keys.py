@@ -11,10 +11,10 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import runner
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.source import Source
-from zoo.discovery import FORMATS, Provider, provider, providers
 from zoo.files.digests import sha256
 from zoo.files.trust import confined
 from zoo.pipeline import code
+from zoo.registry.discovery import FORMATS, Provider, provider, providers
 from zoo.store.store import key_of
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from zoo.catalogs.formats import target_of
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import InputError, NotFound
-from zoo.findings import LintReport
+from zoo.reports.findings import LintReport
 from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:

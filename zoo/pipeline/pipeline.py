@@ -14,6 +14,7 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
+from zoo.display.streams import diverted
 from zoo.errors import InputError, IntegrityError, ZooError
 from zoo.files import room
 from zoo.pipeline.checking import cannot_check, reference_format, verdict_again, verdict_on
@@ -28,13 +29,12 @@ from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
 from zoo.store.reports import COST, Reports
 from zoo.store.store import Artifact, Store
-from zoo.streams import diverted
 from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:
-    from zoo.costs import Cost, Memory
     from zoo.family import Family
-    from zoo.findings import LintReport
+    from zoo.reports.costs import Cost, Memory
+    from zoo.reports.findings import LintReport
     from zoo.tasks.examples import Example
     from zoo.tasks.model import Model
     from zoo.tasks.task import Scorer
@@ -354,7 +354,7 @@ class Pipeline:
 
     def _scorer(self) -> Scorer | None:
         """The scorer that the recipe's check names."""
-        from zoo.plugin_loading import load_scorer
+        from zoo.hooks.loading import load_scorer
 
         named = self.recipe.check.scorer if self.recipe.check else None
         return load_scorer(named) if named else None

@@ -54,7 +54,7 @@ class Plan:
         return f"<Plan {self.ref}/{self.build}: {', '.join(todo)}, {human(self.bytes_needed)}>"
 
     def _repr_html_(self) -> str:
-        from zoo.tables import grid
+        from zoo.display.tables import grid
 
         rows = [
             (s.name, s.provider, "done" if s.done else "to do", human(s.bytes)) for s in self.steps

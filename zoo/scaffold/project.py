@@ -9,8 +9,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from zoo.catalogs.names import NAME
-from zoo.discovery import FAMILIES, FORMATS, TASKS, providers
 from zoo.errors import MissingExtra, NotFound, UsageError, ZooError
+from zoo.registry.discovery import FAMILIES, FORMATS, TASKS, providers
 from zoo.scaffold.families import declaration
 from zoo.words import suggest
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from zoo.costs import Cost, Operation
+from zoo.reports.costs import Cost, Operation
 from zoo.site.pages import filled
 
 TOKENS = re.compile(r"(\d[\d,]*) tokens?\b")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from zoo.findings import Effect, Finding, LintReport, Placement
+from zoo.reports.findings import Effect, Finding, LintReport, Placement
 from zoo.site.pages import filled
 
 UNITS = {"ane": "Neural Engine", "gpu": "GPU", "cpu": "CPU"}

@@ -53,7 +53,7 @@ class Model(ABC):
         return f"<{type(self).__name__} {self.ref or 'model'}{build}{with_adapter}{state}>"
 
     def _repr_html_(self) -> str:
-        from zoo.tables import pairs
+        from zoo.display.tables import pairs
 
         rows = (
             ("build", self.build), ("format", self.format),

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from zoo.discovery import TASKS, Provider, provider, providers
 from zoo.errors import BrokenPlugin, MissingPlugin, PluginError
+from zoo.registry.discovery import TASKS, Provider, provider, providers
 from zoo.tasks.task import Task
 
 if TYPE_CHECKING:

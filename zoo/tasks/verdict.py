@@ -57,7 +57,7 @@ class Verdict:
         return [said, *(f"with the adapter {name} - {figures}" for name, figures in others)]
 
     def _repr_html_(self) -> str:
-        from zoo.tables import grid
+        from zoo.display.tables import grid
 
         rows = [(k, f"{v:.4g}", self.limits.get(k.rpartition(":")[2], "")) for k, v in
                 self.metrics.items()]  # fmt: skip

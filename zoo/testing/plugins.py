@@ -47,8 +47,8 @@ def forget_plugins() -> None:
     """Discard what this process has cached about installed plugins."""
     import importlib
 
-    from zoo import discovery, distributions
     from zoo.catalogs import formats
+    from zoo.registry import discovery, distributions
     from zoo.tasks import registry
 
     importlib.invalidate_caches()

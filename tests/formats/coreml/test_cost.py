@@ -19,11 +19,11 @@ from worlds.coreml_programs import mb, uniform, write
 
 import zoo
 import zoo_openelm.coreml
-from zoo.costs import Cost, Operation
 from zoo.formats.coreml.cost import layer_of, package_cost
 from zoo.formats.coreml.execute.plan import read_plan
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.plugin import cost as cost_hook
+from zoo.reports.costs import Cost, Operation
 from zoo.site.cost import page
 from zoo_openelm.torch import OpenELMTextModel
 

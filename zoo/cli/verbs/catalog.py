@@ -17,8 +17,8 @@ from zoo.catalogs.gaps import INVALID, KINDS, gaps_of
 from zoo.cli import options, output
 from zoo.cli.output import Column
 from zoo.cli.terminal import Styled
+from zoo.display.redaction import redacted
 from zoo.errors import Exit, NotFound, RecipeError, UsageError
-from zoo.redaction import redacted
 
 CATALOGS = (
     Column("CATALOG"), Column("MODELS", right=True), Column("FROM", wrap=True),

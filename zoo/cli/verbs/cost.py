@@ -16,8 +16,8 @@ from zoo import api
 from zoo.cli import facts, options, output
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
-from zoo.costs import Cost, Operation
 from zoo.errors import InputError
+from zoo.reports.costs import Cost, Operation
 from zoo.words import human
 
 FIGURES = (

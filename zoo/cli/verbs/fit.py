@@ -15,9 +15,9 @@ import click
 
 from zoo import api, machine
 from zoo.cli import options, output
-from zoo.devices import Device, find_device
 from zoo.errors import Exit, UsageError
 from zoo.pipeline.fitting import Fitting
+from zoo.reports.devices import Device, find_device
 from zoo.words import human
 
 

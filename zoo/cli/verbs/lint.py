@@ -18,7 +18,7 @@ from zoo.cli import options, output, plan_report
 from zoo.cli.drawing import drawing
 from zoo.cli.output import Column
 from zoo.errors import Exit, InputError, UsageError
-from zoo.findings import EFFECTS, Effect, Finding, LintReport, Placement
+from zoo.reports.findings import EFFECTS, Effect, Finding, LintReport, Placement
 
 COLUMNS = (
     Column("RULE"),

@@ -21,8 +21,8 @@ import click
 
 from zoo.cli import installed, options, output
 from zoo.cli.output import Column
-from zoo.discovery import unreadable
 from zoo.errors import Exit, UsageError
+from zoo.registry.discovery import unreadable
 
 COLUMNS = (
     Column("KIND"),

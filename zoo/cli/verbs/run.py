@@ -17,8 +17,8 @@ from zoo.cli import options, output
 from zoo.cli.drawing import drawing, hidden
 from zoo.cli.task_options import TaskCommand, named_task
 from zoo.cli.terminal import has_colors
+from zoo.display.streams import diverted
 from zoo.errors import InputError
-from zoo.streams import diverted
 from zoo.words import harmless, human
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from zoo.costs import Operation
 from zoo.formats.coreml.execute.plan import load_plan, read_plan
 from zoo.formats.coreml.execute.shapes import Shaped, described, follow
 from zoo.formats.coreml.package.proto import blob, is_constant, read_names, shape_of, type_name
 from zoo.formats.coreml.package.reader import Package, stored_bytes
+from zoo.reports.costs import Operation
 
 LAYER = re.compile(r"(.*?[_.]\d+)[_.].*")
 """The part of a weight's name up to the first number: `model_layers_3` of its layer."""

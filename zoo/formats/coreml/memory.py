@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 
-from zoo.costs import Memory
 from zoo.formats.coreml.execute.program import states_of
 from zoo.formats.coreml.execute.shapes import Shaped, follow
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.reader import Package
+from zoo.reports.costs import Memory
 
 NUMBER_BYTES = 2
 """Activations and states are float16 but for a few places."""

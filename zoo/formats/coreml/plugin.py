@@ -6,9 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.costs import Cost, Operation
 from zoo.errors import InputError
-from zoo.findings import LintReport
 from zoo.formats.coreml.compress.folder import compress_folder
 from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
@@ -24,6 +22,8 @@ from zoo.formats.coreml.memory import package_memory, together
 from zoo.formats.coreml.package.reader import Package
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
+from zoo.reports.costs import Cost, Operation
+from zoo.reports.findings import LintReport
 
 
 @hookimpl

@@ -8,8 +8,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from zoo.discovery import TINY, provider, providers
 from zoo.errors import NotFound
+from zoo.registry.discovery import TINY, provider, providers
 
 
 def tiny(family: str, folder: Path | None = None) -> Path:

@@ -8,9 +8,9 @@ from unittest import SkipTest
 
 from zoo.catalogs.formats import Weights, described, format_of
 from zoo.catalogs.recipe import Optimization
-from zoo.costs import Cost
-from zoo.discovery import DESCRIPTIONS, providers
 from zoo.errors import MissingPlugin
+from zoo.registry.discovery import DESCRIPTIONS, providers
+from zoo.reports.costs import Cost
 from zoo.testing.contract.claim import BrokenClaim, Claims, require
 from zoo.testing.contract.imports import require_light
 from zoo.testing.contract.steps import STRANGE

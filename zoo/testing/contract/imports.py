@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from zoo.discovery import Provider
+from zoo.registry.discovery import Provider
 from zoo.testing.contract.claim import require
 
 HEAVY = frozenset((

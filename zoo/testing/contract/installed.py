@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zoo.discovery import FAMILIES, FORMATS, Provider, providers
 from zoo.errors import BrokenPlugin, PluginConflict
 from zoo.family import Family
+from zoo.registry.discovery import FAMILIES, FORMATS, Provider, providers
 from zoo.testing.contract.claim import Claims, require
 from zoo.testing.contract.imports import heavy_imports, imported
 from zoo.testing.contract.subject import Subject

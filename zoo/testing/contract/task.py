@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
-from zoo.discovery import TASKS, providers
 from zoo.errors import InputError, PluginError
 from zoo.progress import silent
+from zoo.registry.discovery import TASKS, providers
 from zoo.tasks.model import Model
 from zoo.tasks.options import CallOptions
 from zoo.tasks.registry import task_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from zoo.findings import Placement
 from zoo.formats.coreml.lint.graph import Function, Graph, Op, Value, readers
 from zoo.formats.coreml.lint.patterns import enumerated, shape_ranges
 from zoo.formats.coreml.lint.placement import place
 from zoo.formats.coreml.lint.rule import Match, Target
+from zoo.reports.findings import Placement
 
 Found = Iterator[Match]
 WIDEST, LARGEST_AXIS = 16_384, 65_536

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from math import prod
 
-from zoo.findings import LAYER
 from zoo.formats.coreml.lint.graph import Function, Graph, Op, Value
 from zoo.formats.coreml.lint.patterns import is_flexible
 from zoo.formats.coreml.lint.rule import Unit
+from zoo.reports.findings import LAYER
 
 CPU_ALONE = frozenset(
     ("resample", "non_maximum_suppression", "topk", "lstm", "gru", "rnn", "shape", "non_zero")

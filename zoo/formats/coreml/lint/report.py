@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from zoo.errors import InputError, NotFound
-from zoo.findings import EFFECTS, Finding, LintReport, Place, Placement
 from zoo.formats.coreml.execute import plan as plans
 from zoo.formats.coreml.lint import package as packages
 from zoo.formats.coreml.lint.graph import Function, Graph, read_graph
@@ -15,6 +14,7 @@ from zoo.formats.coreml.lint.placement import layers_of, place
 from zoo.formats.coreml.lint.rule import Rule, Target
 from zoo.formats.coreml.lint.rules import RULES
 from zoo.formats.coreml.package.reader import Package
+from zoo.reports.findings import EFFECTS, Finding, LintReport, Place, Placement
 
 
 def lint_package(

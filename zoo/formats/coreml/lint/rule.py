@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from zoo.findings import Effect
-from zoo.findings import Place as Match
+from zoo.reports.findings import Effect
+from zoo.reports.findings import Place as Match
 
 if TYPE_CHECKING:
     from zoo.formats.coreml.lint.graph import Function, Graph

@@ -6,13 +6,13 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
-from zoo.costs import Cost, Memory, Operation
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.language.neural_engine.manifest import read_manifest
 from zoo.formats.coreml.language.neural_engine.program import EXTEND, MAIN, PREFILL
 from zoo.formats.coreml.language.spec import DecoderSpec
 from zoo.formats.coreml.memory import package_memory, together
 from zoo.formats.coreml.package.reader import Package
+from zoo.reports.costs import Cost, Memory, Operation
 
 
 def static_cost(folder: Path, spec: DecoderSpec, tokens: int) -> Cost:

@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 
-from zoo.requirement_line import fits, read_line
+from zoo.registry.requirement_line import fits, read_line
 
 EXTRAS = ("", "all", "mlx", "Core.ML", "core-ml")
 LINES = (

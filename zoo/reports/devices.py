@@ -64,9 +64,10 @@ def find_device(name: str) -> Device:
         UsageError: there is none, with the nearest name.
     """
     if name not in devices():
+        known = f"devices: {', '.join(devices())}"
         raise UsageError(
             f"'{name}' is not a known device{suggest(name, devices())}",
-            f"devices: {', '.join(devices())}; for another one give --memory, such as 8GB",
-            in_python=f"devices: {', '.join(devices())}; for another one make a zoo.devices.Device",
+            f"{known}; for another one give --memory, such as 8GB",
+            in_python=f"{known}; for another one make a zoo.reports.devices.Device",
         )
     return devices()[name]

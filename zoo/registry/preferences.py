@@ -16,8 +16,8 @@ from functools import cache
 from typing import NamedTuple
 
 from zoo import machine
-from zoo.distributions import normalized
 from zoo.errors import said
+from zoo.registry.distributions import normalized
 
 FILE = "plugins.toml"
 VARIABLE = "ZOO_PLUGINS_OFF"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo import distributions
-from zoo.discovery import KINDS
+from zoo.registry import distributions
+from zoo.registry.discovery import KINDS
 from zoo.testing.plugins import install_plugin
 
 
@@ -64,14 +64,16 @@ def test_a_distribution_in_an_archive_on_the_path_is_found(tmp_path: Path) -> No
         for path in (tmp_path / "site").rglob("*"):
             if path.is_file():
                 file.write(path, path.relative_to(tmp_path / "site"))
-    code = "from zoo.discovery import providers; print(*providers('zoo.families')['z.torch'])"
+    code = (
+        "from zoo.registry.discovery import providers; print(*providers('zoo.families')['z.torch'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(archive)},
                           capture_output=True, text=True, check=True)  # fmt: skip
     assert done.stdout == "zoo-zipped 0.1\n"
 
 
 def test_what_is_installed_is_found_without_the_package_email() -> None:
-    code = "import sys; from zoo.discovery import KINDS, providers; [providers(k) for k in KINDS]"
+    code = "import sys; from zoo.registry.discovery import KINDS, providers; [providers(k) for k in KINDS]"
     code += "; print('email' in sys.modules, 'importlib.metadata' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"

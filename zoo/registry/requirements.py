@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-from zoo.distributions import Distribution, installed, normalized
-from zoo.requirement_line import RequirementLine, fits, read_line
+from zoo.registry.distributions import Distribution, installed, normalized
+from zoo.registry.requirement_line import RequirementLine, fits, read_line
 
 ZOO = "zoo-ml"
 

@@ -10,8 +10,8 @@ from typing import Any
 import pluggy
 
 from zoo import hookspecs
-from zoo.discovery import SCORERS, Provider, provider
 from zoo.errors import BrokenPlugin, said
+from zoo.registry.discovery import SCORERS, Provider, provider
 from zoo.words import suggest
 
 HOOKS = ("download", "convert", "optimize", "run", "cost", "lint")

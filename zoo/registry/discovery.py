@@ -8,15 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.distributions import Distribution, EntryPoint, damage, installed, normalized
+from zoo.display.streams import diverted
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.files.trust import confined
-from zoo.preferences import FILE, VARIABLE, preferences
-from zoo.streams import diverted
+from zoo.registry.distributions import Distribution, EntryPoint, damage, installed, normalized
+from zoo.registry.preferences import FILE, VARIABLE, preferences
 from zoo.words import suggest
 
 if TYPE_CHECKING:
-    from zoo.requirements import Need
+    from zoo.registry.requirements import Need
 
 CATALOGS, FAMILIES, FORMATS = "zoo.catalogs", "zoo.families", "zoo.formats"
 TASKS, SCORERS, BUILDS = "zoo.tasks", "zoo.scorers", "zoo.builds"
@@ -114,7 +114,7 @@ class Provider:
         return [str(need) for need in self._needs() if not need.met]
 
     def _needs(self) -> tuple[Need, ...]:
-        from zoo.requirements import needs_of
+        from zoo.registry.requirements import needs_of
 
         return () if self.dist is None else needs_of(self.dist, self.extras)
 
@@ -124,7 +124,7 @@ class Provider:
         Raises:
             BrokenPlugin: the versions that it is made for.
         """
-        from zoo.requirements import made_for
+        from zoo.registry.requirements import made_for
 
         if self.dist is not None and (need := made_for(self.dist)) is not None:
             raise BrokenPlugin(

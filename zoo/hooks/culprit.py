@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any
 
-from zoo.discovery import FAMILIES, FORMATS, SCORERS, TASKS, Provider, providers
+from zoo.registry.discovery import FAMILIES, FORMATS, SCORERS, TASKS, Provider, providers
 from zoo.tasks.model import Model
 
 
