@@ -73,7 +73,7 @@ def test_two_different_saves_are_refused_and_two_copies_are_not(tmp_path: Path) 
     save_file(merged, folder / "model.safetensors")
     assert [path.name for path in weight_files(folder)] == ["model.safetensors"]
     save_file({name: weight + 1 for name, weight in merged.items()}, folder / "model.safetensors")
-    with pytest.raises(IntegrityError, match="two saves"):
+    with pytest.raises(IntegrityError, match="two saved models"):
         weight_files(folder)
 
 
