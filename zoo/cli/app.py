@@ -106,8 +106,6 @@ class Zoo(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        if cmd_name in SECTIONS["Browse"]:
-            gc.disable()  # thousands of models, without cycles, in a process that ends at once
         command: click.Command = import_module(f"zoo.cli.verbs.{cmd_name}").command
         return command
 
