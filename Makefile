@@ -40,10 +40,10 @@ layers: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n 2 --dist loadfile -q
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 quick: lint types layers
-	$(BIN)/pytest -n 2 --dist loadfile -q -m "not faults and not builds" -p no:cacheprovider
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not faults and not builds" -p no:cacheprovider
 
 coreai: setup
 	$(BIN)/python -m pip install --quiet -e plugins/zoo_coreai

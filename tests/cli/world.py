@@ -81,7 +81,7 @@ def spawn(*arguments: str, **options: Any) -> Said:
     """The same in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "zoo.cli.app", *arguments],
-        capture_output=True, text=True, timeout=60, check=False, **options,
+        capture_output=True, text=True, timeout=600, check=False, **options,
     )  # fmt: skip
     return Said(done.returncode, done.stdout, done.stderr)
 
