@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,16 +63,31 @@ def test_a_closed_model_refuses_to_run():
         model.logits([5])
 
 
-def test_a_damaged_program_is_named(tmp_path: Path):
+def test_a_missing_program_is_named(tmp_path: Path):
     from zoo_coreai.running import Program
 
     with pytest.raises(zoo.IntegrityError, match=r"none\.aimodel is missing"):
         Program(tmp_path / "none.aimodel")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda program: b"not a program",
+        lambda program: program[: len(program) // 2],
+        lambda program: program[:-9] + bytes([program[-9] ^ 1]) + program[-8:],
+    ],
+    ids=["replaced", "cut short", "one bit"],
+)
+def test_a_damaged_program_is_named(tmp_path: Path, damage):
+    """The runtime ends the process by one that it cannot parse, and runs one with other weights."""
+    from zoo_coreai.running import Program
+
     bad = tmp_path / "bad.aimodel"
-    bad.mkdir()
-    (bad / "main.mlirb").write_bytes(b"not a program")
-    (bad / "metadata.json").write_text('{"assetVersion": "2.0"}')
-    with pytest.raises(zoo.IntegrityError, match=r"bad\.aimodel"):
+    shutil.copytree(zoo.build("mistral:mini", build="coreai").path / "model.aimodel", bad)
+    program = bad / "main.mlirb"
+    program.write_bytes(damage(program.read_bytes()))
+    with pytest.raises(zoo.IntegrityError, match=r"bad\.aimodel is damaged"):
         Program(bad)
 
 

@@ -79,13 +79,19 @@ def compress(step: Quantize | Palettize, source: Path, target: Path) -> None:
                 in_place=True,
             )
 
-        if step.embeddings != KEPT:
-            by_rows(roles.is_embedding)
-        if step.head != KEPT:
-            by_rows(roles.is_head)
+        own = {roles.is_embedding: step.embeddings, roles.is_head: step.head}
+        if isinstance(step, Quantize) and step.convolutions:
+            own[roles.is_convolution] = step.convolutions
+        for role, bits in own.items():
+            if bits != KEPT:
+                by_rows(role)
+
+        def plain(weight: Any) -> bool:
+            return not any(role(weight) for role in own)
+
         if isinstance(step, Quantize):
             quantize_weights(
-                _Some(program, roles.is_plain),
+                _Some(program, plain),
                 DType.INT4 if step.bits == 4 else DType.INT8,
                 granularity=CompressionGranularity.PER_BLOCK
                 if step.block_size
@@ -96,7 +102,7 @@ def compress(step: Quantize | Palettize, source: Path, target: Path) -> None:
             )
         else:
             palettize_weights(
-                _Some(program, roles.is_plain),
+                _Some(program, plain),
                 lut_dtype=None,
                 n_bits=step.bits,
                 granularity=CompressionGranularity.PER_GROUPED_CHANNEL
@@ -108,7 +114,7 @@ def compress(step: Quantize | Palettize, source: Path, target: Path) -> None:
                 enable_fast_kmeans_mode=False,
                 in_place=True,
             )
-        by_rows(roles.is_plain)
+        by_rows(plain)
         program.save_asset(target, asset.metadata)
 
 
@@ -133,8 +139,10 @@ class _Roles:
     def is_head(self, weight: Any) -> bool:
         return not self._is_looked_up(weight) and bool(set(weight.result.type.shape) & self._rows)
 
-    def is_plain(self, weight: Any) -> bool:
-        return not self.is_embedding(weight) and not self.is_head(weight)
+    def is_convolution(self, weight: Any) -> bool:
+        """Whether it is of a convolution over more than single points."""
+        shape = weight.result.type.shape
+        return len(shape) == 4 and shape[2] * shape[3] > 1 and not self.is_head(weight)
 
     def _is_looked_up(self, weight: Any) -> bool:
         kind = weight.result.type

@@ -72,6 +72,11 @@ class Quantize(Pass):
     block_size: int = field(
         default=32, metadata={"doc": "weights of a row that share a scale; 0: all of the row"}
     )
+    convolutions: Literal[0, 8, 16] = field(
+        default=8,
+        metadata={"doc": "bits of convolutions over an area; 0: as all others; 16 leaves them"},
+    )
+    """A block of 32 channels has all places of the kernel: 288 weights of 3x3, for one scale."""
 
     def validate(self) -> Iterator[tuple[str, str]]:
         if self.bits not in LINEAR_BITS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import hashlib
 import threading
 import time
 from collections.abc import Coroutine, Mapping
@@ -39,6 +40,7 @@ class Program:
 
         if not AIModelAsset.is_valid(str(path)):
             raise zoo.IntegrityError(f"{path} is missing, or is no Core AI asset", "build it again")
+        _require_whole(path)
         self._stack = AsyncExitStack()
         try:
             with quiet_runtime():
@@ -91,6 +93,23 @@ class Program:
             _open.discard(self)
             _wait(self._stack.aclose())
             del self._function, self._model
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse an asset that is not as it was written: the runtime ends the process by one.
+
+    Raises:
+        zoo.IntegrityError: the program, or the digest that Apple's tools keep beside it, is not
+            there, or they do not agree.
+    """
+    try:
+        with (path / "main.mlirb").open("rb") as program:
+            found = hashlib.file_digest(program, "sha256").digest()
+        whole = found == (path / "main.hash").read_bytes()
+    except FileNotFoundError:
+        whole = False
+    if not whole:
+        raise zoo.IntegrityError(f"{path} is damaged", "build it again")
 
 
 def opened(path: Path, stack: ExitStack) -> Program:
