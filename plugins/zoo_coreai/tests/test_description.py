@@ -106,9 +106,9 @@ def test_a_decoder_of_another_kind_is_refused_by_name(tmp_path):
         8, 4, 2, (LayerSpec(2, 1, 8), LayerSpec(2, 1, 8, full=True)), names, 1e-6, 1e4, 8,
         window=4, rope_scaling="yarn", logit_cap=30.0,
     )  # fmt: skip
-    recipe = zoo.zoo().recipe("mistral:mini")
+    recipe = zoo.show("mistral:mini")
     with pytest.raises(zoo.IntegrityError) as caught:
-        convert_decoder(recipe, recipe.build["coreml"], spec, {}, tmp_path, tmp_path)
+        convert_decoder(recipe, recipe.build["coreai"], spec, {}, tmp_path, tmp_path)
     assert caught.value.message == (
         "coreai does not support RoPE scaling 'yarn', soft caps of logits, layers with and without "
         "a window, biases"
