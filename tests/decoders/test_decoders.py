@@ -99,10 +99,10 @@ def test_every_format_agrees_with_transformers_or_refuses(case: str, tmp_path: P
     ("family", "changes", "words"),
     [
         (LLAMA, {"attention_bias": 1}, "attention_bias must be true or false"),
-        (LLAMA, {"sliding_window": 8}, "'sliding_window', which zoo does not know"),
+        (LLAMA, {"sliding_window": 8}, "'sliding_window', which zoo does not support"),
         (QWEN2, {"attention_bias": True}, "attention_bias is True"),
         (QWEN3, {"use_sliding_window": True}, "use_sliding_window is True"),
-        (LLAMA, {"model_type": "qwen2"}, "model type 'qwen2', not 'llama'"),
+        (LLAMA, {"model_type": "qwen2"}, "model_type is 'qwen2', not 'llama'"),
     ],
 )
 def test_what_a_family_does_not_have_is_refused(family, changes, words, tmp_path) -> None:

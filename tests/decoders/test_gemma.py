@@ -185,7 +185,7 @@ def test_a_config_of_before_layer_types_is_read_as_transformers_does() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping', which zoo does not know"),
+        ({"attn_logit_softcapping": 50.0}, "'attn_logit_softcapping', which zoo does not support"),
         ({"final_logit_softcapping": -1}, "final_logit_softcapping must be a number above 0"),
         ({"query_pre_attn_scalar": None}, "query_pre_attn_scalar must be a number above 0"),
         ({"sliding_window_pattern": 0}, "sliding_window_pattern must be a whole number"),

@@ -198,7 +198,7 @@ def pickled(folder: Path) -> None:
     [
         (lambda f: change(f, auto_map={"AutoModel": "x.Y"}), "auto_map"),
         (lambda f: change(f, model_file="x.py"), "model_file"),
-        (lambda f: change(f, model_type="llama"), "of the model type 'llama', not 'mistral'"),
+        (lambda f: change(f, model_type="llama"), "its model_type is 'llama', not 'mistral'"),
         (lambda f: change(f, hidden_size=None), "lacks hidden_size"),
         (lambda f: (f / "config.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "config.json").unlink(), "cannot be read"),

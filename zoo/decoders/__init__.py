@@ -1,12 +1,12 @@
-"""Families of decoder-only language models as data, for torch, MLX and Core ML at once.
+"""Declare families of decoder-only language models as data, for PyTorch, MLX and Core ML.
 
-- `DecoderFamily`: what tells a family from others of its kind; it brings the hooks.
-- `DecoderConfig`: the architecture of one checkpoint, as its `read` returns it.
-- `FullLayers`: which of its layers have no window, where others have one.
-- `Rope`: the rotary positions, in every spelling of a config, `llama3` and YaRN among them.
-- `for_transformers`, `for_mlx`, `for_coreml`: what a config means in each format.
+- `DecoderFamily`: declares a family, and provides its hooks in each format.
+- `DecoderConfig`: the architecture of one checkpoint, as `DecoderFamily.read` returns it.
+- `FullLayers`: which layers attend to all tokens, in families whose other layers have a window.
+- `Rope`: rotary position embeddings (RoPE) with scaling, such as `llama3` and YaRN.
+- `for_transformers`, `for_mlx`, `for_coreml`: convert a config for each format.
 
-These names are imported at their first use. The modules below are private.
+All other modules are private. Names are imported at their first use.
 """
 
 from typing import TYPE_CHECKING

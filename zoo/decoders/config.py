@@ -1,7 +1,7 @@
-"""The config.json of a decoder, read whole: every key is used, harmless, or refused.
+"""Read the config.json of a decoder: each key is used, known to change nothing, or rejected.
 
-What a missing key means, and which spelling goes before another, is as in the config classes of
-transformers 5 (https://huggingface.co/docs/transformers/main_classes/configuration).
+The defaults and the precedence of spellings are those of the config classes of transformers 5
+(https://huggingface.co/docs/transformers/main_classes/configuration).
 """
 
 from __future__ import annotations
@@ -72,18 +72,19 @@ TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The architecture of one checkpoint, in the keys of transformers.
+    """The architecture of a checkpoint. Other attributes are config keys of transformers.
 
     Attributes:
-        traits: of its family.
-        hidden_act: the activation of the gate, whatever the key is called.
-        sliding_window: how many tokens the layers with a window see, the newest among them.
-        sliding: for each layer, whether it has the window.
-        rope: the rotary positions.
-        local_rope: those of the layers with a window, where they differ.
-        biased: the layers that have biases, of `PARTS`.
-        switches: the keys of the config that say so, and whether the window counts.
-        tokens: the ids of the tokens that begin, end and fill a text, as far as they are given.
+        traits: the declaration of its family.
+        hidden_act: activation of the gate, whichever key the config uses.
+        sliding_window: number of tokens that layers with a window attend to, the newest included;
+            `None` for all.
+        sliding: whether each layer has the window.
+        rope: the rotary position embeddings.
+        local_rope: those of layers with a window, if they differ.
+        biased: the linear layers that have biases: `q`, `k`, `v`, `o`, `gate`, `up` and `down`.
+        switches: the config keys that turn on biases and the window, to their values.
+        tokens: `bos_token_id`, `eos_token_id` and `pad_token_id`, as far as the config has them.
     """
 
     traits: Traits
@@ -111,12 +112,12 @@ class DecoderConfig:
 
     @property
     def layer_types(self) -> list[str]:
-        """What transformers calls the kind of each layer's attention."""
+        """The attention of each layer, as `layer_types` in transformers."""
         return [SLIDING if sliding else FULL for sliding in self.sliding]
 
     @property
     def plain(self) -> dict[str, Any]:
-        """The keys that transformers and mlx-lm spell alike, for a config.json of zoo's own."""
+        """The config keys that are the same in transformers and mlx-lm."""
         traits = self.traits
         sizes = {name: getattr(self, name) for name in _own(traits)}
         sizes[traits.activation_key] = self.hidden_act
@@ -145,19 +146,18 @@ def _own(traits: Traits) -> list[str]:
 
 
 def parse_config(traits: Traits, data: Mapping[str, Any]) -> DecoderConfig:
-    """The architecture that a config.json describes.
+    """Parse a config.json.
 
     Args:
-        traits: of the family.
+        traits: the declaration of the family.
         data: the config.
 
     Raises:
-        ValueError: it is incomplete, contradictory, or says what zoo does not know.
+        ValueError: the config is incomplete or contradictory, or has a key or value that is not
+            supported.
     """
     if data.get("model_type") != traits.model_type:
-        raise ValueError(
-            f"it is of the model type {data.get('model_type')!r}, not '{traits.model_type}'"
-        )
+        raise ValueError(f"its model_type is {data.get('model_type')!r}, not '{traits.model_type}'")
     if missing := [key for key in REQUIRED if key not in data]:
         raise ValueError(f"it lacks {', '.join(missing)}")
     _require_known(traits, data)
@@ -213,14 +213,14 @@ def _require_known(traits: Traits, data: Mapping[str, Any]) -> None:
         if key in FIXED and key not in read:
             if value is not None and value not in FIXED[key]:
                 raise ValueError(
-                    f"{key} is {value!r}, which is not known for the type '{traits.model_type}'"
+                    f"{key} is {value!r}, which is not supported for the type '{traits.model_type}'"
                 )
         elif key in read or key in HARMLESS or key.startswith("_"):
             continue
         elif value not in (None, False, "", [], {}):
             raise ValueError(
-                f"it has {key[:80]!r}, which zoo does not know; remove it if it says nothing "
-                "about the architecture"
+                f"it has {key[:80]!r}, which zoo does not support; remove it if it does not "
+                "affect the architecture"
             )
 
 

@@ -1,4 +1,4 @@
-"""A family of decoders as data, which brings its hooks in torch, MLX and Core ML."""
+"""Families of decoders declared as data, with their hooks for PyTorch, MLX and Core ML."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ IGNORED = ("rotary_emb.inv_freq",)
 
 @dataclass(frozen=True)
 class DecoderFamily(Traits):
-    """A family of decoder-only language models with RMSNorm, rotary positions and a gated unit.
+    """A family of decoder-only language models with RMSNorm, RoPE and a gated MLP.
 
-    A plugin makes one and names its `torch`, `mlx` and `coreml` in entry points:
+    A plugin declares it in one place and names its `torch`, `mlx` and `coreml` in entry points:
 
         LLAMA = DecoderFamily(
             "llama", "LlamaForCausalLM",
@@ -40,24 +40,31 @@ class DecoderFamily(Traits):
         )
         torch, mlx, coreml = LLAMA.torch, LLAMA.mlx, LLAMA.coreml
 
-    Checkpoints are those of transformers. Every key of `config.json` is used, known to change
-    nothing, or refused; every tensor is one that the config asks for.
+    Checkpoints are those of transformers. Each key of `config.json` is used, known to change
+    nothing, or rejected, and the tensors must be exactly those that the config requires.
     """
 
     def parse(self, data: Mapping[str, Any]) -> DecoderConfig:
-        """The architecture that a config.json describes.
+        """Parse a config.json.
+
+        Args:
+            data: the config.
 
         Raises:
-            ValueError: it is incomplete, contradictory, or says what zoo does not know.
+            ValueError: the config is incomplete or contradictory, or has a key or value that is not
+                supported.
         """
         return parse_config(self, data)
 
     def read(self, folder: Path) -> DecoderConfig:
-        """The config of the checkpoint in `folder`, whose weights are those that it describes.
+        """Read the config of a checkpoint, and check that its weights match.
+
+        Args:
+            folder: the folder of the checkpoint.
 
         Raises:
-            IntegrityError: it is unreadable, incomplete, says what zoo does not know, or is of
-                another architecture; tensors are missing, unknown, or of another shape.
+            IntegrityError: the config is damaged, incomplete, not supported or of another
+                architecture, or tensors are missing, unknown, or of another shape.
         """
         data = read_config(folder)
         try:
@@ -67,8 +74,8 @@ class DecoderFamily(Traits):
         tensors = Tensors(folder)
         if config.num_hidden_layers > len(tensors.shapes):
             raise IntegrityError(
-                f"{folder / 'config.json'} has {config.num_hidden_layers} layers, and the weights "
-                f"have {len(tensors.shapes)} tensors"
+                f"{folder / 'config.json'} has {config.num_hidden_layers} layers, but the weights "
+                f"have only {len(tensors.shapes)} tensors"
             )
         config = replace(config, tie_word_embeddings=_tied(config, tensors))
         shapes = decoder_spec(config, context=1).shapes
@@ -78,23 +85,23 @@ class DecoderFamily(Traits):
 
     @property
     def torch(self) -> Torch:
-        """The hooks in the format `torch`."""
+        """The hooks of the family in the format `torch`."""
         return Torch(self)
 
     @property
     def mlx(self) -> MLX:
-        """The hooks in the format `mlx`."""
+        """The hooks of the family in the format `mlx`."""
         return MLX(self)
 
     @property
     def coreml(self) -> CoreML:
-        """The hooks in the format `coreml`."""
+        """The hooks of the family in the format `coreml`."""
         return CoreML(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Torch:
-    """A family of decoders by PyTorch: the source's own weights, in the module of transformers."""
+    """The hooks of a family in PyTorch: the source weights in the module of transformers."""
 
     family: DecoderFamily
 
@@ -112,13 +119,13 @@ class Torch:
 
 @dataclass(frozen=True, eq=False)
 class MLX:
-    """A family of decoders by mlx-lm: the source's own weights, with a config that it reads."""
+    """The hooks of a family in MLX: the source weights, with a config for mlx-lm."""
 
     family: DecoderFamily
 
     @hookimpl
     def convert(self, source: Path, workdir: Path) -> Path:
-        """Lay an MLX checkpoint ready."""
+        """Write an MLX checkpoint that links the source weights."""
         from zoo.formats.mlx import write_checkpoint
 
         config = self.family.read(source)
@@ -136,7 +143,7 @@ class MLX:
 
 @dataclass(frozen=True, eq=False)
 class CoreML:
-    """A family of decoders by Core ML: a stateful program straight from the source's weights."""
+    """The hooks of a family in Core ML: a stateful program, converted from the source weights."""
 
     family: DecoderFamily
 

@@ -1,4 +1,4 @@
-"""What a decoder's config means to transformers, to mlx-lm and to Core ML."""
+"""Convert the config of a decoder for transformers, mlx-lm and Core ML."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ COREML_ROPES = ("default", "linear", "llama3", "yarn")
 
 
 def for_transformers(config: DecoderConfig) -> dict[str, Any]:
-    """The values from which transformers makes its config."""
+    """Return the arguments of the config class in transformers."""
     positions = config.rope.for_transformers()
     if config.local_rope:
         positions = {FULL: positions, SLIDING: config.local_rope.for_transformers()}
@@ -61,13 +61,14 @@ def for_transformers(config: DecoderConfig) -> dict[str, Any]:
 
 
 def for_mlx(config: DecoderConfig) -> dict[str, Any]:
-    """The config in the keys that mlx-lm reads, where it differs from transformers.
+    """Return the config for mlx-lm, in the keys that it reads.
 
-    mlx-lm does not know `rope_parameters` and falls back to a base of 10,000; it ties embeddings
-    unless the config says otherwise; and it takes a sliding window only from `layer_types`.
+    It differs from that of transformers: mlx-lm ignores `rope_parameters` and uses a base of
+        10,000,
+    ties embeddings by default, and reads a sliding window only with `layer_types`.
 
     Raises:
-        IntegrityError: an activation or a way of scaling positions that mlx-lm does not have.
+        IntegrityError: mlx-lm does not support the activation or the RoPE scaling.
     """
     traits = config.traits
     if _same(config.hidden_act) != _same(traits.activation):
@@ -103,14 +104,14 @@ def mlx_must_read(config: DecoderConfig) -> list[str]:
 
 
 def for_coreml(config: DecoderConfig, context: int | None) -> DecoderSpec:
-    """The decoder that the config describes, with room for as many tokens as it was trained on.
+    """Return the specification of the decoder for Core ML.
 
     Args:
         config: the architecture.
-        context: what the recipe says, over the config's `max_position_embeddings`.
+        context: context length in tokens, from the recipe; `None` for `max_position_embeddings`.
 
     Raises:
-        IntegrityError: an activation or a way of scaling positions that the decoder does not have.
+        IntegrityError: Core ML builds do not support the activation or the RoPE scaling.
     """
     key = config.traits.activation_key
     if config.hidden_act not in ACTIVATIONS:

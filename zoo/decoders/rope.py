@@ -1,4 +1,4 @@
-"""How a config.json says that rotary positions are scaled, in the spellings of 2023 to today.
+"""Read rotary position embeddings (RoPE) and their scaling from a config.json.
 
 The kinds and their parameters are those of transformers
 (https://huggingface.co/docs/transformers/internal/rope_utils).
@@ -40,12 +40,13 @@ LARGEST = 1e12
 
 @dataclass(frozen=True)
 class Rope:
-    """Rotary positions.
+    """Rotary position embeddings (RoPE, https://arxiv.org/abs/2104.09864).
 
     Attributes:
         theta: base of the frequencies.
-        kind: how positions are scaled, by the name in transformers.
-        parameters: of that kind.
+        kind: kind of scaling, as named in transformers: `default`, `linear`, `dynamic`, `yarn`,
+            `llama3` or `longrope`.
+        parameters: parameters of that kind.
     """
 
     theta: float
@@ -53,14 +54,14 @@ class Rope:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def for_transformers(self) -> dict[str, Any]:
-        """The value of `rope_parameters`."""
+        """Return the value of `rope_parameters` in transformers."""
         return {"rope_type": self.kind, "rope_theta": self.theta, **self.parameters}
 
     def for_mlx(self) -> dict[str, Any] | None:
-        """The value of mlx-lm's `rope_scaling`, which knows some parameters and leaves out others.
+        """Return the value of `rope_scaling` in mlx-lm, or `None` without scaling.
 
         Raises:
-            ValueError: what mlx-lm would leave out.
+            ValueError: mlx-lm does not support the kind or a parameter.
         """
         given = dict(self.parameters)
         if self.kind == "default":
@@ -87,18 +88,18 @@ def read_rope(
     *,
     nested: bool = False,
 ) -> Rope:
-    """The rotary positions that a config.json describes.
+    """Read the rotary position embeddings from a config.
 
     Args:
         data: the config.
-        head_dim: width of one head.
+        head_dim: width of a head.
         positions: `max_position_embeddings`.
-        theta: base of the frequencies of a config that does not say.
-        nested: whether `rope_parameters` has a table for each kind of attention. These are then the
-            positions of the layers that see all tokens.
+        theta: default base of the frequencies.
+        nested: whether `rope_parameters` has a table for each kind of attention, of which that of
+            full attention is read.
 
     Raises:
-        ValueError: a kind or parameter that is not known, or is out of range.
+        ValueError: the kind or a parameter is unknown or out of range.
     """
     given, scaling = _table(data, "rope_parameters"), _table(data, "rope_scaling")
     given = {**_nested(given, FULL), **scaling} if nested else scaling or given

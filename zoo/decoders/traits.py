@@ -1,4 +1,4 @@
-"""What tells a family of decoders from others of its kind, as data."""
+"""The declaration of a family of decoders."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ ACTIVATIONS = (
 
 @dataclass(frozen=True)
 class FullLayers:
-    """The layers without a window, in a config without `layer_types`, whose other layers have one.
+    """Which layers attend to all tokens, in a config without `layer_types`.
+
+    The other layers have a sliding window.
 
     Attributes:
-        every: each layer of this number, such as the 6th, the 12th and so on; 0 for none.
-        first: this many at the beginning.
-        key: the key of the config with another such number.
+        every: interval of these layers, such as 6 for the 6th, 12th and so on; 0 for none.
+        first: number of these layers at the beginning.
+        key: the config key that overrides `every` or `first`.
     """
 
     every: int = 0
@@ -42,7 +44,13 @@ class FullLayers:
     key: str | None = None
 
     def among(self, layers: int, data: Mapping[str, Any]) -> tuple[bool, ...]:
-        """For each of so many layers, whether it has no window.
+        """Return whether each layer attends to all tokens.
+
+        Args:
+            layers: number of layers.
+            data: the config.
+
+        Returns: a bool for each layer.
 
         Raises:
             ValueError: the value of the key is not a number of layers.
@@ -58,40 +66,36 @@ class FullLayers:
 
 @dataclass(frozen=True)
 class Traits:
-    """What tells a family of decoders from others of its kind.
+    """The declaration of a family of decoders: how it differs from Llama.
 
     Attributes:
-        model_type: as in its `config.json`.
+        model_type: `model_type` in config.json.
         architecture: the class in transformers, such as `LlamaForCausalLM`.
-        biases: for each key of the config that says whether there are biases, the layers that have
-            them, of `q`, `k`, `v`, `o`, `gate`, `up` and `down`. The key `""` is for layers that
-            always have them.
-        qk_norms: whether queries and keys are normalized, each head by itself.
-        post_norms: whether what attention and MLP return is normalized too, before it is added.
-            The four norms of a layer are called as in Gemma 2.
-        norm_plus_one: whether norms multiply by 1 + weight.
-        activation: of the gate, in a config that does not say. It is also the one that mlx-lm's
-            class has, which reads none from a config.
-        activation_key: the key with another one.
+        biases: config key to the linear layers with biases if it is true: `q`, `k`, `v`, `o`,
+            `gate`, `up` and `down`. The key `""` lists layers that always have biases.
+        qk_norms: whether queries and keys are normalized per head, as in Qwen3.
+        post_norms: whether the outputs of attention and MLP are normalized before they are added,
+            as in Gemma 2. The names of the four norms of a layer are those of Gemma 2.
+        norm_plus_one: whether norms multiply by 1 + weight, as in Gemma.
+        activation: activation of the gate, if the config does not name one. The class in mlx-lm
+            must use it too, because it reads none from a config.
+        activation_key: config key of the activation.
         scaled_embedding: whether embeddings are multiplied by the square root of `hidden_size`.
-        scalars: of the keys `query_pre_attn_scalar`, `attn_logit_softcapping` and
-            `final_logit_softcapping`, those that the family has, with the number of a config
-            that does not say; `None` for no cap.
-        window: the sliding window of a config that does not say; `None` for none. Families that
-            never have a window have `windowed` false.
+        scalars: the keys of `query_pre_attn_scalar`, `attn_logit_softcapping` and
+            `final_logit_softcapping` that the family has, to their default; `None` for no cap.
+        window: default of `sliding_window`; `None` for none.
         windowed: whether a config can have a sliding window.
-        window_switch: the key that says whether the window counts, as `use_sliding_window`.
-        full_layers: which layers have no window, where `layer_types` does not say; `None` in a
-            family whose layers are all alike.
-        theta: base of the rotary frequencies of a config that does not say.
-        local_theta: in layers with a window, where these have a base of their own, by the key
-            `rope_local_base_freq` or in a table of `rope_parameters`.
-        tied: whether the head is the embedding, where a config does not say.
-        positions: `max_position_embeddings` of a config that does not say.
-        harmless: keys of the config that change nothing here.
+        window_switch: config key that turns the window on, such as `use_sliding_window`.
+        full_layers: which layers have no window, by default; `None` if all layers are alike.
+        theta: default base of the rotary frequencies.
+        local_theta: default base in layers with a window, if it differs: `rope_local_base_freq`, or
+            a table in `rope_parameters`.
+        tied: whether the output head shares the embedding, by default.
+        positions: default of `max_position_embeddings`.
+        harmless: config keys that do not change the computation.
 
     Raises:
-        ValueError: a name that is not one of those above.
+        ValueError: a name is not one of those listed here.
     """
 
     model_type: str

@@ -90,8 +90,8 @@ SMALL = {
         ({"rope_scaling": {"type": "linear", "factor": 2, "evil": 1}}, "does not take 'evil'"),
         ({"rope_theta": 0}, "rope_theta must be"),
         ({"eos_token_id": "x"}, "eos_token_id must be"),
-        ({"text_config": {"auto_map": {}}}, "'text_config', which zoo does not know"),
-        ({"model_type": "llama"}, "model type 'llama'"),
+        ({"text_config": {"auto_map": {}}}, "'text_config', which zoo does not support"),
+        ({"model_type": "llama"}, "model_type is 'llama'"),
     ],
 )
 def test_what_means_something_else_is_refused_by_name(changes: dict[str, Any], words: str) -> None:
