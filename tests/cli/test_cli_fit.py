@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,9 @@ from cli.world import Said
 from zoo.pipeline.pipeline import Pipeline
 from zoo.reports.costs import Memory
 from zoo.reports.devices import devices, find_device
+from zoo_openelm.config import read_openelm_config
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def test_a_small_model_fits_a_phone_and_a_large_one_does_not(zoo: Callable[..., Said]) -> None:
@@ -60,10 +65,37 @@ def test_a_finished_build_is_counted_by_its_own_shapes(
     said = zoo("fit", "mistral:mini/coreml-fp16", "--memory", "1GB", "--context", "512", "--json")
     assert said.code == 0
     assert said.json["exact"] is True
-    assert said.json["needed"] == 6_600_000 + said.json["runtime"]
+    assert said.json["needed"] == 7_200_000 + said.json["runtime"]
     longer = zoo("fit", "mistral:mini/coreml-fp16", "--memory", "1GB", "--context", "600", "--json")
     assert longer.code == 1
     assert "options = { context = 600 }" in longer.json["reasons"][0]
+
+
+@pytest.mark.parametrize("family", ["mistral", "openelm"])
+def test_the_estimate_of_caches_is_what_a_build_keeps(
+    zoo: Callable[..., Said], family: str
+) -> None:
+    """By the recipe before there is a build, and by the config of the miniature."""
+    folder = RECIPES / family / "mini"
+    if family == "mistral":
+        config = json.loads((folder / "config.json").read_text())
+        heads = config["num_hidden_layers"] * config["num_key_value_heads"]
+    else:
+        heads = sum(read_openelm_config(folder).kv_heads)
+    per_token = 2 * heads * 32 * 2
+    said = zoo("fit", f"{family}:mini/coreml-fp16", "--json").json
+    assert said["exact"] is False
+    assert said["caches"] == 1024 * per_token, "the context of the miniature"
+    shorter = zoo("fit", f"{family}:mini/coreml-fp16", "--context", "100", "--json").json
+    assert said["needed"] - shorter["needed"] == 924 * per_token
+
+
+def test_a_long_context_may_be_what_does_not_fit(zoo: Callable[..., Said]) -> None:
+    line = ("fit", "mistral:7b-instruct-v0.3/mlx-4bit", "--device", "iphone-15-pro")
+    assert zoo(*line, "--context", "1024").code == 0
+    said = zoo(*line, "--context", "32768")
+    assert said.code == 1
+    assert "4.3 GB (estimate)" in said.out
 
 
 @pytest.mark.parametrize(

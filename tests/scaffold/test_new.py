@@ -95,6 +95,9 @@ def test_the_recipe_of_a_folder_is_one_that_zoo_reads(sandbox, tmp_path):
     recipe = tomllib.loads(made.stdout)
     assert recipe["parameters"] == 102720
     assert recipe["context"] == 256
+    config = json.loads((folder / "config.json").read_text())
+    heads = 2 * config["num_hidden_layers"] * config["num_key_value_heads"]
+    assert recipe["cache_per_token"] == heads * config["head_dim"] * 2
     files = {file["path"]: file for file in recipe["source"]["files"]}
     assert len(files["model.safetensors"]["sha256"]) == 64
     assert "mlx-4bit" in recipe["build"]

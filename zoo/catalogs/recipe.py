@@ -131,6 +131,10 @@ class Recipe:
     context: int | None = field(
         default=None, metadata={"doc": "longest input, in tokens", "minimum": 1}
     )
+    cache_per_token: int | None = field(
+        default=None,
+        metadata={"doc": "bytes of keys and values for each token, in float16", "minimum": 1},
+    )
     defaults: dict[str, Any] = field(default_factory=dict, metadata={"doc": "default call options"})
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
     languages: tuple[str, ...] = field(

@@ -17,7 +17,10 @@ ENGINE_PACKAGE, PHONE_PACKAGE = 1 << 30, 2 << 30
 rules A13 and L16 of docs/lint.md."""
 
 
-MARGIN = 1.1
+USUAL_CONTEXT = 2048
+"""Tokens that caches are estimated for where nobody says a number: what a Core ML build holds."""
+
+MARGIN = 1.2
 """Of what a build takes by its shapes: operations need room of their own (benchmarks/memory.py)."""
 
 
@@ -49,7 +52,7 @@ class Fitting:
 
     @property
     def needed(self) -> int:
-        """All bytes together; what was counted exactly has a tenth more, for what it leaves out."""
+        """All bytes together; what was counted exactly has a fifth more, for what it leaves out."""
         taken = self.memory.weights + self.memory.caches + self.memory.activations
         return int(taken * (MARGIN if self.exact else 1)) + self.runtime
 
@@ -75,18 +78,27 @@ def fit_build(
         context: tokens that it is to hold; `None` for what the build holds.
         made: what the finished build takes; `None` for an estimate.
     """
-    memory = made or estimated(recipe, recipe.build[name])
+    memory = made or estimated(recipe, recipe.build[name], context)
     found = Fitting(recipe.ref, name, device, memory, made is not None)
     reasons = tuple(_reasons(found, recipe, context))
-    instead = _instead(recipe, name, device) if reasons else None
+    instead = _instead(recipe, name, device, context) if reasons else None
     return Fitting(recipe.ref, name, device, memory, made is not None, reasons, instead)
 
 
-def estimated(recipe: Recipe, build: Build) -> Memory:
-    """What a build takes before it is made; caches and activations as a tenth of the weights."""
+def estimated(recipe: Recipe, build: Build, context: int | None = None) -> Memory:
+    """What a build takes before it is made; activations as a tenth of the weights.
+
+    Args:
+        recipe: the model.
+        build: one of its builds.
+        context: tokens that the caches are to hold; `None` for what the build says, or the usual.
+    """
     weights = estimates.build_bytes(recipe, build)
     whole = max(estimates.memory_bytes(recipe, build) - RUNTIME_BYTES, weights)
-    return Memory(weights, 0, whole - weights)
+    said = build.options.get("context")
+    tokens = context or (said if isinstance(said, int) else USUAL_CONTEXT)
+    held = min(tokens, recipe.context or tokens)
+    return Memory(weights, held * (recipe.cache_per_token or 0), whole - weights)
 
 
 def _reasons(found: Fitting, recipe: Recipe, context: int | None) -> Iterator[str]:
@@ -110,7 +122,7 @@ def _reasons(found: Fitting, recipe: Recipe, context: int | None) -> Iterator[st
         yield f"one package has {human(largest)} of weights, and a phone loads {human(most)}"
 
 
-def _instead(recipe: Recipe, name: str, device: Device) -> str | None:
+def _instead(recipe: Recipe, name: str, device: Device, context: int | None) -> str | None:
     """The build with the most bits that fits, by estimate."""
     fitting = [
         other
@@ -119,7 +131,9 @@ def _instead(recipe: Recipe, name: str, device: Device) -> str | None:
         and not build.offered_by
         and not list(
             _reasons(
-                Fitting(recipe.ref, other, device, estimated(recipe, build), False), recipe, None
+                Fitting(recipe.ref, other, device, estimated(recipe, build, context), False),
+                recipe,
+                None,
             )
         )
     ]

@@ -31,6 +31,7 @@ CONFIGS = ("config.json", "model_index.json")
 CARD = "README.md"
 LARGEST_CARD = 1 << 20
 CONTEXT_KEYS = ("max_position_embeddings", "max_context_length", "n_positions", "max_seq_len")
+FLOAT16_BYTES = 2
 PACKED = 32
 """Bits of the unsigned integers that MLX packs quantized weights into."""
 
@@ -75,6 +76,19 @@ class Facts:
                 if isinstance(value := config.get(key), int) and value > 0:
                     return value
         return None
+
+    @property
+    def cache_per_token(self) -> int | None:
+        """Bytes of keys and values for each token in float16, as the config of a decoder says."""
+
+        def said(*keys: str) -> int:
+            found = (value for key in keys if isinstance(value := self.config.get(key), int))
+            return next(found, 0)
+
+        heads = said("num_attention_heads")
+        size = said("head_dim") or (said("hidden_size") // heads if heads else 0)
+        kept = said("num_key_value_heads", "num_attention_heads") * size
+        return 2 * FLOAT16_BYTES * said("num_hidden_layers") * kept or None
 
     def family(self, known: Iterable[str]) -> str | None:
         """The family that the config names, as transformers or diffusers wrote it."""
@@ -135,6 +149,7 @@ def recipe_of(
         source=reference.source,
         build=dict(sorted(like.build.items(), key=lambda item: bool(item[1].optimize))),
         context=facts.context,
+        cache_per_token=facts.cache_per_token if like.cache_per_token else None,
         check=Check(inputs=like.check.inputs) if like.check else None,
         weight_bytes=facts.bytes or None,
         dtypes=dict(facts.dtypes),

@@ -101,6 +101,8 @@ def recipe_text(
         f"parameters = {max(facts.count, 1)}",
     ]
     lines += [f"context = {facts.context}"] if facts.context else []
+    if described.task == "text-generation" and facts.cache_per_token:
+        lines.append(f"cache_per_token = {facts.cache_per_token}")
     lines += ["chat = true"] if described.chat else []
     lines += ["", "[source]"]
     for key in ("repo", "revision", "branch", "folder"):

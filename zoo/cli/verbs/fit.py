@@ -82,6 +82,13 @@ def _described(found: Fitting) -> dict[str, Any]:
     }
 
 
+def _caches(found: Fitting) -> str:
+    if found.exact:
+        return human(found.memory.caches)
+    caches = found.memory.caches
+    return f"{human(caches)} (estimate)" if caches else "not known before it is built"
+
+
 def _print(found: Fitting) -> None:
     device, memory = found.device, found.memory
     output.tell(f"{output.clean(found.ref)}/{found.build} on {device.name}")
@@ -92,7 +99,7 @@ def _print(found: Fitting) -> None:
     output.facts(
         [
             ("weights", human(memory.weights)),
-            ("caches", human(memory.caches) if found.exact else "not known before it is built"),
+            ("caches", _caches(found)),
             ("activations", human(memory.activations) + ("" if found.exact else " (estimate)")),
             ("app and runtime", human(found.runtime)),
             ("together", human(found.needed)),
