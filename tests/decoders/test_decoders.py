@@ -121,3 +121,19 @@ def test_a_window_counts_only_where_its_switch_is_on(tmp_path) -> None:
     assert QWEN2.parse({**given, "use_sliding_window": False}).sliding_window is None
     config = QWEN2.parse({**given, "use_sliding_window": True})
     assert (config.sliding_window, config.sliding) == (8, (False, True))
+
+
+def test_a_program_that_was_begun_before_changes_no_name(tmp_path: Path) -> None:
+    from coremltools.converters.mil.mil import Builder
+
+    source, saved = tmp_path / "source", []
+    source.mkdir()
+    write_language_model("llama", source)
+    recipe = recipe_of(LLAMA, source)
+    for begun in (0, 7):
+        Builder.name_count["shape"] = begun
+        work = tmp_path / f"after-{begun}"
+        work.mkdir()
+        LLAMA.coreml.convert(recipe, recipe.build["x"], source, {}, work, Progress("convert"))
+        saved.append(next(work.rglob("*.mlmodel")).read_bytes())
+    assert saved[0] == saved[1]

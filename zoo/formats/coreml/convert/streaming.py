@@ -125,6 +125,9 @@ def streaming(progress: Progress) -> Iterator[Stream]:
     """
     stream = Stream(progress)
     with constants_made_by(stream.produce):
+        from coremltools.converters.mil.mil import Builder
+
+        Builder.name_count.clear()  # What was begun before, and not ended, counts in names.
         yield stream
 
 
