@@ -99,8 +99,9 @@ class Plugin:
 
     def requires(self, line: str) -> None:
         """Have another requirement."""
-        with (self.info / "METADATA").open("a") as metadata:
-            metadata.write(f"Requires-Dist: {line}\n")
+        file = self.info / "METADATA"
+        text = file.read_text()
+        file.write_text(text.replace("\nName: ", f"\nRequires-Dist: {line}\nName: ", 1))
 
 
 def twin(plugin: Plugin) -> None:
