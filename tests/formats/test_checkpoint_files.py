@@ -62,7 +62,7 @@ def test_an_index_leads_nowhere_else(tmp_path: Path, target: str) -> None:
     index = {"weight_map": {"a": target}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     (tmp_path / "evil.bin").write_bytes(b"x")
-    with pytest.raises(IntegrityError, match="no safetensors file beside it"):
+    with pytest.raises(IntegrityError, match="not a safetensors file beside it"):
         weight_files(tmp_path)
 
 

@@ -200,11 +200,12 @@ def test_conversions_in_threads_wait_for_each_other_and_leave_nothing_behind(tmp
     inputs = {"x": Input((1, 8, (1, 64)), "float32")}
     before = ct.converters.mil.frontend.torch.ops._cast
     folders = [tmp_path / str(number) for number in range(4)]
+    modules = [Block() for _ in folders]  # here, because the seed is that of all threads
     elsewhere: list[str] = []
 
     def convert(folder: Path) -> Path:
         folder.mkdir()
-        module = Block()
+        module = modules[int(folder.name)]
         with torch.no_grad():
             module.out.bias.fill_(int(folder.name))
         package = folder / "block.mlpackage"
