@@ -143,6 +143,7 @@ def test_plugins_import_public_faces_alone() -> None:
 
 ALONE = """
 import os, sys, traceback
+import numpy, torch  # once: only ours are to be first
 
 for name in sys.argv[1:]:
     if os.fork() == 0:
