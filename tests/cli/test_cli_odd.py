@@ -62,6 +62,20 @@ def test_a_path_in_the_environment_that_is_none(sandbox, variable: str) -> None:
     assert f"error: {variable} is '~nosuchuser/x'" in done.stderr
 
 
+def test_an_interrupt_after_the_work_is_done_changes_nothing(sandbox) -> None:
+    program = (
+        "import atexit, os, signal, sys\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))\n"
+        "sys.argv = ['zoo', '--version']\n"
+        "from zoo.cli.start import main\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=sandbox.env, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_interrupt_while_the_program_starts(sandbox) -> None:
     """Ctrl-C at any of its first moments after Python itself has started is one line."""
     program = (

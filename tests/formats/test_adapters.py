@@ -88,13 +88,21 @@ def test_builds_with_other_adapters_are_other_builds(speaker):
     [
         ("lout", "has no adapter 'lout', did you mean 'loud'?"),
         ("quiet", "one of your own is a folder, such as ./quiet"),
-        ("./none", "the adapter './none' is not a folder"),
+        ("./none", "none' is not a folder"),
     ],
 )
 def test_an_adapter_that_is_not_there(speaker, name, words):
     done = speaker.zoo("run", "speaker", "hi", "--adapter", name)
     assert done.returncode == 3
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["/", ".."])
+def test_a_folder_with_the_whole_home_in_it_is_not_read(speaker, folder):
+    for line in (["speaker", "hi", "--adapter", folder], [folder, "hi"]):
+        done = speaker.zoo("run", *line, cwd=speaker.config)
+        assert done.returncode == 2
+        assert "zoo's store" in done.stderr
 
 
 def test_show_lists_the_adapters(speaker):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -219,8 +220,10 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     warnings.showwarning = _warn
     code = int(run(sys.argv[1:]))
+    code = code if _flushed() else code or Exit.NO_ROOM
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: an interrupt has nothing to stop
     gc.freeze()  # what is left goes with the process: nothing need look for cycles in it
-    sys.exit(code if _flushed() else code or Exit.NO_ROOM)
+    sys.exit(code)
 
 
 def _warn(

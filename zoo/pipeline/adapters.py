@@ -10,6 +10,7 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.reference import Reference
 from zoo.errors import InputError, NotFound
+from zoo.pipeline.folders import require_own_folder
 from zoo.tasks.model import AdapterChoice, adapter_weights
 from zoo.words import suggest
 
@@ -51,8 +52,8 @@ def _with_adapter(recipe: Recipe, build: str, adapter: str) -> tuple[Recipe, str
             f"'{recipe.ref}' has no adapter '{adapter}'{suggest(adapter, recipe.adapter)}",
             f"its adapters: {known}; one of your own is a folder, such as ./{adapter}",
         )
-    if reference.kind == "folder" and not Path(reference.name).is_dir():
-        raise NotFound(f"the adapter '{adapter}' is not a folder")
+    if reference.kind == "folder":
+        require_own_folder(Path(reference.name), "adapter")
     from zoo.pipeline.own import adapter_name  # which reads headers with NumPy
 
     reserved = format_of(recipe.build[build].format).reserved_names

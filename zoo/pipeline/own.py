@@ -20,9 +20,10 @@ from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Check, Recipe
 from zoo.catalogs.reference import Reference
 from zoo.catalogs.source import Source
-from zoo.errors import InputError, NotFound, UsageError
+from zoo.errors import InputError, UsageError
 from zoo.files.safetensors import Header, read_header
 from zoo.formats.checkpoint import checkpoint_files, read_json
+from zoo.pipeline.folders import require_own_folder
 from zoo.progress import Listener, Progress
 from zoo.tasks.registry import task_of
 
@@ -171,8 +172,7 @@ def folder_facts(folder: Path) -> Facts:
         NotFound, InputError: there is no such folder, or nothing in it.
         IntegrityError: a file is damaged, or shards are missing.
     """
-    if not folder.is_dir():
-        raise NotFound(f"'{folder}' is not a folder", "give the folder of a checkpoint")
+    require_own_folder(folder, "checkpoint")
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     if not names:
         raise InputError(f"the folder '{folder}' is empty")
