@@ -111,7 +111,6 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
     generation = _generation(folder)
     legacy = {} if generation else config
     settings = {**legacy, **generation}
-    _require_audio(folder, config)
     for alias, key in ALIASES.items():
         if config.get(alias, config.get(key)) != config.get(key):
             raise zoo.IntegrityError(
@@ -155,6 +154,7 @@ def read_whisper_config(folder: Path) -> WhisperConfig:
         raise zoo.IntegrityError(
             f"{folder}: the config has a missing or invalid value: {str(error)[:200]}"
         ) from error
+    _require_audio(folder, found)
     _require_consistent(path, found)
     return found
 
@@ -168,7 +168,7 @@ def _generation(folder: Path) -> dict[str, Any]:
     return generation
 
 
-def _require_audio(folder: Path, config: Mapping[str, Any]) -> None:
+def _require_audio(folder: Path, config: WhisperConfig) -> None:
     """Refuse another spectrogram than Whisper's."""
     path = folder / "preprocessor_config.json"
     if path.is_file():
@@ -183,14 +183,13 @@ def _require_audio(folder: Path, config: Mapping[str, Any]) -> None:
             "save them by WhisperFeatureExtractor.from_pretrained(...).save_pretrained(...)",
         )
     require_known(path, audio, AUDIO)
-    mels, frames = config.get("num_mel_bins", 80), config.get("max_source_positions", 1500)
-    wanted = {
-        "feature_size": (mels, 80),
+    wanted: dict[str, tuple[float, float]] = {
+        "feature_size": (config.mels, 80),
         "sampling_rate": (RATE, RATE),
         "hop_length": (HOP, HOP),
         "n_fft": (FFT, FFT),
         "padding_value": (0, 0),
-        "chunk_length": (frames / FRAMES_PER_SECOND if isinstance(frames, int) else None, 30),
+        "chunk_length": (config.frames / FRAMES_PER_SECOND, 30),
     }
     for key, (value, default) in wanted.items():
         if audio.get(key, default) != value:

@@ -126,6 +126,15 @@ def test_another_spectrogram_is_named(source, tmp_path, key, value):
         TorchWhisper(folder)
 
 
+@pytest.mark.parametrize("value", ["x", None, [1], -1, 1.5])
+@pytest.mark.parametrize("key", ["max_source_positions", "num_mel_bins", "max_target_positions"])
+def test_what_is_not_a_size_is_named(source, tmp_path, key, value):
+    folder = copy(source, tmp_path / "source")
+    edit(folder / "config.json", **{key: value})
+    with pytest.raises(zoo.IntegrityError, match=key):
+        TorchWhisper(folder)
+
+
 @pytest.mark.parametrize("activation", ["gelu", "relu"])
 def test_a_head_of_its_own_in_every_format(source, tmp_path, activation):
     folder = tmp_path / "untied"
