@@ -70,7 +70,7 @@ class Conversion(programs.Conversion):
     """The conversion of one checkpoint.
 
     Args:
-        recipe: says what the packages tell of themselves.
+        recipe: the source of the metadata in the packages.
         source: the checkpoint's folder.
         workdir: where the packages go.
     """

@@ -49,9 +49,14 @@ def heads_of(x: Tensor, count: int) -> Tensor:
 def attend(
     attention: Attention, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
 ) -> tuple[Tensor, list[Tensor]]:
-    """What attention adds to the stream, and where each head looks, (1, 1, positions, seen).
+    """The output of an attention layer, and the attention weights of each head.
 
-    Keys and values are (1, heads, head size, seen).
+    Args:
+        x: (1, width, 1, positions).
+        keys, values: (1, heads, head size, keys).
+
+    Returns:
+        The output (1, width, 1, positions), and for each head its weights (1, 1, positions, keys).
     """
     queries = heads_of(attention.q_proj(x), attention.heads) * keys.shape[2] ** -0.5
     mixed, shown = [], []

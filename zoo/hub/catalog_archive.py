@@ -26,7 +26,7 @@ def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
     No token is sent. An address without TLS is taken with a digest only.
 
     Raises:
-        UsageError: the address is none that can be taken.
+        UsageError: the address is not supported.
         NotFound, Offline, Inaccessible: it cannot be had.
         IntegrityError: it is too large, is no archive, or has another digest.
     """

@@ -51,7 +51,7 @@ class Reports:
             self._folder.replace(f"{key}/{name}.json", json.dumps(document).encode())
 
     def read(self, key: str, name: str) -> dict[str, Any] | None:
-        """A report of a build; `None` where there is none that can be read."""
+        """A report of a build; `None` if it is missing or cannot be read."""
         data = self.file(key, f"{name}.json")
         if data is None:
             return None
@@ -62,7 +62,7 @@ class Reports:
         return found if isinstance(found, dict) else None
 
     def file(self, key: str, path: str) -> bytes | None:
-        """A file of a report; `None` where there is none that can be read."""
+        """A file of a report; `None` if it is missing or cannot be read."""
         try:
             return self._folder.read(f"{key}/{path}", LARGEST)
         except (OSError, IntegrityError, ValueError):

@@ -70,13 +70,13 @@ class Conversion(programs.Conversion):
     """The conversion of one pipeline.
 
     Args:
-        recipe: says what the programs tell of themselves.
+        recipe: the source of the metadata in the programs.
         source: the pipeline's folder.
         workdir: where the programs go.
         options: of the build.
 
     Raises:
-        zoo.RecipeError: the size is none that the model can generate.
+        zoo.RecipeError: the model cannot generate images of this size.
     """
 
     text_outputs = TEXT_OUTPUTS

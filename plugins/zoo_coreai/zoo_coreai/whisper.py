@@ -36,7 +36,7 @@ class Conversion(programs.Conversion):
     """The conversion of one checkpoint.
 
     Args:
-        recipe: says what the programs tell of themselves.
+        recipe: the source of the metadata in the programs.
         source: the checkpoint's folder.
         workdir: where the programs go.
         options: of the build.

@@ -165,7 +165,7 @@ class Conversion(programs.Conversion):
     """The conversion of one pipeline.
 
     Args:
-        recipe: says what the packages tell of themselves.
+        recipe: the source of the metadata in the packages.
         config: of the pipeline.
         source: its folder.
         workdir: where the packages go.
