@@ -189,11 +189,37 @@ def test_compare(zoo: Callable[..., Said], home: Path) -> None:
         "stable-diffusion:1.5",
     ]
     assert set(models[0]["builds"][0]) == {
-        "name", "format", "bits_per_weight", "disk_bytes", "memory_bytes", "minimum_os", "fits",
-        "figures",
+        "name", "format", "bits_per_weight", "disk_bytes", "disk_exact", "memory_bytes", "minimum_os",
+        "fits", "figures",
     }  # fmt: skip
     assert zoo("compare", "mistral").code == 2
     assert zoo("compare", "mistral", "nowhere").code == 3
+
+
+def test_compare_groups_the_figures_of_an_adapter_below_its_name(
+    zoo: Callable[..., Said], home: Path
+) -> None:
+    metrics = {"top1": 0.987, "kl": 0.01, "pirate:top1": 0.9}
+    put(home, current("torch"), check={"status": "passed", "metrics": metrics})
+    put(
+        home, current("mlx-4bit"), build="mlx-4bit", format="mlx",
+        check={"status": "passed", "metrics": {"top1": 0.95, "wild:top1": 0.8}},
+    )  # fmt: skip
+    said = zoo("compare", "tiny/torch", "tiny/mlx-4bit", "tiny:huge")
+    rows = [line.rstrip() for line in said.out.splitlines()]
+    after = rows[next(i for i, row in enumerate(rows) if row.startswith("minimum OS")) + 1 :]
+    assert [(row[:16].rstrip(), row[16:].split()) for row in after] == [
+        ("top1", ["0.987", "0.95", "not", "run"]),
+        ("kl", ["0.01", "-", "not", "run"]),
+        ("adapter pirate", []),
+        ("  top1", ["0.9", "-", "not", "run"]),
+        ("adapter wild", []),
+        ("  top1", ["-", "0.8", "not", "run"]),
+    ]
+    disk = next(row for row in rows if row.startswith("on disk"))
+    assert disk.count("~") == 1, "what is installed is measured"
+    models = zoo("compare", "tiny/torch", "tiny:huge", "--json").json["models"]
+    assert models[0]["builds"][0]["figures"] == metrics
 
 
 def test_card(zoo: Callable[..., Said], home: Path) -> None:

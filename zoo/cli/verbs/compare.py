@@ -1,8 +1,9 @@
 """`zoo compare`: models side by side, from the catalog alone.
 
 JSON: {models: [as zoo list --json has them, with builds: [{name, format, bits_per_weight,
-disk_bytes, memory_bytes, minimum_os, fits, figures}]]}. `figures` is null but for an installed
-build that was checked: {figure: value}.
+disk_bytes, disk_exact, memory_bytes, minimum_os, fits, figures}]]}. `disk_exact` is false for an
+estimate. `figures` is null but for an installed build that was checked: {figure: value}; those of
+an adapter begin with its name, as in `pirate:top1`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from zoo.cli.catalog_filters import describe
 from zoo.cli.lookup import look_up
 from zoo.cli.output import Column
 from zoo.errors import NotFound, UsageError
+from zoo.tasks.verdict import Verdict
 from zoo.words import count, human
 
 if TYPE_CHECKING:
@@ -50,13 +52,30 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
         output.document({"models": [column["model"] for column in columns]})
         return
     rows = [[title, *(ask(column) for column in columns)] for title, ask in ROWS]
-    figures = dict.fromkeys(f for column in columns for f in column["build"]["figures"] or ())
-    for figure in figures:
-        values = [(column["build"]["figures"] or {}).get(figure) for column in columns]
-        said = ["not run" if value is None else f"{value:.4g}" for value in values]
-        rows.append([figure, *said])
+    rows += _figures([column["build"]["figures"] for column in columns])
     titles = [_title(column) for column in columns]
     output.table([Column(""), *(Column(title, wrap=True) for title in titles)], rows)
+
+
+def _figures(checks: list[dict[str, float] | None]) -> list[list[str]]:
+    """Rows of the figures of a check, those of each adapter below its name.
+
+    Args:
+        checks: the figures of each column; `None` where no check was run.
+    """
+    verdicts = [Verdict("measured", metrics=figures or {}).by_adapter() for figures in checks]
+    rows: list[list[str]] = []
+    for adapter in dict.fromkeys(name for groups in verdicts for name in groups):
+        groups = [found.get(adapter, {}) for found in verdicts]
+        if adapter:
+            rows.append([f"adapter {adapter}", *("" for _ in checks)])
+        for figure in dict.fromkeys(name for group in groups for name in group):
+            values = [
+                f"{group[figure]:.4g}" if figure in group else "not run" if check is None else "-"
+                for group, check in zip(groups, checks, strict=True)
+            ]
+            rows.append([f"  {figure}" if adapter else figure, *values])
+    return rows
 
 
 def _listings(refs: set[str]) -> dict[str, Listing]:
@@ -90,6 +109,7 @@ def _column(
                 "format": build.format,
                 "bits_per_weight": build.bits,
                 "disk_bytes": artifact.manifest.size if artifact else build.bytes,
+                "disk_exact": artifact is not None,
                 "memory_bytes": build.memory_bytes,
                 "minimum_os": build.minimum_os or None,
                 "fits": build.memory_bytes <= machine.memory(),
@@ -127,11 +147,15 @@ ROWS: tuple[tuple[str, Ask], ...] = (
     ("formats", lambda c: ", ".join(c["model"]["formats"])),
     ("build", lambda c: c["build"]["name"]),
     ("bits", lambda c: f"{c['build']['bits_per_weight']:.4g}"),
-    ("on disk", lambda c: f"~{human(c['build']['disk_bytes'])}"),
+    ("on disk", lambda c: _disk(c["build"])),
     ("memory", lambda c: f"~{human(c['build']['memory_bytes'])}"),
     ("fits here", lambda c: _yes(c["build"]["fits"])),
     ("minimum OS", lambda c: c["build"]["minimum_os"] or "any"),
 )
+
+
+def _disk(build: dict[str, Any]) -> str:
+    return f"{'' if build['disk_exact'] else '~'}{human(build['disk_bytes'])}"
 
 
 def _languages(codes: list[str]) -> str:
