@@ -58,7 +58,7 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
             self.wfile.write(data or b"")
 
         def log_message(self, format: str, *args: object) -> None:
-            assert "Authorization" not in self.headers
+            assert "Bearer" not in self.headers.get("Authorization", "")
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -110,6 +110,23 @@ def test_an_archive_is_fetched_checked_and_unpacked(
     assert said.code == 0, said.err
     assert f"added the catalog 'acme', SHA-256 {digest}" in said.err
     assert "Tiny model (acme/small:one)" in zoo("show", "acme/small").out
+
+
+def test_secrets_in_the_address_of_a_catalog_are_neither_shown_nor_kept(
+    zoo: Callable[..., Said], tmp_path: Path, web: Web
+) -> None:
+    place = "/acme.tar.gz?token=hf_SECRETSECRET&X-Amz-Signature=SECRET"
+    data = web.files[place] = archive_of(folder_of(tmp_path / "acme"))
+    address = web.url.replace("//", "//user:SECRET@") + place
+    added = zoo("catalog", "add", address, "--sha256", hashlib.sha256(data).hexdigest())
+    assert added.code == 0, added.err
+    listed = zoo("catalog", "list", "--json")
+    assert [c["origin"] for c in listed.json["catalogs"] if c["name"] == "acme"] != [None]
+    said = [added, listed, zoo("catalog", "list"), zoo("catalog", "add", address)]
+    assert "SECRET" not in "".join(one.out + one.err for one in said)
+    kept = [path for path in (tmp_path / "config").rglob("*") if path.is_file()]
+    assert kept
+    assert not [path for path in kept if b"SECRET" in path.read_bytes()]
 
 
 def key_pair(folder: Path) -> tuple[Path, Path]:
@@ -185,7 +202,14 @@ def test_what_is_no_catalog_is_refused(
     monkeypatch.setattr(catalog_archive, "LARGEST", 1 << 20)
     refused(zoo, web, archive_of(folder, bomb=bytes(2 << 20)), 5, "unpacks to more than 1 MB")
     refused(zoo, web, bytes(3 << 20), 5, "is larger than 1 MB")
+    refused(zoo, web, b"\xfd7zXZ\0" + bytes(600), 5, "is not an archive")
     assert zoo("catalog", "add", f"{web.url}/page", "--sha256", "0" * 64).code == 2
+    bad = zoo("catalog", "add", "http://[::1/acme.zip", "--sha256", "0" * 64)
+    assert (bad.code, "unexpected" in bad.err) == (2, False), bad.err
+    bad = zoo("catalog", "add", f"{web.url}0000/acme.zip", "--sha256", "0" * 64)
+    assert (bad.code, "cannot be reached" in bad.err) == (7, True), bad.err
+    monkeypatch.setattr(catalog_archive, "MOST_SECONDS", 0)
+    refused(zoo, web, archive_of(folder), 7, "took more than 0 s")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert zoo("catalog", "add", f"{web.url}/acme.tar.gz", "--sha256", "0" * 64).code == 7
 

@@ -168,3 +168,20 @@ def test_claims_that_are_garbage_hold_nothing(tmp_path: Path) -> None:
     os.mkfifo(folder / ("9" * 31))
     with locks.holding(folder, wait=False):
         pass
+
+
+def test_links_in_the_folder_of_a_lock_are_not_followed(tmp_path: Path) -> None:
+    folder, precious = tmp_path / "l", tmp_path / "precious"
+    folder.mkdir()
+    precious.write_text("P")
+    before = precious.stat().st_mtime_ns
+    (folder / "flock").symlink_to(tmp_path / "made")
+    (folder / "1").symlink_to("other:1:1:another machine")
+    assert "another machine" in str(locks.holder(folder))
+    (folder / "flock").unlink()
+    (folder / "flock").symlink_to(precious)
+    (folder / "1").unlink()
+    with locks.holding(folder, wait=False):
+        pass
+    assert not (tmp_path / "made").exists()
+    assert (precious.read_text(), precious.stat().st_mtime_ns) == ("P", before)

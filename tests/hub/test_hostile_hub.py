@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -125,6 +126,18 @@ def test_a_link_in_the_cache_is_not_written_through(puller: Puller, tmp_path: Pa
         assert_right(puller.pull(*PATHS))
         assert precious.read_bytes() == b"P" * 2000
         assert (folder / PATHS[0]).resolve() == blob
+
+
+def test_a_partial_file_with_another_name_is_not_written_into(
+    puller: Puller, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"P" * 2000)
+    blob = (puller.pull(*PATHS) / PATHS[0]).resolve()
+    blob.unlink()
+    os.link(precious, blob.with_name(f"{blob.name}.incomplete"))
+    assert_right(puller.pull(*PATHS))
+    assert precious.read_bytes() == b"P" * 2000
 
 
 def test_a_snapshot_that_is_a_link_is_refused(puller: Puller, tmp_path: Path) -> None:

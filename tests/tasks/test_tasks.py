@@ -249,6 +249,12 @@ def test_a_broken_task_harms_its_own_models_alone(sandbox, task) -> None:
         assert (done.returncode, done.stdout) == (Exit.PLUGIN, "")
         assert "'sentence-embeddings' of zoo-acme 0.1" in done.stderr
     assert made_in(sandbox.home) == set()
+    for verb in ("plan", "show"):
+        done = sandbox.zoo(verb, "letters")
+        assert (done.returncode, "sentence-embeddings" in done.stdout) == (Exit.OK, verb == "show")
+        assert "this model cannot be run: " in done.stderr
+        assert "'sentence-embeddings' of zoo-acme 0.1" in done.stderr
+    assert sandbox.zoo("plan", "echo").stderr.count("cannot be run") == 0
     assert sandbox.zoo("run", "echo:one/plain", "hi", "-q").stdout == "hi\n"
     assert "mistral:mini" in sandbox.zoo("list").stdout
     assert sandbox.zoo("run", "--help").returncode == 0

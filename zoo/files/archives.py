@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import zipfile
@@ -12,6 +13,12 @@ from typing import IO
 
 from zoo.errors import IntegrityError, NotFound, said
 from zoo.files.trust import confined
+
+UNREADABLE = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+    ValueError,
+)  # fmt: skip
+"""What the standard library raises of archives that are damaged, encrypted or none."""
 
 Member = tuple[str, Callable[[], IO[bytes] | None]]
 
@@ -47,7 +54,7 @@ def unpack(archive: Path, inside: str, wanted: Callable[[str], bool], dest: Path
             target.parent.mkdir(parents=True, exist_ok=True)
             with stream, target.open("wb") as file:
                 shutil.copyfileobj(stream, file, 1 << 20)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise IntegrityError(f"the archive {archive} cannot be read: {said(error)}") from error
     if not found:
         raise NotFound(f"the archive {archive} has none of the files in '{inside or '.'}'")

@@ -139,7 +139,7 @@ def _flock(path: Path) -> int | str | None:
         import fcntl
     except ImportError:
         return None
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = _open(path)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -150,6 +150,18 @@ def _flock(path: Path) -> int | str | None:
             return None
         raise
     return handle
+
+
+def _open(path: Path) -> int:
+    """A descriptor on a file of ours; a link in its place is removed, and not followed."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK):
+            raise
+    path.unlink(missing_ok=True)
+    return os.open(path, flags, 0o666)
 
 
 def _excludes(path: Path) -> bool:
@@ -248,12 +260,15 @@ def living(claim: Path, *, but_this_machine: bool = False) -> str | None:
 
 def _now(folder: Path) -> float:
     """The time by the clock of the file system that `folder` is on."""
-    probe = folder / "flock"
     try:
-        probe.touch()
-        return probe.stat().st_mtime
+        handle = _open(folder / "flock")
     except OSError:  # it cannot be written, so nobody there touches anything either
         return time.time()
+    try:
+        os.utime(handle)
+        return os.fstat(handle).st_mtime
+    finally:
+        os.close(handle)
 
 
 def beat(claim: Path) -> threading.Event:

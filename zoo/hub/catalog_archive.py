@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,16 @@ from urllib.parse import urlsplit
 from zoo.display.redaction import redacted
 from zoo.errors import Inaccessible, IntegrityError, NotFound, Offline, UsageError, said
 from zoo.files.archive_address import ENDINGS
+from zoo.files.archives import UNREADABLE
 
 LARGEST = 64 << 20
 """Bytes of a catalog, packed and unpacked: recipes are text, and check inputs are short."""
 
 SECONDS = 30.0
+"""Seconds to wait for a connection and for each part of the answer."""
+
+MOST_SECONDS = 600.0
+"""Seconds that all of a catalog may take."""
 
 
 def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
@@ -30,7 +36,10 @@ def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
         NotFound, Offline, Inaccessible: it cannot be had.
         IntegrityError: it is too large, is no archive, or has another digest.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"{redacted(url)} is not an address: {error}") from error
     ending = next((e for e in ENDINGS if parts.path.lower().endswith(e)), None)
     if ending is None:
         raise UsageError(
@@ -45,7 +54,7 @@ def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise Offline(f"{redacted(url)} is not fetched: HF_HUB_OFFLINE is set")
     path = into / f"archive{ending}"
-    digest = _fetch(url, path)
+    digest = _fetch(url, path, encrypted=sha256 is None)
     if sha256 is not None and digest != sha256.lower():
         raise IntegrityError(
             f"{redacted(url)} has the SHA-256 {digest}, not {sha256.lower()}",
@@ -55,18 +64,23 @@ def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
     return path, digest
 
 
-def _fetch(url: str, path: Path) -> str:
+def _fetch(url: str, path: Path, *, encrypted: bool) -> str:
     import httpx2
 
     from zoo.hub.client import session
 
-    state, count = hashlib.sha256(), 0
+    state, count, began = hashlib.sha256(), 0, time.monotonic()
     try:
         with (
             session().stream("GET", url, follow_redirects=True, timeout=SECONDS) as response,
             path.open("wb") as file,
         ):
             _require_ok(response, url)
+            if encrypted and any(r.url.scheme != "https" for r in (*response.history, response)):
+                raise IntegrityError(
+                    f"{redacted(url)} redirects to an address that is not https",
+                    "give the SHA-256 that it must have: --sha256 DIGEST",
+                )
             for chunk in response.iter_bytes():
                 count += len(chunk)
                 if count > LARGEST:
@@ -75,9 +89,11 @@ def _fetch(url: str, path: Path) -> str:
                         f"{LARGEST >> 20} MB, the limit for a catalog",
                         "it was not used",
                     )
+                if time.monotonic() - began > MOST_SECONDS:
+                    raise Offline(f"{redacted(url)} took more than {MOST_SECONDS:g} s")
                 state.update(chunk)
                 file.write(chunk)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ValueError) as error:
         raise Offline(f"{redacted(url)} cannot be reached: {redacted(said(error))}") from error
     return state.hexdigest()
 
@@ -108,7 +124,7 @@ def _require_archive(path: Path, url: str) -> None:
                     sizes.append(member.size)
                     if sum(sizes) > LARGEST:
                         break
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise IntegrityError(f"{redacted(url)} is not an archive: {said(error)}") from error
     if sum(sizes) > LARGEST:
         raise IntegrityError(

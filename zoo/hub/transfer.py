@@ -169,9 +169,14 @@ class Transfer:
             raise Stopped
 
     def _partial(self, path: str) -> BinaryIO:
-        """The file that grows. A link or a FIFO in its place is removed, not written through."""
+        """The file that grows.
+
+        A link or a FIFO in its place is removed, not written through; so is a file that has another
+        name as well, as what is written would be there too.
+        """
         there = self.files.info(path)
-        if there is not None and not stat.S_ISDIR(there.st_mode) and not self.files.is_file(path):
+        ours = there is not None and stat.S_ISREG(there.st_mode) and there.st_nlink == 1
+        if there is not None and not stat.S_ISDIR(there.st_mode) and not ours:
             self.files.remove(path)
         return self.files.open(path, os.O_RDWR | os.O_CREAT)
 

@@ -38,6 +38,15 @@ def _loaded(origin: Provider) -> Task:
     return found
 
 
+def problem_of(name: str) -> str | None:
+    """Why models of a task cannot be used here; `None` when its description can be loaded."""
+    try:
+        task_of(name)
+    except PluginError as error:
+        return f"{error.message}; {error.hint}" if error.hint else error.message
+    return None
+
+
 def tasks() -> Iterator[tuple[str, Task]]:
     """Yield the installed tasks that can be loaded, with their names."""
     for name in providers(TASKS):

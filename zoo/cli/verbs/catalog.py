@@ -160,13 +160,13 @@ def _add_archive(url: str, name: str | None, sha256: str | None, key: Path | Non
         unpack(archive, "", lambda path: True, unpacked)
         found = sorted(unpacked.rglob(added.CATALOG), key=lambda path: len(path.parts))
         if not found:
-            raise NotFound(f"there is no {added.CATALOG} in the archive at {url}")
+            raise NotFound(f"there is no {added.CATALOG} in the archive at {redacted(url)}")
         if key is not None:
             from zoo.store import signing
 
             signing.require_catalog(found[0].parent, key, redacted(url))
         stem = Path(url.partition("?")[0]).name.partition(".")[0].lower()
-        _install(name or stem, url, found[0].parent, digest, copy=True)
+        _install(name or stem, redacted(url), found[0].parent, digest, copy=True)
 
 
 def _install(name: str, origin: str, folder: Path, sha256: str | None, *, copy: bool) -> None:

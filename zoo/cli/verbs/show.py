@@ -29,6 +29,7 @@ import click
 
 from zoo.cli import model_document, model_page, options, output
 from zoo.cli.lookup import look_up, look_up_failed
+from zoo.tasks.registry import problem_of
 
 
 @click.command(name="show")
@@ -44,3 +45,5 @@ def command(name: str, family: str | None, as_json: bool) -> None:
         output.document(data)
     else:
         model_page.show(data, build)
+    if problem := problem_of(recipe.task):
+        output.note(f"this model cannot be run: {problem}")
