@@ -173,13 +173,19 @@ def test_prune_downloads_takes_what_nobody_is_at(
     blobs = cache / "models--acme--tiny" / "blobs"
     blobs.mkdir(parents=True)
     idle, busy, whole = (blobs / n for n in ("aa.incomplete", "bb.incomplete", "cc"))
-    for path in (idle, busy, whole):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (cache / "models--acme--moved").mkdir()
+    (cache / "models--acme--moved" / "blobs").symlink_to(elsewhere)
+    (blobs / "dd.incomplete").mkdir()
+    precious = elsewhere / "ee.incomplete"
+    for path in (idle, busy, whole, precious):
         path.write_bytes(b"x" * 5000)
     with locks.holding(cache / ".locks" / "models--acme--tiny" / "bb.zoo"):
         said = zoo("prune", "--downloads", "-y", "--json").json
     assert said["removed"] == ["aa.incomplete"]
     assert said["bytes"] >= 5000
-    assert (idle.exists(), busy.exists(), whole.exists()) == (False, True, True)
+    assert [p.exists() for p in (idle, busy, whole, precious)] == [False, True, True, True]
 
 
 def test_what_is_in_use_stays(zoo: Callable[..., Said], home: Path) -> None:

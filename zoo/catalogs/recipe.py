@@ -135,6 +135,14 @@ class Recipe:
         default=None,
         metadata={"doc": "bytes of keys and values for each token, in float16", "minimum": 1},
     )
+    cache_bytes: int | None = field(
+        default=None,
+        metadata={"doc": "bytes of caches of one fixed length, in float16", "minimum": 1},
+    )
+    activation_bytes: int | None = field(
+        default=None,
+        metadata={"doc": "bytes of the most activations at once, in float16", "minimum": 1},
+    )
     defaults: dict[str, Any] = field(default_factory=dict, metadata={"doc": "default call options"})
     check: Check | None = field(default=None, metadata={"doc": "how builds are measured"})
     languages: tuple[str, ...] = field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -48,8 +49,10 @@ def _delete(store: Store, folders: list[Path]) -> tuple[list[Path], int]:
 
 
 def _usage(paths: list[Path]) -> int:
-    files = sum(path.stat().st_blocks * 512 for path in paths if path.is_file())
-    return files + disk_usage(path for path in paths if path.is_dir())
+    there = [path for path in paths if os.path.lexists(path)]
+    folders = [path for path in there if path.is_dir() and not path.is_symlink()]
+    files = sum(path.lstat().st_blocks * 512 for path in there if path not in folders)
+    return files + disk_usage(folders)
 
 
 def _confirmed(folders: list[Path]) -> bool:

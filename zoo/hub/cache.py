@@ -281,8 +281,21 @@ def _linked(folder: Path, blob: str) -> bool:
 
 
 def unfinished(root: Path) -> list[Path]:
-    """What is left of downloads that nobody is at, ours and those of the Hub's client."""
-    return [path for path in sorted(root.glob("models--*/blobs/*.incomplete")) if _idle(root, path)]
+    """What is left of downloads that nobody is at, ours and those of the Hub's client.
+
+    Nothing is looked for behind a folder of blobs that is a link.
+    """
+    found = []
+    for folder in sorted(root.glob("models--*")):
+        files = SafeFolder(folder)
+        try:
+            names = [name for name in files.names("blobs") if name.endswith(".incomplete")]
+        except (OSError, IntegrityError):
+            continue
+        there = ((name, files.info(f"blobs/{name}")) for name in names)
+        plain = [name for name, info in there if info and not stat.S_ISDIR(info.st_mode)]
+        found += [folder / "blobs" / name for name in plain]
+    return [path for path in found if _idle(root, path)]
 
 
 def _idle(root: Path, path: Path) -> bool:

@@ -86,7 +86,9 @@ def fit_build(
 
 
 def estimated(recipe: Recipe, build: Build, context: int | None = None) -> Memory:
-    """What a build takes before it is made; activations as a tenth of the weights.
+    """What a build takes before it is made.
+
+    Activations are what the recipe says, and at least what the format's estimate leaves for them.
 
     Args:
         recipe: the model.
@@ -98,7 +100,8 @@ def estimated(recipe: Recipe, build: Build, context: int | None = None) -> Memor
     said = build.options.get("context")
     tokens = context or (said if isinstance(said, int) else USUAL_CONTEXT)
     held = min(tokens, recipe.context or tokens)
-    return Memory(weights, held * (recipe.cache_per_token or 0), whole - weights)
+    caches = held * (recipe.cache_per_token or 0) + (recipe.cache_bytes or 0)
+    return Memory(weights, caches, max(whole - weights, recipe.activation_bytes or 0))
 
 
 def _reasons(found: Fitting, recipe: Recipe, context: int | None) -> Iterator[str]:
