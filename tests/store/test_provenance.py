@@ -195,11 +195,15 @@ def test_a_signature_says_what_is_signed(
     assert sandbox.zoo("sign", key, "--key", private).returncode == 0
     path = world.home / "artifacts" / key / "manifest.json"
     recipe = {**told["origin"]["recipe"], "license": "MIT-0"}
+    source, *more = told["origin"]["sources"]
+    sized = [{**file, "size": 1} for file in source["files"]]
     for change in (
         {"ref": "mistral:7b-instruct"}, {"build": "other"}, {"format": "mlx"},
         {"check": {"status": "passed", "reason": "", "metrics": {"top1": 1.0}}},
         {"origin": {**told["origin"], "sources": []}},
         {"origin": {**told["origin"], "recipe": recipe}},
+        {"origin": {**told["origin"], "sources": [{**source, "branch": "other"}, *more]}},
+        {"origin": {**told["origin"], "sources": [{**source, "files": sized}, *more]}},
     ):  # fmt: skip
         path.write_text(json.dumps({**told, **change}))
         assert sandbox.zoo("verify", key, "--key", public).returncode == 5, change

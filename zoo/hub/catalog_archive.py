@@ -7,6 +7,7 @@ import os
 import tarfile
 import time
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,8 +23,8 @@ LARGEST = 64 << 20
 SECONDS = 30.0
 """Seconds to wait for a connection and for each part of the answer."""
 
-MOST_SECONDS = 600.0
-"""Seconds that all of a catalog may take."""
+LEAST = 1 << 16
+"""Bytes that must come in `SECONDS`; a server that sends less keeps us waiting on purpose."""
 
 
 def download(url: str, into: Path, sha256: str | None) -> tuple[Path, str]:
@@ -69,7 +70,7 @@ def _fetch(url: str, path: Path, *, encrypted: bool) -> str:
 
     from zoo.hub.client import session
 
-    state, count, began = hashlib.sha256(), 0, time.monotonic()
+    state = hashlib.sha256()
     try:
         with (
             session().stream("GET", url, follow_redirects=True, timeout=SECONDS) as response,
@@ -81,21 +82,34 @@ def _fetch(url: str, path: Path, *, encrypted: bool) -> str:
                     f"{redacted(url)} redirects to an address that is not https",
                     "give the SHA-256 that it must have: --sha256 DIGEST",
                 )
-            for chunk in response.iter_bytes():
-                count += len(chunk)
-                if count > LARGEST:
-                    raise IntegrityError(
-                        f"{redacted(url)} is larger than "
-                        f"{LARGEST >> 20} MB, the limit for a catalog",
-                        "it was not used",
-                    )
-                if time.monotonic() - began > MOST_SECONDS:
-                    raise Offline(f"{redacted(url)} took more than {MOST_SECONDS:g} s")
+            for chunk in bounded(response.iter_bytes(), url):
                 state.update(chunk)
                 file.write(chunk)
     except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ValueError) as error:
         raise Offline(f"{redacted(url)} cannot be reached: {redacted(said(error))}") from error
     return state.hexdigest()
+
+
+def bounded(chunks: Iterable[bytes], url: str) -> Iterator[bytes]:
+    """The chunks of an answer, as long as they are not too many and not too slow.
+
+    Raises:
+        IntegrityError: they are more than a catalog has.
+        Offline: fewer than `LEAST` bytes came in `SECONDS`.
+    """
+    count, before, since = 0, 0, time.monotonic()
+    for chunk in chunks:
+        count += len(chunk)
+        if count > LARGEST:
+            raise IntegrityError(
+                f"{redacted(url)} is larger than {LARGEST >> 20} MB, the limit for a catalog",
+                "it was not used",
+            )
+        if time.monotonic() - since > SECONDS:
+            if count - before < LEAST:
+                raise Offline(f"{redacted(url)} sends too slowly to be waited for")
+            before, since = count, time.monotonic()
+        yield chunk
 
 
 def _require_ok(response: Any, url: str) -> None:

@@ -120,7 +120,7 @@ def statement(manifest: Manifest) -> dict[str, Any]:
                     "format": manifest.format,
                     "options": manifest.origin.get("build", {}),
                 },
-                "internalParameters": {"inputs": manifest.inputs, "recipe": _recipe(manifest)},
+                "internalParameters": {"inputs": manifest.inputs, "origin": manifest.origin},
                 "resolvedDependencies": [
                     {"uri": _uri(source, f["path"]), "digest": {"sha256": f["sha256"]}}
                     for source in _sources(manifest)
