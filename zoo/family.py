@@ -15,7 +15,7 @@ from zoo.display.streams import diverted
 from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
 from zoo.files import system
 from zoo.files.results import result_fault
-from zoo.files.watched import Watched
+from zoo.files.watched import Shared, Watched
 from zoo.hooks import defaults
 from zoo.hooks.loading import load_plugin, register
 from zoo.registry.discovery import FORMATS, Provider, provider, providers
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
     from zoo.progress import Progress
     from zoo.tasks.model import Model
+    from zoo.tasks.verdict import Verdict
 
 CORE = "zoo"
 READ_ONLY = ("source", "converted", "artifact")
@@ -151,6 +152,17 @@ class Family:
                 "lint", recipe, f"returned {found!r}, which is not a zoo.LintReport", who
             )
         return found
+
+    def annotate(self, recipe: Recipe, build: Build, folder: Path, verdict: Verdict) -> None:
+        """Write the figures of a check into a build that is not published yet, where it can."""
+        if self.answers("annotate") is None:
+            return
+        shared = Shared(folder)
+        given, who = self._call("annotate", recipe, build=build, folder=folder, verdict=verdict)
+        if given != folder:
+            raise self._failure("annotate", recipe, f"returned {given!r}, not the folder", who)
+        if fault := shared.fault() or result_fault(folder):
+            raise self._failure("annotate", recipe, fault, who)
 
     def answers(self, hook: str) -> str | None:
         """The distribution whose implementation of `hook` goes first."""

@@ -1,4 +1,4 @@
-"""The four hooks that make and run a model, and two that report on a build: cost and lint.
+"""The four hooks that make and run a model, and three for a build: cost, lint and annotate.
 
 A plugin is a module that implements some of them. Each docstring describes one hook.
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zoo.reports.costs import Cost
     from zoo.reports.findings import LintReport
     from zoo.tasks.model import Model
+    from zoo.tasks.verdict import Verdict
 
 hookspec = pluggy.HookspecMarker("zoo")
 hookimpl = pluggy.HookimplMarker("zoo")
@@ -206,5 +207,34 @@ def lint(
         ... def lint(artifact, target, system):
         ...     findings = tuple(rule(artifact) for rule in rules_for(target, system))
         ...     return zoo.LintReport(target, system, findings)
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def annotate(recipe: Recipe, build: Build, folder: Path, verdict: Verdict) -> Path:
+    """Write the figures of the check into the metadata of a finished build.
+
+    When: after the check measured a new build, and before its files are hashed and published. The
+    hook is optional. A format with metadata implements it for all of its families. A published
+    build never changes, so that `zoo check` does not call it.
+
+    Arguments:
+        recipe: the recipe.
+        build: the build.
+        folder: the folder of the build. Change metadata alone, and neither add nor remove files.
+            Other artifacts may share its files by hard links: write a new file and rename it.
+        verdict: what was measured, as `verdict.metrics`. Its status is not for the build, as the
+            limits of a recipe may change later.
+
+    Returns: `folder`. The same figures must make the same bytes.
+
+    Errors: as for `download`.
+
+    Example:
+        >>> @zoo.hookimpl
+        ... def annotate(folder, verdict):
+        ...     write_metadata(folder / "model.bin", verdict.metrics)
+        ...     return folder
     """
     raise NotImplementedError

@@ -233,7 +233,7 @@ def test_hooks_and_requirements_of_what_is_installed(sandbox):
     hooks = {pair["name"]: pair["hooks"] for pair in pairs}
     assert hooks["echo.plain"] == {
         "download": "zoo", "convert": "zoo-echo 0.3", "optimize": "zoo-echo 0.3",
-        "run": "zoo-echo 0.3", "cost": None, "lint": None,
+        "run": "zoo-echo 0.3", "cost": None, "lint": None, "annotate": None,
     }  # fmt: skip
     assert "zoo-echo==0.3" in sandbox.zoo("plugins", "--freeze").stdout.splitlines()
 

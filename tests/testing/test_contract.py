@@ -70,6 +70,10 @@ BEGIN = "import zoo\n"
 IN_CONVERT = "    table = Tensors(source)"
 IN_RUN = "    return Bigram(artifact)"
 LOGITS = "        return self.table[list(tokens)]"
+ANNOTATE = "\n\n@zoo.hookimpl\ndef annotate(folder, verdict):\n    {}\n    return folder\n"
+FIGURES = """
+    file = folder / "tokenizer.json"
+    file.write_text(file.read_text() + " " * {})"""
 OPTIMIZE = "\n\n@zoo.hookimpl\ndef optimize(converted):\n    return converted\n"
 CONNECT = """
     import socket
@@ -116,6 +120,14 @@ WRONG = {
         "    import safetensors.numpy as s\n    s.load_file(source / 'model.safetensors')\n" + IN_CONVERT,
     ),
     "takes every pass": ("strange_pass_refused", IN_RUN, IN_RUN + OPTIMIZE),
+    "adds a file of figures": (
+        "annotated", IN_RUN, IN_RUN + ANNOTATE.format("(folder / 'figures').write_text('0.5')")
+    ),
+    "returns no folder": ("annotated", IN_RUN, IN_RUN + ANNOTATE.format("return verdict")),
+    "figures with the time": (
+        "annotated", IN_RUN,
+        IN_RUN + ANNOTATE.format(FIGURES.format("(__import__('time').time_ns() // 1000 % 997)")),
+    ),
     "random logits": (
         "no_state_between_calls logits_of_a_prefix greedy_is_the_argmax", LOGITS,
         LOGITS + " * 0 + __import__('numpy').random.default_rng().random(len(self.table)).astype('f4')",
@@ -174,7 +186,7 @@ def broken(found: dict[str, tuple[str, str]]) -> dict[str, str]:
 
 
 def test_a_right_plugin_keeps_every_claim(source, zoo_distribution, zoo_home):
-    install(zoo_distribution, RIGHT)
+    install(zoo_distribution, RIGHT + ANNOTATE.format(FIGURES.format("len(verdict.metrics)")))
     found = tried(source, slow=True)
     assert not broken(found)
     assert {c for c, (status, _) in found.items() if status == "not tried"} == {

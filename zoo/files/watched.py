@@ -45,6 +45,29 @@ class Watched:
         return None
 
 
+class Shared:
+    """A folder whose files a hook may replace, but neither add to nor take from.
+
+    Some of them may be hard links to files elsewhere, which must stay as they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._before = _state(folder)
+
+    def fault(self) -> str | None:
+        """What was done that may not be done, if anything was."""
+        after = _state(self.folder)
+        if changed := sorted(self._before.keys() ^ after.keys()):
+            how = "added" if changed[0] in after else "removed"
+            return f"it {how} '{changed[0]}'"
+        for name, (_, _, inode) in sorted(after.items()):
+            written = self._before[name] != after[name] and self._before[name][2] == inode
+            if written and (self.folder / name).stat().st_nlink > 1:
+                return f"it wrote into '{name}', which other artifacts share: write a new file"
+        return None
+
+
 def _names(folder: Path) -> set[str]:
     with suppress(OSError):
         return set(os.listdir(folder))

@@ -14,7 +14,7 @@ from zoo.errors import BrokenPlugin, said
 from zoo.registry.discovery import SCORERS, Provider, provider
 from zoo.words import suggest
 
-HOOKS = ("download", "convert", "optimize", "run", "cost", "lint")
+HOOKS = ("download", "convert", "optimize", "run", "cost", "lint", "annotate")
 
 WIDER = {
     "Path": {"Path", "PurePath", "PathLike"},

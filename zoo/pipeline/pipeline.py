@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.display.streams import diverted
-from zoo.errors import InputError, IntegrityError, ZooError
+from zoo.errors import CheckFailed, InputError, IntegrityError, ZooError
 from zoo.files import room
 from zoo.pipeline.checking import cannot_check, reference_format, verdict_again, verdict_on
 from zoo.pipeline.checks import limits_of, measure, write_examples
@@ -88,12 +89,13 @@ class Pipeline:
         return {name: self.store.view(part.fetch()) for name, part in self._adapter_parts.items()}
 
     @room.explained()
-    def make(self, check: bool = True, *, again: bool = False) -> Artifact:
+    def make(self, check: bool = True, *, again: bool = False, forced: bool = False) -> Artifact:
         """The finished build, made from what is missing and checked before it is published.
 
         Args:
             check: whether a build that is made now is compared with its source.
             again: convert and optimize even if the store has the build.
+            forced: compare it even if its source may not fit in memory.
 
         Raises:
             CheckFailed: the build differs too much from its source; it is quarantined.
@@ -113,7 +115,8 @@ class Pipeline:
         if again:
             self._workshop.require_unused(self.keys.converted, self.keys.finished)
         with self.store.using(self.keys.source, self.keys.converted, *self.keys.plain):
-            return self._build(source, self.adapters(), check, again)
+            gate = self._gate(source, check, forced)
+            return self._build(source, self.adapters(), gate, again)
 
     @room.explained()
     def make_checked(self, *, again: bool = False) -> Artifact:
@@ -131,9 +134,14 @@ class Pipeline:
         return artifact
 
     def _build(
-        self, source: Artifact, adapters: dict[str, Path], check: bool, again: bool
+        self,
+        source: Artifact,
+        adapters: dict[str, Path],
+        gate: Callable[[Path], Verdict],
+        again: bool,
     ) -> Artifact:
-        family, keys, gate = self._family(), self.keys, self._gate(source, check)
+        family, keys = self._family(), self.keys
+        annotate = partial(family.annotate, self.pinned, self.build)
 
         def convert(workdir: Path, progress: Progress) -> Path:
             seen = self.store.view(source)
@@ -142,7 +150,9 @@ class Pipeline:
 
         if not self.build.optimize:
             work = convert if again or not keys.plain else self._from_conversion(convert)
-            step = Step("convert", "build", keys.finished, keys.build_inputs, work, source, gate)
+            step = Step(
+                "convert", "build", keys.finished, keys.build_inputs, work, source, gate, annotate
+            )
             return self._workshop.do(step, again=again)
         plain = None if again else self._first_stored(keys.plain)
         converted = plain or self._workshop.do(
@@ -156,8 +166,9 @@ class Pipeline:
             return converted.path if made == seen else made
 
         step = Step(
-            "optimize", "build", keys.finished, keys.build_inputs, optimize, converted, gate
-        )
+            "optimize", "build", keys.finished, keys.build_inputs, optimize, converted, gate,
+            annotate,
+        )  # fmt: skip
         return self._workshop.do(step, again=again)
 
     def _from_conversion(
@@ -191,9 +202,22 @@ class Pipeline:
     @room.explained()
     def check(self) -> Verdict:
         """Measure the finished build again and store the verdict; a failed build is quarantined."""
-        artifact = self.store.get(self.keys.finished) or self._failed() or self.make(check=False)
+        artifact = self.store.get(self.keys.finished) or self._failed()
+        if artifact is None:
+            return self._made_and_checked()
         verdict, _ = self._checked(artifact, forced=True)
         return verdict
+
+    def _made_and_checked(self) -> Verdict:
+        """Make the build, and measure it before it is published."""
+        try:
+            artifact = self.make(forced=True)
+        except CheckFailed:
+            failed = self._failed()
+            if failed is None:
+                raise
+            artifact = failed
+        return Verdict(**(artifact.manifest.check or {}))
 
     def _checked(self, artifact: Artifact, *, forced: bool) -> tuple[Verdict, Artifact]:
         """Measure a build, or judge it again by what was measured when only limits changed."""
@@ -304,10 +328,10 @@ class Pipeline:
             for name in self.recipe.adapter
         }
 
-    def _gate(self, source: Artifact, check: bool) -> Callable[[Path], Verdict]:
+    def _gate(self, source: Artifact, check: bool, forced: bool) -> Callable[[Path], Verdict]:
         if not check:
             return lambda path: Verdict("not run", "not asked for", why="skipped")
-        return lambda path: self._judge(source, path)
+        return lambda path: self._judge(source, path, forced=forced)
 
     def _judge(self, source: Artifact, path: Path, *, forced: bool = False) -> Verdict:
         """Compare the build in `path` with its source, if that can be done here, and lint it."""

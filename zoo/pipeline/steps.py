@@ -29,6 +29,7 @@ class Step:
         work: makes the result in a folder that it is given, and returns where it is.
         given: the artifact that it works on; `None` for the download.
         gate: judges the result before it is published.
+        annotate: writes what the gate measured into the result.
     """
 
     name: Literal["download", "convert", "optimize"]
@@ -38,6 +39,7 @@ class Step:
     work: Callable[[Path, Progress], Path]
     given: Artifact | None = None
     gate: Callable[[Path], Verdict] | None = None
+    annotate: Callable[[Path, Verdict], None] | None = None
 
 
 @dataclass
@@ -125,6 +127,8 @@ class Workshop:
             if step.gate is not None:
                 self.listener(Event(step.name, "done", message=step.key))
                 verdict = step.gate(path)
+                if step.annotate is not None and inside and verdict.metrics:
+                    step.annotate(path, verdict)
             base = workdir.parent.resolve()
             manifest = Manifest(
                 key=step.key,

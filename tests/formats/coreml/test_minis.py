@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coremltools.models.utils import load_spec
 from families.mistral.test_mistral import add_mini
 from worlds.coreml_builds import make_build, package_of
 
@@ -66,6 +67,15 @@ def test_the_check_passes_and_its_figures_are_stored(built, family, build):
     (folder,) = (p for p in built.artifacts() if f"{family}-mini-{build}" in p.name)
     stored = json.loads((folder / "manifest.json").read_text())
     assert stored["check"]["metrics"] == verdict["metrics"]
+    written = {
+        f"zoo.check.{name.replace(':', '.')}": f"{value:.4g}"
+        for name, value in verdict["metrics"].items()
+    }
+    packages = [*folder.rglob("*.mlpackage")]
+    assert packages
+    for package in packages:
+        said = load_spec(str(package)).description.metadata.userDefined
+        assert written.items() <= dict(said).items()
     lint = stored["check"]["lint"]
     engine = build == "coreml-ane"
     target = "iphone-neural-engine" if engine else "gpu"

@@ -9,6 +9,7 @@ from zoo.catalogs.recipe import Build, Recipe
 from zoo.errors import InputError
 from zoo.formats.coreml.compress.folder import compress_folder
 from zoo.formats.coreml.compress.passes import read_passes
+from zoo.formats.coreml.convert.about import check_entries
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
 from zoo.formats.coreml.description import CoreML
 from zoo.formats.coreml.language.convert import compress_decoder
@@ -20,10 +21,12 @@ from zoo.formats.coreml.lint.report import lint_folder, lint_package
 from zoo.formats.coreml.lint.targets import oldest_of, read_target
 from zoo.formats.coreml.memory import package_memory, together
 from zoo.formats.coreml.package.reader import Package
+from zoo.formats.coreml.package.saving import annotate as write_entries
 from zoo.hookspecs import hookimpl
 from zoo.progress import Progress
 from zoo.reports.costs import Cost, Operation
 from zoo.reports.findings import LintReport
+from zoo.tasks.verdict import Verdict
 
 
 @hookimpl
@@ -53,6 +56,15 @@ def cost(artifact: Path, tokens: int | None) -> Cost:
         operations += package_cost(path, inputs, path.stem)
         parts.append(package_memory(path, inputs))
     return Cost("one call of each component", tuple(operations), memory=together(parts))
+
+
+@hookimpl
+def annotate(folder: Path, verdict: Verdict) -> Path:
+    """In every package of the build, as `zoo.check.FIGURE` or `zoo.check.ADAPTER.FIGURE`."""
+    figures = check_entries(verdict)
+    for package in sorted(folder.rglob("*.mlpackage")):
+        write_entries(package, figures)
+    return folder
 
 
 @hookimpl

@@ -14,9 +14,10 @@ from zoo.catalogs.formats import format_of
 from zoo.catalogs.recipe import Optimization
 from zoo.errors import RecipeError, ZooError, said
 from zoo.progress import Event, Progress
+from zoo.tasks.verdict import Verdict
 from zoo.testing.contract.claim import BrokenClaim, Claims, require
 from zoo.testing.contract.subject import Subject
-from zoo.testing.contract.watch import Seen, changes, files_of
+from zoo.testing.contract.watch import Seen, changes, digests_of, files_of
 
 STEPS = Claims()
 STRANGE = "no-such-pass"
@@ -71,6 +72,29 @@ def same_bytes_twice(subject: Subject) -> None:
     first, second = (subject.made(number).digests for number in (0, 1))
     differ = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
     require(not differ, f"made twice, these files differ: {', '.join(differ[:4])}")
+
+
+@STEPS.claim
+def annotated(subject: Subject) -> None:
+    """The figures of a check become part of the build: the same bytes twice, which still load."""
+    if subject.family.answers("annotate") is None:
+        raise SkipTest("it has no 'annotate' hook")
+    made = subject.made().folder
+    if made == subject.source:
+        raise SkipTest("the build is the source itself")
+    verdict = Verdict("measured", metrics={"claimed": 0.5, "adapter:claimed": 0.25})
+    found = []
+    for number in (0, 1):
+        folder = subject.root / f"annotated-{number}"
+        shutil.copytree(made, folder)
+        try:
+            subject.family.annotate(subject.recipe, subject.build, folder, verdict)
+        except ZooError as error:
+            raise BrokenClaim(f"{type(error).__name__}: {error.message}") from error
+        found.append(digests_of(folder))
+    differ = [name for name, digest in found[0].items() if found[1][name] != digest]
+    require(not differ, f"annotated twice, these files differ: {', '.join(differ[:4])}")
+    subject.open(folder).close()
 
 
 @STEPS.claim

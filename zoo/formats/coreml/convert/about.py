@@ -8,6 +8,8 @@ The entries are in the package's user-defined metadata, where an app reads them 
 - `zoo.compute_units`: the recommended case of `MLComputeUnits`, such as `cpuAndGPU`;
 - `zoo.tool.NAME`: the version of each tool;
 - what the family adds, such as `zoo.context`;
+- `zoo.check.FIGURE`, and `zoo.check.ADAPTER.FIGURE` with an adapter: what the check of the whole
+  build measured, to four digits;
 - `co.huggingface.exporters.name`: the repository, where Hugging Face's exporters write it too.
 """
 
@@ -20,6 +22,7 @@ from typing import Literal
 from zoo.catalogs.recipe import Recipe
 from zoo.catalogs.source import Source
 from zoo.formats.coreml.convert.streaming import Metadata
+from zoo.tasks.verdict import Verdict
 
 ComputeUnits = Literal["all", "cpuAndGPU", "cpuAndNeuralEngine", "cpuOnly"]
 """The cases of `MLComputeUnits`."""
@@ -74,6 +77,18 @@ def about(
             **({EXPORTERS: source.repo} if source.repo else {}),
         },
     )
+
+
+def check_entries(verdict: Verdict) -> dict[str, str]:
+    """Return the entries for the figures of a check.
+
+    The status is left out: it depends on the limits of the recipe, which may change.
+    """
+    return {
+        ".".join(filter(None, ("zoo.check", adapter, name))): f"{value:.4g}"
+        for adapter, figures in verdict.by_adapter().items()
+        for name, value in figures.items()
+    }
 
 
 def _pin(source: Source) -> str:

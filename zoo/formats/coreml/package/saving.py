@@ -8,11 +8,13 @@ the parts, maps are in order, and there is no day: builds can be compared, and s
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from zoo.formats.coreml.package.features import describe_features
+from zoo.formats.coreml.package.reader import Package
 
 DATE = "com.github.apple.coremltools.conversion_date"
 
@@ -26,8 +28,25 @@ def save_spec(spec: Any, model: Path) -> None:
     """
     spec.description.metadata.userDefined.pop(DATE, None)
     describe_features(spec)
-    model.write_bytes(spec.SerializeToString(deterministic=True))
+    _write(spec, model)
     number_parts(next(p for p in model.parents if (p / "Manifest.json").is_file()))
+
+
+def annotate(package: Path, entries: Mapping[str, str]) -> None:
+    """Add entries to a package's user-defined metadata; everything else stays as it is.
+
+    The model file is replaced, not written into: another package may share it by a hard link.
+    """
+    found = Package(package)
+    found.spec.description.metadata.userDefined.update(entries)
+    _write(found.spec, found.model)
+
+
+def _write(spec: Any, model: Path) -> None:
+    """Replace a model file by one with the permissions that new files have here."""
+    new = model.with_name(f"{model.name}.new")
+    new.write_bytes(spec.SerializeToString(deterministic=True))
+    new.replace(model)
 
 
 def number_parts(package: Path) -> None:
