@@ -1,4 +1,4 @@
-"""Write the pictures of the documentation: terminals as SVG, the catalog's site as PNG.
+"""Write the pictures of the documentation: terminals as SVG, still and animated, the site as PNG.
 
 Run with `make screens`. The commands run in a pseudo-terminal against the miniatures, so what a
 picture shows is what they print. The site needs Playwright and a Chromium.
@@ -23,10 +23,6 @@ IMAGES = ROOT / "docs" / "images"
 ZOO = Path(sys.executable).parent / "zoo"
 WIDTH = 108
 SCREENS = {
-    "terminal-run": (
-        ("run", "mistral:mini", "Once upon a time", "--max-tokens", "40", "--format", "torch"),
-        ("run", "whisper:mini", "recipes/whisper/clips/01.wav", "--format", "torch"),
-    ),
     "terminal-browse": (("list", "whisper", "--limit", "6"), ("plan", "mistral/mlx-4bit")),
     "terminal-build": (
         ("build", "mistral:mini/coreml-int4", "-q"),
@@ -34,6 +30,19 @@ SCREENS = {
     ),
 }
 """The commands of each picture."""
+
+RECORDED = (
+    ("list", "japanese", "transcription", "--limit", "5"),
+    ("run", "mistral:mini", "Once upon a time", "--max-tokens", "60"),
+    ("run", "whisper:mini", "recipes/whisper/clips/01.wav"),
+    ("run", "stable-diffusion:mini", "a large red ring on the left", "-o", "ring.png"),
+    ("build", "mistral:mini/coreml-int4"),
+    ("lint", "mistral:mini/coreml-int4", "--for", "gpu"),
+)
+"""The commands of the recording."""
+
+PREPARED = ("mistral:mini", "whisper:mini", "stable-diffusion:mini")
+"""What is built before the recording begins, so that it shows how a model runs."""
 
 FONTS = re.compile(r"@font-face \{.*?\}", re.S)
 """What rich fetches from the network; the fonts of the reader's system serve as well."""
@@ -83,6 +92,24 @@ def picture(name: str, commands: tuple[tuple[str, ...], ...], home: Path) -> Non
         (IMAGES / f"{name}.svg").write_text(FONTS.sub("", svg), encoding="utf-8")
 
 
+def record(home: Path, folder: Path) -> None:
+    """Write `docs/images/zoo.svg`, a recording of commands with their output."""
+    from recording import Recording
+
+    env = {
+        **os.environ, "ZOO_HOME": str(home), "PATH": f"{ZOO.parent}:{os.environ['PATH']}",
+        "TERM": "xterm-256color", "COLUMNS": str(WIDTH), "TERM_PROGRAM": "iTerm.app",
+    }  # fmt: skip
+    env.pop("NO_COLOR", None)
+    for name in PREPARED:
+        subprocess.run([ZOO, "build", name, "-q", "--no-check"], env=env, check=True)
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    recording = Recording(WIDTH, 20, (home, "~/.cache/zoo"))
+    for arguments in RECORDED:
+        recording.run(("zoo", *arguments), env, folder)
+    (IMAGES / "zoo.svg").write_text(recording.svg("zoo in a terminal"), encoding="utf-8")
+
+
 def site(folder: Path, home: Path) -> None:
     """Write the first view of the catalog's site, in light and dark, on a desktop and a phone."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -110,6 +137,9 @@ def main() -> None:
         home = Path(name) / "home"
         for title, commands in SCREENS.items():
             picture(title, commands, home)
+        work = Path(name) / "work"
+        work.mkdir()
+        record(Path(name) / "recorded", work)
         site(Path(name) / "site", home)
 
 
