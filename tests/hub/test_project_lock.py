@@ -7,6 +7,7 @@ from pathlib import Path
 
 from conftest import Sandbox
 from faults.world import REPO, World
+from worlds.json_schema import require_document
 
 
 def test_a_project_is_reproduced_though_the_branch_went_on(
@@ -27,6 +28,7 @@ def test_a_project_is_reproduced_though_the_branch_went_on(
 
     current = sandbox.zoo("outdated", "--json")
     assert current.returncode == 0, current.stderr
+    require_document("outdated", json.loads(current.stdout))
     (row,) = json.loads(current.stdout)["models"]
     assert (row["ref"], row["repo"], row["outdated"]) == (ref, REPO, False)
 

@@ -1,4 +1,7 @@
-"""`zoo lock`: a project's models, pinned in a file that goes with the project."""
+"""`zoo lock`: a project's models, pinned in a file that goes with the project.
+
+JSON: {file, models: [{ref, build}]}. `build` is null where the source alone is locked.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from zoo.errors import UsageError
     "--file", "path", type=click.Path(path_type=Path), default=Path("zoo.lock"), show_default=True,
     help="The lock file of the project.",
 )  # fmt: skip
-def command(names: tuple[str, ...], path: Path) -> None:
+@options.as_json
+def command(names: tuple[str, ...], path: Path, as_json: bool) -> None:
     """Pin models in a lock file of the project; zoo sync reproduces them elsewhere.
 
     A NAME with a build, such as mistral:mini/mlx-4bit, locks the build too. Commits and hashes are
@@ -44,4 +48,8 @@ def command(names: tuple[str, ...], path: Path) -> None:
             files = [asdict(file) for file in source.files if file.sha256]
             sources[key] = known.get(key) or {"commit": source.revision, "files": files}
     Lock(path.absolute()).add_models(models, sources)
-    output.note(f"locked {', '.join(models)} in {path}")
+    if as_json:
+        locked = [{"ref": ref, "build": build or None} for ref, build in models.items()]
+        output.document({"file": str(path.absolute()), "models": locked})
+    else:
+        output.note(f"locked {', '.join(models)} in {path}")

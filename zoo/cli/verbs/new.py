@@ -1,4 +1,8 @@
-"""`zoo new`: a plugin to begin with, or the recipe of a checkpoint."""
+"""`zoo new`: a plugin to begin with, or the recipe of a checkpoint.
+
+JSON: {path, files}. `files` are those that were written, relative to `path` where it is a folder. A
+recipe is written with --to alone.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ FORMATS = "torch,mlx,coreml"
               help="Make each build of a recipe, and set limits by its figures.")  # fmt: skip
 @click.option("--to", type=click.Path(path_type=Path), metavar="PATH",
               help="The folder of the project, or the file of the recipe.")  # fmt: skip
+@options.as_json
 @options.quiet
 def command(
     kind: str,
@@ -30,6 +35,7 @@ def command(
     formats: str,
     measure: bool,
     to: Path | None,
+    as_json: bool,
     quiet: bool,
 ) -> None:
     """Create a plugin project, or the recipe of a checkpoint.
@@ -43,7 +49,7 @@ def command(
     A plugin is a complete small project: its tests pass as it is. Prints its folder.
     """
     if kind == "recipe":
-        _recipe(name, family, measure, to, quiet)
+        _recipe(name, family, measure, to, as_json, quiet)
         return
     from zoo.scaffold import project
 
@@ -64,15 +70,28 @@ def command(
         project.new_task(name, target)
     else:
         project.new_format(name, target)
+    if as_json:
+        made = sorted(p.relative_to(target).as_posix() for p in target.rglob("*") if p.is_file())
+        output.document({"path": str(target), "files": made})
+        return
     output.tell(target)
     if not quiet:
         output.note(f"begin with: cd {target} && pip install -e '.[test]' && pytest")
 
 
-def _recipe(name: str, family: str | None, measure: bool, to: Path | None, quiet: bool) -> None:
+def _recipe(
+    name: str,
+    family: str | None,
+    measure: bool,
+    to: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     from zoo.cli.drawing import drawing
     from zoo.scaffold.describe import new_recipe
 
+    if as_json and to is None:
+        raise UsageError("a recipe is TOML, on stdout", "write it into a file with --to")
     if to is not None and to.exists():
         raise UsageError(f"{to} exists already", "choose another file with --to")
     with drawing(quiet) as listener:
@@ -81,4 +100,7 @@ def _recipe(name: str, family: str | None, measure: bool, to: Path | None, quiet
         output.tell(text.rstrip())
     else:
         to.write_text(text, encoding="utf-8")
-        output.tell(to)
+        if as_json:
+            output.document({"path": str(to), "files": [to.name]})
+        else:
+            output.tell(to)

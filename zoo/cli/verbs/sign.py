@@ -1,4 +1,7 @@
-"""`zoo sign`: sign artifacts with a key of your own; `zoo verify --key` checks it."""
+"""`zoo sign`: sign artifacts with a key of your own; `zoo verify --key` checks it.
+
+JSON: {artifacts: [{key, ref}]}.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from zoo.errors import Exit, IntegrityError
     type=click.Path(path_type=Path, dir_okay=False),
     help="An elliptic-curve private key (PEM); its password is read from ZOO_KEY_PASSWORD.",
 )
-def command(names: tuple[str, ...], key: Path) -> int:
+@options.as_json
+def command(names: tuple[str, ...], key: Path, as_json: bool) -> int:
     """Sign artifacts with a key.
 
     Damaged artifacts are refused. zoo export includes the signature.
@@ -27,6 +31,7 @@ def command(names: tuple[str, ...], key: Path) -> int:
     from zoo.store import signing
 
     store = api.store()
+    signed = []
     for entry in entries.choose(entries.published(store), names):
         if faults := ([entry.problem] if entry.problem else store.verify(entry.folder)):
             raise IntegrityError(
@@ -35,5 +40,9 @@ def command(names: tuple[str, ...], key: Path) -> int:
             )
         if entry.artifact:
             signing.sign(entry.artifact, key)
-            output.tell(f"signed {entry.key}")
+            signed.append({"key": entry.key, "ref": entry.artifact.manifest.ref})
+            if not as_json:
+                output.tell(f"signed {entry.key}")
+    if as_json:
+        output.document({"artifacts": signed})
     return Exit.OK
