@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from zoo.errors import Exit
+
+if TYPE_CHECKING:
+    from zoo.cli.journal import Journal
 
 SECTIONS = {
     "Browse": {
@@ -89,9 +93,12 @@ VERBS = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items
 
 @dataclass
 class Settings:
-    """The options of the group that outlive it."""
+    """The options of the group that outlive it, and the command line."""
 
+    arguments: tuple[str, ...] = ()
     debug: bool = False
+    verbose: bool = False
+    journal: Journal | None = None
 
 
 class PipeClosed(Exception):
@@ -176,10 +183,19 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     help="Print the version.",
 )  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--log", type=click.Path(dir_okay=False, path_type=Path), envvar="ZOO_LOG", metavar="FILE",
+    help="Append what happens to this file, with the time; ZOO_LOG names it too.",
+)  # fmt: skip
 @click.pass_context
-def zoo_command(ctx: click.Context, debug: bool) -> None:
+def zoo_command(ctx: click.Context, debug: bool, log: Path | None) -> None:
     """The model zoo for Apple platforms: one name becomes a running model."""
     ctx.obj.debug = debug
+    if log is not None:
+        from zoo.cli.journal import Journal
+
+        ctx.obj.journal = Journal(log)
+        ctx.obj.journal.begin(ctx.obj.arguments)
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -192,17 +208,24 @@ def run(arguments: list[str]) -> int:
         from zoo.cli import completion
 
         return completion.answer(zoo_command)
-    settings = Settings()
+    settings = Settings(tuple(arguments))
+    code: int = Exit.OK
     try:
-        code = zoo_command.main(_debug_first(arguments), "zoo", standalone_mode=False, obj=settings)
-        return code if isinstance(code, int) else Exit.OK
+        found = zoo_command.main(
+            _debug_first(arguments), "zoo", standalone_mode=False, obj=settings
+        )
+        code = found if isinstance(found, int) else Exit.OK
     except PipeClosed:
         failures.close_stdout()
-        return Exit.OK
     except BaseException as error:  # a plugin's SystemExit and a library's panic too
         if settings.debug:
             failures.trace(error)
-        return failures.tell(error)
+        if settings.journal is not None:
+            settings.journal.error(error)
+        code = failures.tell(error)
+    if settings.journal is not None:
+        settings.journal.end(code)
+    return code
 
 
 def _debug_first(arguments: list[str]) -> list[str]:

@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from zoo.cli.output import note, one_line
+from zoo.progress import Event
 from zoo.words import human
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from zoo.progress import Event, Listener
+    from zoo.progress import Listener
 
 EVERY = 2.0
 WINDOW = 10.0
@@ -26,6 +29,32 @@ WINDOW = 10.0
 @contextmanager
 def drawing(quiet: bool = False) -> Iterator[Listener]:
     """A listener that shows what happens, until the block ends."""
+    with _shown(quiet) as listener:
+        yield _noted(listener)
+
+
+def _noted(listener: Listener) -> Listener:
+    """The listener, with what `--verbose` prints and `--log` writes of the steps."""
+    context = click.get_current_context(silent=True)
+    settings = context.find_root().obj if context else None
+    if settings is None or not (settings.verbose or settings.journal):
+        return listener
+    from zoo.cli.journal import Steps
+
+    if settings.verbose:
+        shown = listener
+        if isinstance(shown, Lines):
+            shown.ends = False
+        listener = Steps(
+            lambda line: shown(Event(line.split()[0], "note", message=line)), shown, notes=False
+        )
+    if settings.journal:
+        listener = Steps(settings.journal.write, listener, notes=True)
+    return listener
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[Listener]:
     if quiet:
         yield notes_only
     elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -44,6 +73,8 @@ def hidden(listener: Listener) -> Iterator[None]:
 
     What is written ends in a line break, for the bars come back where the cursor is.
     """
+    while not isinstance(listener, Terminal) and hasattr(listener, "inner"):
+        listener = listener.inner
     if isinstance(listener, Terminal):
         with listener.hidden():
             yield
@@ -105,9 +136,14 @@ def duration(seconds: float) -> str:
 
 
 class Lines:
-    """Plain lines, for logs and pipes."""
+    """Plain lines, for logs and pipes.
+
+    Attributes:
+        ends: whether the end of a step is a line too.
+    """
 
     def __init__(self) -> None:
+        self.ends = True
         self.last = -EVERY
         self.pace = Pace()
 
@@ -116,7 +152,7 @@ class Lines:
             note(one_line(event.message))
         elif event.state == "start":
             note(event.step)
-        elif event.state == "done":
+        elif event.state == "done" and self.ends:
             note(f"{event.step} done")
         elif event.state == "update" and time.monotonic() - self.last >= EVERY:
             self.last = time.monotonic()

@@ -45,7 +45,6 @@ def completed(what: str) -> Callable[[click.Context, click.Parameter, str], list
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-quiet = click.option("-q", "--quiet", is_flag=True, help="Hide progress; notes remain.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 dry_run = click.option(
     "--dry-run", is_flag=True, help="Print what would be removed, and remove nothing."
@@ -56,6 +55,23 @@ artifacts = click.argument(
     "names", nargs=-1, required=True, metavar="REF_OR_KEY...",
     shell_complete=completed("artifacts"),
 )  # fmt: skip
+
+
+def _verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and ctx.obj is not None:
+        ctx.obj.verbose = True
+
+
+def quiet(command: Command) -> Command:
+    """How much is said of the steps: `quiet` is given to the command, `verbose` is in `ctx.obj`."""
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, callback=_verbose,
+        help="Print each step with the seconds that it took; zoo run adds tokens per second.",
+    )  # fmt: skip
+    shown = click.option("-q", "--quiet", is_flag=True, help="Hide progress; notes remain.")
+    return shown(verbose(command))
+
+
 family = click.option(
     "--family", metavar="F", help="Model family of a folder or repository without a recipe.",
     shell_complete=completed("families"),

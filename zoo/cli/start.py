@@ -10,11 +10,15 @@ from __future__ import annotations
 import os
 import sys
 
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 
 
 def main() -> None:
     """Run the command line of this process, and end it."""
+    if sys.platform == "win32":
+        print("error: zoo runs on macOS and Linux, not on Windows", file=sys.stderr)
+        print("hint: use it in WSL, https://learn.microsoft.com/windows/wsl", file=sys.stderr)
+        sys.exit(USAGE)
     try:
         _open_standard_streams()
         _keep_stdout_for_data()

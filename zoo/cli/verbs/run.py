@@ -40,7 +40,6 @@ LARGEST_INPUT = 1 << 30
 )
 @options.as_json
 @options.quiet
-@click.option("-v", "--verbose", is_flag=True, help="Print tokens per second at the end.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -55,7 +54,6 @@ def command(
     force: bool,
     as_json: bool,
     quiet: bool,
-    verbose: bool,
     **given_options: Any,
 ) -> None:
     """Run a model, building it first if needed.
@@ -100,7 +98,7 @@ def command(
                 _write(piece)
     if not task.lines:
         output.tell()
-    _say_how_it_went(model, verbose)
+    _say_how_it_went(model, ctx.obj.verbose)
 
 
 def _say_how_it_went(model: Model, verbose: bool) -> None:
