@@ -94,6 +94,18 @@ def test_an_interrupt_while_the_program_starts(sandbox) -> None:
         assert done.returncode in (0, 130)
 
 
+def test_an_interrupt_that_a_library_swallows(sandbox) -> None:
+    """What goes wrong after Ctrl-C is not blamed on a plugin."""
+    sandbox.echo(
+        "import os, signal\nfrom zoo import hookimpl\n\n\n@hookimpl\ndef convert(recipe, source, workdir):\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    except BaseException:\n        raise AttributeError('half imported') from None\n"
+    )
+    done = sandbox.zoo("build", "echo:one")
+    assert (done.returncode, done.stderr.count("error")) == (130, 0), done.stderr
+    assert "interrupted" in done.stderr
+
+
 def test_nothing_from_outside_steers_a_terminal(sandbox) -> None:
     recipe = f'schema = 1\ntitle = "T"\n{_toml(EVIL)} = {_toml(EVIL)}\n'
     (sandbox.config / "one.toml").write_text(recipe)

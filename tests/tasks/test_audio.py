@@ -147,6 +147,8 @@ def test_a_file_without_samples_is_refused(tmp_path):
         open_audio(path, rate=RATE)
     with pytest.raises(zoo.InputError, match="there is no file"):
         open_audio(tmp_path / "nowhere.wav", rate=RATE)
+    with pytest.raises(zoo.InputError, match="is not a regular file"):
+        open_audio("/dev/null", rate=RATE)
 
 
 @pytest.mark.parametrize(

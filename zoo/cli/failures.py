@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from zoo.cli import output
+from zoo.cli import interrupt, output
 from zoo.errors import Exit, NoRoom, PluginError, ZooError, said
 
 LONGEST = 2_000
@@ -16,14 +16,15 @@ LONGEST = 2_000
 
 def tell(error: BaseException) -> int:
     """Print the error on stderr; the exit code for it."""
-    if isinstance(error, ZooError):
-        _say(error.message, error.hint)
-        return error.code
-    if isinstance(error, (KeyboardInterrupt, click.Abort, EOFError)):
+    ended = isinstance(error, (KeyboardInterrupt, click.Abort, EOFError))
+    if ended or interrupt.received():
         cause = error.__cause__ or error  # click raises Abort from what it caught
         kept = getattr(cause, "__notes__", ["no partial result was left"])
         output.note(f"interrupted; {'; '.join(kept)}")
         return Exit.INTERRUPTED
+    if isinstance(error, ZooError):
+        _say(error.message, error.hint)
+        return error.code
     if isinstance(error, click.ClickException):
         _say(error.format_message(), _usage_hint(error))
         return error.exit_code

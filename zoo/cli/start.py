@@ -22,6 +22,9 @@ def main() -> None:
     try:
         _open_standard_streams()
         _keep_stdout_for_data()
+        from zoo.cli import interrupt
+
+        interrupt.watch()
         from zoo.cli.app import main as run
 
         run()

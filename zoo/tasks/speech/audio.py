@@ -72,6 +72,8 @@ def require_file(audio: str | os.PathLike[str]) -> Path:
     path = Path(audio)
     if path.is_dir():
         raise InputError(f"'{path}' is a folder", "give the path of an audio file")
+    if path.exists() and not path.is_file():
+        raise InputError(f"'{path}' is not a regular file", "give the path of an audio file")
     if not path.is_file():
         remote = "://" in str(audio)
         hint = "download it first" if remote else "give the path of an audio file"
