@@ -1,5 +1,6 @@
 # make demo       set up, then run every miniature through MLX and Core ML
 # make test       set up, then lint, type-check and test everything: what CI runs
+# make long       the long builds and comparisons that `make test` leaves out: CI runs them too
 # make quick      lint, types and the tests that build no model, for the inner loop
 # make coreai     install the Core AI plugin with Apple's runtime, and run its tests
 # make faults     the long fault-injection tests, with a table of results
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test quick lint types layers unit coreai faults setup bench docs screens reference clean
+.PHONY: demo test long quick lint types layers unit coreai faults setup bench docs screens reference clean
 
 setup: $(VENV)/.installed
 
@@ -42,8 +43,11 @@ layers: setup
 unit: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
+long: setup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m long
+
 quick: lint types layers
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not faults and not builds" -p no:cacheprovider
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not faults and not long and not builds" -p no:cacheprovider
 
 coreai: setup
 	$(BIN)/python -m pip install --quiet -e plugins/zoo_coreai

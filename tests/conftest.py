@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import hypothesis
 import pytest
 from worlds.hub_world import CONTENT, REPO, Puller, write
+from worlds.warm import Warm
 
 from zoo.hub import transfer
 from zoo.testing.loopback_hub import LoopbackHub
@@ -26,6 +28,7 @@ hypothesis.settings.register_profile("zoo", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("zoo")
 
 ZOO = str(Path(sys.executable).parent / "zoo")
+START = "from zoo.cli.start import main\nmain()"
 PLUGINS = Path(__file__).parent / "plugins"
 ECHO = PLUGINS / "zoo_echo" / "zoo_echo"
 
@@ -89,8 +92,9 @@ class Sandbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.home, self.config, self.site = folder / "home", folder / "config", folder / "site"
+        self.server: Warm | None = None
         for path in (self.config, self.site):
-            path.mkdir()
+            path.mkdir(parents=True, exist_ok=True)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))},
             "ZOO_HOME": str(self.home),
@@ -102,11 +106,11 @@ class Sandbox:
 
     def zoo(self, *args: str, **options) -> subprocess.CompletedProcess[str]:
         """Run the command line to its end."""
-        return self._run([ZOO, *args], options)
+        return self._run([ZOO, *args], (START, list(args)), options)
 
     def python(self, code: str, **options) -> subprocess.CompletedProcess[str]:
         """Run Python code in a process of its own."""
-        return self._run([sys.executable, "-c", code], options)
+        return self._run([sys.executable, "-c", code], (code, []), options)
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Start the command line and go on."""
@@ -143,8 +147,12 @@ class Sandbox:
         for name, recipe in recipes.items():
             (self.config / f"{name}.toml").write_text(recipe)
 
-    def _run(self, command: list[str], options: dict) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, command: list[str], program: tuple[str, list[str]], options: dict
+    ) -> subprocess.CompletedProcess[str]:
         env = {**self.env, **options.pop("env", {})}
+        if self.server is not None and "HF_ENDPOINT" not in env:
+            return self.server.run(*program, env=env, **options)
         return subprocess.run(
             command, env=env, text=True, capture_output=True, timeout=HUNG, check=False, **options
         )
@@ -169,9 +177,28 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Sandbox:
-    """A sandbox that tests share to build models in once; nobody damages what is in it."""
-    return Sandbox(tmp_path_factory.mktemp("shared"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """A server of processes that begin with the large libraries imported."""
+    with closing(Warm(Sandbox(tmp_path_factory.mktemp("server")).env)) as running:
+        yield running
+
+
+@pytest.fixture
+def warm(sandbox: Sandbox, server: Warm) -> None:
+    """What the sandbox runs begins with the large libraries imported."""
+    sandbox.server = server
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, server: Warm) -> Sandbox:
+    """A sandbox that tests share to build models in once; nobody damages what is in it.
+
+    The workers of a run share it too.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = Sandbox((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared")
+    shared.server = server
+    return shared
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import zoo
 from zoo.catalogs.recipe import read_recipe
 from zoo.testing.loopback_hub import LoopbackHub
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):

@@ -27,6 +27,7 @@ def steps() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.long
 def test_the_tutorial_works(tmp_path: Path) -> None:
     pytest.importorskip("mlx")
     project, site = tmp_path / "zoo-llama", tmp_path / "site"

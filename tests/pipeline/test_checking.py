@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from families.mistral.test_mistral import add_mini
 
 import zoo
 from zoo.registry.discovery import Provider
@@ -15,9 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ZOO_CONFIG", str(tmp_path / "config"))
+def mine(sandbox, monkeypatch):
+    """A model of the user's own, with little to check."""
+    monkeypatch.setenv("ZOO_HOME", str(sandbox.home))
+    monkeypatch.setenv("ZOO_CONFIG", str(sandbox.config))
+    add_mini(sandbox)
+    return "mine:v"
 
 
 @pytest.fixture
@@ -35,17 +39,17 @@ def quiet(event):
     pass
 
 
-def test_without_torch_a_build_is_compared_with_one_without_passes(home, without_torch):
-    verdict = zoo.check("mistral:mini", build="mlx-8bit", listener=quiet)
+def test_without_torch_a_build_is_compared_with_one_without_passes(mine, without_torch):
+    verdict = zoo.check(mine, build="mlx-8bit", listener=quiet)
     assert verdict.status == "passed", str(verdict)
     assert verdict.metrics["top1"] > 0.97
     assert "mlx" in verdict.tools
     assert "torch" not in verdict.tools
 
 
-def test_the_check_of_a_new_build_is_a_step_of_its_own_with_progress(home):
+def test_the_check_of_a_new_build_is_a_step_of_its_own_with_progress(mine):
     events = []
-    zoo.build("mistral:mini", build="mlx-8bit", listener=events.append)
+    zoo.build(mine, build="mlx-8bit", listener=events.append)
     states = [(event.step, event.state) for event in events if event.state in ("start", "done")]
     assert states[-4:] == [
         ("optimize", "start"), ("optimize", "done"), ("check", "start"), ("check", "done"),
@@ -56,34 +60,35 @@ def test_the_check_of_a_new_build_is_a_step_of_its_own_with_progress(home):
 
 
 def test_a_build_that_nothing_can_be_compared_with_says_what_to_install(
-    home, without_torch, monkeypatch
+    mine, without_torch, monkeypatch
 ):
     monkeypatch.setattr("zoo.pipeline.checking.usable", lambda family, format: format == "mlx")
-    verdict = zoo.check("mistral:mini", build="mlx", listener=quiet)
+    verdict = zoo.check(mine, build="mlx", listener=quiet)
     assert (verdict.status, verdict.why) == ("not run", "unable")
     assert "needs torch" in verdict.reason
     assert "pip install" in verdict.reason
 
 
-def test_a_build_that_was_not_checked_is_checked_when_it_is_asked_for(home):
-    first = zoo.build("mistral:mini", build="mlx", check=False, listener=quiet)
+def test_a_build_that_was_not_checked_is_checked_when_it_is_asked_for(mine):
+    first = zoo.build(mine, build="mlx", check=False, listener=quiet)
     assert first.manifest.check["why"] == "skipped"
-    then = zoo.build("mistral:mini", build="mlx", listener=quiet)
+    then = zoo.build(mine, build="mlx", listener=quiet)
     assert then.manifest.check["status"] == "passed"
     assert then.manifest.key == first.manifest.key
 
 
+@pytest.mark.usefixtures("warm")
 def test_a_small_checkpoint_of_ones_own_is_measured_and_not_held_to_the_limits_of_another(sandbox):
     folder = sandbox.folder / "mine"
     shutil.copytree(ROOT / "recipes" / "mistral" / "mini", folder)
-    done = sandbox.zoo("build", "./mine", "--build", "mlx-4bit", cwd=sandbox.folder)
+    done = sandbox.zoo("build", "./mine", "--build", "coreml-int4", cwd=sandbox.folder)
     assert done.returncode == 0, done.stderr
     assert "check measured - no limits apply" in done.stderr
-    again = sandbox.zoo("check", "./mine", "--build", "mlx-4bit", "--json", cwd=sandbox.folder)
+    again = sandbox.zoo("check", "./mine", "--build", "coreml-int4", "--json", cwd=sandbox.folder)
     verdict = json.loads(again.stdout)
     assert again.returncode == 0
     assert verdict["status"] == "measured"
     assert verdict["limits"] == {}
     assert 0.5 < verdict["metrics"]["top1"] < 1
-    plain = sandbox.zoo("check", "./mine", "--build", "mlx", "--json", cwd=sandbox.folder)
+    plain = sandbox.zoo("check", "./mine", "--build", "coreml-fp16", "--json", cwd=sandbox.folder)
     assert json.loads(plain.stdout)["status"] == "passed", "a conversion has limits all the same"

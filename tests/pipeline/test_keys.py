@@ -15,6 +15,8 @@ from zoo.pipeline import code
 from zoo.pipeline.keys import Keys
 from zoo.testing.plugins import install_plugin
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 LOUD = "echo:one/plain-loud"
 
 

@@ -14,6 +14,8 @@ from worlds.lint_programs import H, Twin, mb, rms
 from zoo.errors import Exit
 from zoo.testing.plugins import install_plugin
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 PLUGIN = """
 import shutil
 import zoo

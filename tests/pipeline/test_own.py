@@ -16,6 +16,8 @@ from zoo.errors import UsageError
 from zoo.pipeline.own import adapter_name, license_of
 from zoo.testing.loopback_hub import LoopbackHub
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 RECIPES = Path(__file__).parents[2] / "recipes"
 TEXT, PICTURES = RECIPES / "mistral" / "mini", RECIPES / "stable-diffusion" / "mini"
 COUNT = {TEXT: 2877888, PICTURES: 3805971}

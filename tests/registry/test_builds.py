@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from conftest import Sandbox
 
 from zoo.catalogs.catalog import shipped_catalog
 from zoo.testing.plugins import install_plugin
@@ -31,10 +32,13 @@ def with_npz(sandbox, npz):
 
 
 @pytest.fixture(scope="module")
-def shop(built, npz):
+def shop(built, npz, tmp_path_factory):
     """Where the tests that build share what they build."""
-    built.install(npz)
-    return built
+    shop = Sandbox(tmp_path_factory.mktemp("shop"))
+    shop.env["ZOO_HOME"] = built.env["ZOO_HOME"]
+    shop.server = built.server
+    shop.install(npz)
+    return shop
 
 
 def test_a_format_is_offered_for_every_model_that_it_can_run(with_npz):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import tomllib
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 from zoo.testing import install_plugin, tiny
 from zoo.testing.loopback_hub import LoopbackHub
 
+pytestmark = pytest.mark.usefixtures("warm")
+PYTEST = "import sys, pytest; sys.path.insert(0, ''); sys.exit(pytest.main(sys.argv[1:]))"
 CATALOG = 'schema = 1\n[models.mine]\ndefault = "x"\n[models.mine.variants]\nx = "mine.toml"\n'
 
 
@@ -29,10 +30,8 @@ def install(sandbox, project: Path) -> None:
 
 
 def run_tests(sandbox, project: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "tests"]
-    return subprocess.run(
-        command, cwd=project, env=sandbox.env, capture_output=True, text=True, check=False
-    )
+    command = ["-q", "-p", "no:cacheprovider", *options, "tests"]
+    return sandbox.server.run(PYTEST, command, sandbox.env, cwd=project)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Sandbox
+from worlds.warm import Warm
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -44,10 +45,11 @@ INPUTS = {
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, server: Warm) -> Path:
     """The site of the shipped catalog, and of a small one with checked builds of each task."""
     folder = tmp_path_factory.mktemp("site")
     sandbox = Sandbox(folder)
+    sandbox.server = server
     models = [
         f'[models.{n}]\ndefault = "one"\nvariants = {{ one = "{n}/one.toml" }}' for n in SMALL
     ]

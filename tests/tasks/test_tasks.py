@@ -14,6 +14,8 @@ from zoo.cli.app import run
 from zoo.errors import Exit
 from zoo.testing.plugins import install_plugin
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 TASK = '''
 """Sentence embeddings as a task."""
 from dataclasses import dataclass

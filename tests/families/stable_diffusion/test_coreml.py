@@ -20,7 +20,7 @@ PROMPT = "a red circle"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    return diffusion_checkpoint.make(tmp_path_factory.mktemp("pipeline"))
+    return diffusion_checkpoint.make_tiny(tmp_path_factory.mktemp("pipeline"))
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +56,18 @@ def test_a_seed_draws_the_same_picture(ours, theirs):
 
 
 def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
-    options = {"seed": 3, "steps": 2, "width": 128}
+    options = {"seed": 3, "steps": 2, "width": 32}
     one, other = (np.asarray(m.generate(PROMPT, **options), float) for m in (ours, theirs))
-    assert one.shape == (64, 128, 3)
+    assert one.shape == (16, 32, 3)
     assert np.abs(one - other).mean() <= 2
     with pytest.raises(
-        zoo.InputError, match="the width must be a multiple of 64 pixels in a Core ML build, not 72"
+        zoo.InputError,
+        match=r"the width must be a multiple of \d+ pixels in a Core ML build, not 18",
     ):
-        ours.generate(PROMPT, width=72)
+        ours.generate(PROMPT, width=18)
 
 
-def test_attention_can_be_split_for_the_neural_engine(tmp_path):
-    (tmp_path / "tiny").mkdir()
-    folder = diffusion_checkpoint.make_tiny(tmp_path / "tiny")
-    theirs = TorchStableDiffusion(folder)
+def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
     build = make_build(
         zoo_stable_diffusion.coreml.plugin, folder, tmp_path, attention="split-einsum"
     )
@@ -94,8 +92,8 @@ def test_a_build_for_the_neural_engine_is_the_same_in_one_size(folder, theirs, t
         report = zoo.lint(package, target="iphone-neural-engine")
         assert {finding.id for finding in report.findings} <= LEFT, package.name
     assert not operations(build / "vae_decoder.mlpackage")["linear"]
-    with pytest.raises(zoo.InputError, match="64x64 pixels alone, and 128x64 were asked for"):
-        model.generate(PROMPT, width=128)
+    with pytest.raises(zoo.InputError, match="16x16 pixels alone, and 32x16 were asked for"):
+        model.generate(PROMPT, width=32)
 
 
 def test_fused_attention_is_not_for_the_neural_engine(folder, tmp_path):
@@ -110,7 +108,7 @@ def test_passes_leave_the_autoencoder_alone(builds, theirs):
     def size(home: Path, name: str) -> int:
         return (home / f"{name}.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size
 
-    assert size(build, "unet") < 0.5 * size(whole, "unet")
+    assert size(build, "unet") < 0.6 * size(whole, "unet")
     assert size(build, "vae_decoder") == size(whole, "vae_decoder")
     wanted, found = (
         theirs.component_outputs(PROMPT),

@@ -54,7 +54,14 @@ def test_held_out_prompts_are_drawn_right(mini):
     assert right >= 0.85 * len(wanted)
 
 
-@pytest.mark.parametrize("build", ["coreml-fp16", "coreml-6bit", "mlx-4bit"])
+@pytest.mark.parametrize(
+    "build",
+    [
+        "coreml-6bit",
+        pytest.param("coreml-fp16", marks=pytest.mark.long),
+        pytest.param("mlx-4bit", marks=pytest.mark.long),
+    ],
+)
 def test_builds_pass_their_check(built, build):
     done = built.zoo("check", f"stable-diffusion:mini/{build}", "--json")
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,8 @@ from zoo_stable_diffusion import reader
 from zoo_stable_diffusion.schedulers import SCHEDULERS, make_scheduler
 from zoo_stable_diffusion.torch import TorchStableDiffusion
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 PROMPT, AWAY = "a red circle", "a blue ring"
 
 
