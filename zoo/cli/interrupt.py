@@ -8,7 +8,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-_received = False
+_received: list[int] = []
+"""The signals that came."""
 
 
 def watch() -> None:
@@ -19,10 +20,9 @@ def watch() -> None:
 
 def received() -> bool:
     """Whether the process was interrupted."""
-    return _received
+    return bool(_received)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    global _received
-    _received = True
+    _received.append(number)
     raise KeyboardInterrupt
