@@ -167,7 +167,7 @@ SHOWN = some(
     ),
     metrics=by_name(some(meaning=TEXT, better=maybe(TEXT))),
     run=TEXT,
-    commands=some(shell=TEXT, python=TEXT, swift=maybe(TEXT)),
+    commands=some(shell=TEXT, python=maybe(TEXT), swift=maybe(TEXT)),
 )
 OPERATION = some(
     part=TEXT,
@@ -270,6 +270,7 @@ DOCUMENTS: dict[str, Schema] = {
         ),
         some(output=TEXTS, seed=INTEGER, **MADE),
     ),
+    "app": some(folder=TEXT, **MADE, bytes=INTEGER, files=TEXTS, examples=INTEGER),
     "cost": some(
         ref=TEXT,
         build=TEXT,

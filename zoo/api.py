@@ -272,6 +272,27 @@ def fit_device(
     return fit_build(recipe, pipeline.name, device, context, pipeline.memory())
 
 
+def app_folder(
+    ref: str,
+    dest: Path,
+    *,
+    build: str | None = None,
+    format: str | None = None,
+    family: str | None = None,
+    adapter: str | None = None,
+    listener: Listener = notes,
+) -> dict[str, Any]:
+    """Write the folder of a build for an app; see `zoo.pipeline.app_folder`."""
+    from zoo.pipeline.app_folder import write_app
+    from zoo.store.reports import Reports
+
+    pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
+    require_task(pipeline.recipe)
+    artifact = pipeline.make_checked()
+    with pipeline.store.using(artifact.manifest.key):
+        return write_app(pipeline.pinned, artifact, Reports(pipeline.store.home), dest)
+
+
 def lint(
     ref: str,
     *,

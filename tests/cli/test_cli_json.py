@@ -68,7 +68,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("pull", "mistral:mini"), ("check", BUILD), ("check", "mistral:mini/torch"),
         ("run", BUILD, "Once", "--max-tokens", "3"), ("run", "whisper:mini/torch", CLIP),
         ("run", "stable-diffusion:mini/torch", "a ring", "--steps", "2", "-o", "ring.png"),
-        ("cost", BUILD), ("fit", BUILD, "--device", "iphone-15-pro"),
+        ("app", BUILD, "--to", "App"), ("cost", BUILD), ("fit", BUILD, "--device", "iphone-15-pro"),
         ("fit", "mistral:7b", "--device", "iphone-12", 1), ("lint", BUILD, "--for", "gpu"),
         ("lock", BUILD, "whisper:mini"), ("sync",), ("ls",), ("du",),
         ("prune", "--dry-run"), ("rm", "mistral:mini", "--dry-run"), ("verify",),

@@ -124,6 +124,22 @@ class Format:
         """
         return False
 
+    def app_files(self, recipe: Recipe, paths: Collection[str]) -> dict[str, str]:
+        """Choose the files of a build that an app ships, for `zoo app`.
+
+        Args:
+            recipe: the recipe of the build.
+            paths: the files of the build.
+
+        Returns: path in the build to path among the resources of the app. By default all files,
+            under their own paths.
+        """
+        return {path: path for path in paths}
+
+    def app_notes(self, recipe: Recipe) -> str:
+        """Return how an app loads the files that `app_files` chose, in Markdown."""
+        return ""
+
     def bits_per_weight(self, build: Build) -> float:
         """Estimate the bits per weight on disk, with scales and tables.
 

@@ -37,6 +37,7 @@ SECTIONS = {
         "build": "Download, convert, optimize and check a build.",
         "check": "Compare a build with its source.",
         "run": "Run a model, building it first if needed.",
+        "app": "Write the files of a build that an app ships.",
         "cost": "Count the weights, memory traffic and arithmetic of a build.",
         "fit": "Check whether a build fits a device.",
         "lint": "Find known device faults in a Core ML package.",
@@ -83,7 +84,7 @@ MEANT = {
     "alias": ("zoo catalog --help",),
     "autocomplete": ("zoo completion SHELL",),
     **dict.fromkeys(("bench", "benchmark"), ("zoo run NAME INPUT -v", "zoo cost NAME")),
-    **dict.fromkeys(("swift", "app", "bundle"), ("zoo export NAME --to FOLDER",)),
+    **dict.fromkeys(("swift", "xcode", "bundle"), ("zoo app NAME --to FOLDER",)),
     **dict.fromkeys(("serve", "server", "tune", "finetune", "fine-tune", "train"), ()),
 }
 """Verbs that people know from other tools, and what they are here; nothing for some."""

@@ -17,8 +17,8 @@ model = zoo.load("{ref}")
 
 SWIFT = """import CoreML
 
-// zoo export {ref}/{build} --to Exported
-let package = URL(filePath: "path/to/model.mlpackage")
+// zoo app {ref}/{build} --to App
+let package = URL(filePath: "App/Resources/model.mlpackage")
 let compiled = try await MLModel.compileModel(at: package)
 let model = try await MLModel.load(contentsOf: compiled, configuration: .init())
 print(model.modelDescription)"""

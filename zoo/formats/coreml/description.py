@@ -17,6 +17,48 @@ TABLE_BITS = (8, 16)
 """Bits of embeddings that an app looks up itself."""
 
 
+SPEC_FILE = "decoder.json"
+"""The description of a language model, which zoo reads when it runs a build in Python."""
+
+PACKAGE = ".mlpackage"
+PIPELINE = {
+    "text_encoder": "TextEncoder",
+    "text_encoder_2": "TextEncoder2",
+    "unet": "Unet",
+    "unet_chunk1": "UnetChunk1",
+    "unet_chunk2": "UnetChunk2",
+    "vae_decoder": "VAEDecoder",
+    "vae_encoder": "VAEEncoder",
+    "safety_checker": "SafetyChecker",
+}
+"""The components of Stable Diffusion, and what ml-stable-diffusion's Swift pipeline calls them."""
+
+CLIP_FILES = ("vocab.json", "merges.txt")
+"""What that pipeline reads of the tokenizer."""
+
+PACKAGE_NOTES = """Add the packages of `Resources` to the app target: Xcode compiles them to
+`.mlmodelc` and generates a class for each. Add the other files as resources. zoo's guide
+`docs/how-to/core-ml-in-swift.md` has Swift code that calls the model."""
+
+PIPELINE_NOTES = """Compile the packages, and give the folder to the pipeline of
+[ml-stable-diffusion](https://github.com/apple/ml-stable-diffusion):
+
+```
+cd Resources && for package in *.mlpackage; do xcrun coremlcompiler compile $package .; done
+```
+
+```swift
+import StableDiffusion
+
+let pipeline = try StableDiffusionPipeline(resourcesAt: resources, controlNet: [])
+try pipeline.loadResources()
+let images = try pipeline.generateImages(configuration: .init(prompt: "a red fox in snow"))
+```
+
+The pipeline reads `vocab.json` and `merges.txt`, which a source with a `tokenizer.json` alone does
+not have."""
+
+
 class CoreML(Format):
     """Apple's Core ML: float16, or compressed by passes."""
 
@@ -52,6 +94,24 @@ class CoreML(Format):
     def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
         """Of all but language models, which are compressed while they are written."""
         return recipe.task != "text-generation"
+
+    def app_files(self, recipe: Recipe, paths: Collection[str]) -> dict[str, str]:
+        """The packages and what a tokenizer needs; for images by the names of Apple's pipeline."""
+        shipped = [path for path in paths if path not in (SPEC_FILE, LEDGER_FILE)]
+        if recipe.task != "text-to-image":
+            return {path: path for path in shipped}
+        names = {}
+        for path in shipped:
+            first, _, rest = path.partition("/")
+            if first.endswith(PACKAGE):
+                names[path] = f"{PIPELINE.get(first.removesuffix(PACKAGE), first)}{PACKAGE}/{rest}"
+        vocabulary = {path: path for path in shipped if path.startswith("tokenizer/")}
+        if {f"tokenizer/{name}" for name in CLIP_FILES} <= vocabulary.keys():
+            vocabulary = {f"tokenizer/{name}": name for name in CLIP_FILES}
+        return names | vocabulary
+
+    def app_notes(self, recipe: Recipe) -> str:
+        return PIPELINE_NOTES if recipe.task == "text-to-image" else PACKAGE_NOTES
 
     def bits_per_weight(self, build: Build) -> float:
         """Of large matrices: bits of their own for some weights are not counted, nor are tables.

@@ -11,12 +11,12 @@ from zoo.formats.coreml.compress.folder import compress_folder
 from zoo.formats.coreml.compress.passes import read_passes
 from zoo.formats.coreml.convert.about import check_entries
 from zoo.formats.coreml.cost import fixed_inputs, package_cost
-from zoo.formats.coreml.description import CoreML
+from zoo.formats.coreml.description import SPEC_FILE, CoreML
 from zoo.formats.coreml.language.convert import compress_decoder
 from zoo.formats.coreml.language.mask import mask_names
 from zoo.formats.coreml.language.neural_engine.cost import static_cost
 from zoo.formats.coreml.language.neural_engine.manifest import MANIFEST_FILE
-from zoo.formats.coreml.language.spec import PACKAGE, SPEC_FILE, read_spec
+from zoo.formats.coreml.language.spec import PACKAGE, read_spec
 from zoo.formats.coreml.lint.report import lint_folder, lint_package
 from zoo.formats.coreml.lint.targets import oldest_of, read_target
 from zoo.formats.coreml.memory import package_memory, together

@@ -47,6 +47,25 @@ class Quantize:
         return faults
 
 
+LANGUAGE_NOTES = """`Resources` is a model folder in the layout of mlx-lm. Load it with
+[mlx-swift-lm](https://github.com/ml-explore/mlx-swift-lm):
+
+```swift
+import MLXHuggingFace
+import MLXLLM
+import MLXLMCommon
+import Tokenizers
+
+let model = try await loadModel(from: resources, using: #huggingFaceTokenizerLoader())
+let session = ChatSession(model)
+print(try await session.respond(to: "Name three animals."))
+```"""
+
+OTHER_NOTES = (
+    "mlx-swift-lm has no model of this kind: port zoo's MLX modules, or take a Core ML build."
+)
+
+
 class MLX(Format):
     """Apple's MLX: the weights as they are stored, or quantized."""
 
@@ -73,6 +92,9 @@ class MLX(Format):
     def shares_conversion(self, recipe: Recipe, build: Build) -> bool:
         """Always: `quantize` reads a checkpoint that runs as it is."""
         return True
+
+    def app_notes(self, recipe: Recipe) -> str:
+        return LANGUAGE_NOTES if recipe.task == "text-generation" else OTHER_NOTES
 
     def bits_per_weight(self, build: Build) -> float:
         """Bits of each weight: a group also stores its scale and its offset."""

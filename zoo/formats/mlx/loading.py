@@ -1,4 +1,4 @@
-"""Open an MLX checkpoint folder with mlx-lm's own classes, fixed where they fall short."""
+"""Load MLX checkpoint folders with the classes of mlx-lm, corrected where needed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ from zoo.formats.quantized import quantization_of
 
 
 def open_model(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
-    """The module and the config of a checkpoint; `lazy` leaves the weights on disk until used.
+    """Return the module and the config of a checkpoint.
+
+    Args:
+        folder: the checkpoint, in the layout of mlx-lm.
+        lazy: whether weights stay on disk until they are used.
 
     Raises:
-        IntegrityError: no safetensors, or a model that wants code of its own.
+        IntegrityError: it has no safetensors, or requires remote code.
     """
     config = read_config(folder)
     from mlx_lm.utils import load_model
@@ -37,18 +41,18 @@ def open_model(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]
 def write_checkpoint(
     source: Path, config: Mapping[str, Any], target: Path, must_read: Collection[str] = ()
 ) -> None:
-    """Lay an MLX checkpoint ready: the source's weights and tokenizer, and a config of ours.
+    """Write an MLX checkpoint: the weights and tokenizer of the source, with a new config.
 
     Args:
-        source: the checkpoint, whose weights the family has found to be those of the config.
-        config: in the keys of mlx-lm.
+        source: the checkpoint, whose weights the family has compared with the config.
+        config: the config, in the keys of mlx-lm.
         target: the folder to write to.
         must_read: keys of the config that change what the model computes. mlx-lm silently ignores
             those that its class for a model type does not have.
 
     Raises:
-        IntegrityError: the source is quantized by something else than MLX; mlx-lm has no class for
-            the model type, or one that does not read a key.
+        IntegrityError: the source is quantized, but not by MLX; or mlx-lm has no class for the
+            model type; or its class ignores one of `must_read`.
     """
     if must_read:
         _require_read(str(config["model_type"]), must_read)
@@ -71,14 +75,14 @@ def write_checkpoint(
 
 
 def computes_on_cpu() -> bool:
-    """Whether MLX computes on a CPU here, where half precision is slower by far than float32."""
+    """Return whether MLX runs on a CPU, where half precision is much slower than float32."""
     import mlx.core as mx
 
     return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
 def _require_read(model_type: str, keys: Collection[str]) -> None:
-    """Refuse keys of a config that mlx-lm's class for a model type does not read."""
+    """Reject config keys that mlx-lm's class for a model type ignores."""
     known = known_keys(model_type)
     for key in keys:
         if key not in known and not (key == "sliding_window" and has_no_windows(model_type)):

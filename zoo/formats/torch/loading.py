@@ -1,8 +1,8 @@
-"""Make a module of transformers from values and tensors of ours, never from a folder of its own.
+"""Instantiate models of transformers from validated config values and tensors, not from folders.
 
-`from_pretrained` of a folder decides for itself what to read: other weights, an adapter that lies
-beside them, kernels and code that a config asks for; and it fills what is missing with random
-numbers. Here it gets a config made of validated values and the weights themselves.
+Given a folder, `from_pretrained` chooses what to read: other weight files, an adapter beside them,
+kernels and code that the config names. It initializes missing weights randomly. Here it receives a
+config object with validated values, and the weights as a state dict.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from zoo.errors import IntegrityError
 from zoo.formats.tensors import Tensors
 
 ATTENTION, EAGER = "sdpa", "eager"
-"""Where PyTorch's own attention cannot do what a model needs, such as soft caps, it is plain."""
+"""Attention implementations of transformers: eager for models that SDPA does not support, such as
+those with soft caps."""
 
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def make_module(values: Mapping[str, Any], tensors: Tensors, device: str) -> Any:
-    """A causal language model of transformers, in evaluation mode on `device`.
+    """Return a causal language model of transformers in evaluation mode.
 
     Args:
-        values: of the config: `model_type`, and what its class takes. The caller has validated
-            them, and has found `tensors` to be those that they describe.
-        tensors: the weights: in float32 on a CPU, else in the type that they are stored as.
+        values: `model_type` and the arguments of its config class. The caller has validated them,
+            and has compared the names and shapes of `tensors` with them.
+        tensors: the weights. They are loaded in float32 on a CPU, else in the stored dtype.
         device: `cpu`, `cuda` or `mps`.
 
     Raises:
-        IntegrityError: weights that the module does not have, or lacks.
+        IntegrityError: a weight is missing, unexpected or of another shape.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -62,7 +63,7 @@ def make_module(values: Mapping[str, Any], tensors: Tensors, device: str) -> Any
 
 
 def stored_dtype(tensors: Tensors) -> Any:
-    """The type in which most of the weights are stored, as PyTorch's."""
+    """Return the PyTorch dtype that most of the tensors are stored in; float32 if none is known."""
     import torch
 
     kinds = list(tensors.dtypes.values())

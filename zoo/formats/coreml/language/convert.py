@@ -22,12 +22,12 @@ from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes, t
 from zoo.formats.coreml.compress.trials import Choice
 from zoo.formats.coreml.convert.about import ComputeUnits, about
 from zoo.formats.coreml.convert.streaming import Metadata
+from zoo.formats.coreml.description import SPEC_FILE
 from zoo.formats.coreml.language.decoder import write_decoder
 from zoo.formats.coreml.language.neural_engine.write import write_for_neural_engine
 from zoo.formats.coreml.language.spec import (
     ADAPTERS,
     PACKAGE,
-    SPEC_FILE,
     DecoderOptions,
     DecoderSpec,
     read_spec,

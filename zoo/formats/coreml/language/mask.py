@@ -1,4 +1,4 @@
-"""Which tokens see which, as numbers that are added to the scores of attention."""
+"""Attention masks, which are added to the attention scores."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from typing import Any
 from zoo.formats.coreml.language.spec import DecoderSpec
 
 CAUSAL, SLIDING = "causalMask", "slidingMask"
-"""The inputs of programs: the mask of all layers, and that of those with a window."""
+"""The mask inputs of a program: for full-attention layers, and for sliding-window layers."""
 
 MASKED = -4e4
-"""What is added to a score of attention where a token must not see another.
+"""The value of masked positions.
 
-Its exponential is 0 beside any other score, and float16 holds the sum for scores down to -25,504;
-the lowest number of float16 overflows for scores below -16, and hardware turns minus infinity into
-not-a-number.
+Softmax turns it into 0, and the sum with a score fits in float16 for scores down to -25,504. The
+lowest float16 value would overflow for scores below -16, and -inf becomes NaN on a device.
 """
 
 
 def causal_mask(given: int, end: int, window: int | None = None) -> Any:
-    """The mask for the last `given` of `end` tokens, each of which sees itself and those before.
+    """Return the causal mask for the last `given` of `end` tokens.
 
     Args:
-        given: number of tokens given.
-        end: number of tokens up to the last of them.
-        window: how many tokens each sees, itself among them; `None` for all.
+        given: number of new tokens.
+        end: number of all tokens, including the new ones.
+        window: sliding window in tokens, including the current one; `None` for full attention.
 
-    Returns: float16 of shape (1, 1, given, end), 0 where a token sees another, elsewhere `MASKED`.
+    Returns: float16 of shape (1, 1, given, end): 0 where a token attends, `MASKED` elsewhere.
     """
     import numpy as np
 
@@ -38,12 +37,12 @@ def causal_mask(given: int, end: int, window: int | None = None) -> Any:
 
 
 def mask_names(spec: DecoderSpec) -> tuple[str, ...]:
-    """The masks that a decoder's programs take."""
+    """Return the names of the mask inputs of a decoder's programs."""
     return (CAUSAL, SLIDING) if spec.mixed else (CAUSAL,)
 
 
 def masks(spec: DecoderSpec, given: int, end: int) -> dict[str, Any]:
-    """The masks of a decoder, by the names of the inputs.
+    """Return the masks of a decoder by input name.
 
     Args:
         spec: the decoder.

@@ -1,4 +1,4 @@
-"""What a decoder is made of, as data: sizes, and the names of its tensors."""
+"""The description of a decoder as data: its sizes, and the names of its tensors."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from zoo import schema
 from zoo.errors import IntegrityError
 from zoo.formats.checkpoint import read_json
 from zoo.formats.coreml.compress.passes import Target
-
-SPEC_FILE = "decoder.json"
-"""Where a build keeps its spec."""
-
+from zoo.formats.coreml.description import SPEC_FILE
 
 Activation = Literal["silu", "gelu", "gelu_tanh"]
-"""Of the gate; `gelu_tanh` is the approximation by a tangent."""
+"""The activation of the gate; `gelu_tanh` is GELU's tanh approximation."""
 
 
 def bias_of(weight: str) -> str:
-    """The name of the bias beside a weight."""
+    """Return the name of the bias that belongs to a weight."""
     return weight.removesuffix(".weight") + ".bias"
 
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """The sizes of one layer: heads of queries, heads of keys and values, width inside SwiGLU.
+    """The sizes of one layer.
 
-    A layer that is `full` sees all tokens before, in a decoder whose other layers have a window.
+    Attributes:
+        query_heads: number of query heads.
+        kv_heads: number of key-value heads.
+        ffn_width: intermediate size of the MLP.
+        full: whether the layer has full attention, in a decoder whose other layers have
+            sliding-window attention.
     """
 
     query_heads: int
@@ -41,20 +43,21 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class TensorNames:
-    """The tensors in the checkpoint; `{layer}` stands for a layer's number.
+    """The names of the tensors in the checkpoint; `{layer}` stands for the index of a layer.
 
     Attributes:
-        embedding: of shape (vocabulary, width).
-        norm: after the last layer.
-        head: of shape (vocabulary, width); `None` when the embedding serves as head too.
-        attention_norm, ffn_norm: before each half of a layer.
-        post_attention_norm, post_ffn_norm: after each half, before it is added; both or neither.
-        qkv: query, key and value by themselves, or one tensor with all three in this order.
-        qk_norms: norms of each head's queries and keys, or nothing.
-        output: from the heads back to the width.
-        gate_up: SwiGLU's gate and up by themselves, or one tensor with both in this order.
-        down: SwiGLU's way back to the width.
-        biased: those of the linear layers that have a bias beside them, called `.bias` in place of
+        embedding: the token embeddings, of shape (vocabulary, width).
+        norm: the norm after the last layer.
+        head: the output head, of shape (vocabulary, width); `None` if it is tied to the embeddings.
+        attention_norm, ffn_norm: the norms before attention and before the MLP.
+        post_attention_norm, post_ffn_norm: the norms after attention and after the MLP, before the
+            residual connection; both or neither.
+        qkv: the projections of queries, keys and values, or one fused tensor, in this order.
+        qk_norms: the norms of each head's queries and keys, or nothing.
+        output: the output projection of attention.
+        gate_up: the gate and up projections of the MLP, or one fused tensor, in this order.
+        down: the down projection of the MLP.
+        biased: those of the linear layers above that have a bias, which is named `.bias` instead of
             `.weight`.
     """
 
@@ -75,29 +78,30 @@ class TensorNames:
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """A decoder-only language model with rotary positions, RMSNorm and SwiGLU.
+    """A decoder-only language model with rotary position embeddings, RMSNorm and a gated MLP.
 
     Attributes:
-        vocabulary: number of tokens.
-        width: of the stream between layers.
-        head_dim: of one head.
+        vocabulary: vocabulary size.
+        width: hidden size.
+        head_dim: size of one attention head.
         layers: the sizes of each layer.
-        names: where the weights are.
-        eps: of RMSNorm.
+        names: the names of the tensors in the checkpoint.
+        eps: epsilon of RMSNorm.
         rope_theta: base of the rotary frequencies.
-        rope_factor: positions are divided by it (linear scaling).
-        rope_scaling: `llama3` or `yarn`, which scale frequencies apart from each other; else none.
-        rope_parameters: of that scaling, by their names in transformers.
-        activation: of the gate.
-        context: tokens that the state holds.
-        window: each token sees itself and this many minus one before; `None`: all before.
-        local_rope_theta: `rope_theta` of the layers with a window, whose frequencies are not
-            scaled; `None` where they have those of the others.
-        norm_offset: added to the weights of norms.
-        embedding_scale: what embeddings are multiplied by.
-        attention_scale: what scores of attention are multiplied by; `None` for head_dim ** -0.5.
-        attention_cap, logit_cap: soft caps of scores of attention, before the mask is added, and
-            of logits: cap * tanh(score / cap). `None` for none.
+        rope_factor: factor of linear RoPE scaling, by which positions are divided.
+        rope_scaling: `llama3` or `yarn`, which scale each frequency by itself; `None` for neither.
+        rope_parameters: the parameters of that scaling, by their names in transformers.
+        activation: activation of the gate.
+        context: context length, the number of tokens that the key-value cache holds.
+        window: sliding window in tokens, including the current one; `None` for full attention.
+        local_rope_theta: `rope_theta` of the sliding-window layers, whose frequencies are not
+            scaled; `None` if all layers have the same frequencies.
+        norm_offset: constant added to the weights of norms.
+        embedding_scale: factor that embeddings are multiplied by.
+        attention_scale: factor that attention scores are multiplied by; `None` for
+            head_dim ** -0.5.
+        attention_cap, logit_cap: soft caps of attention scores, before the mask is added, and of
+            logits: cap * tanh(score / cap). `None` for none.
     """
 
     vocabulary: int
@@ -121,7 +125,7 @@ class DecoderSpec:
     logit_cap: float | None = None
 
     def validate(self) -> Iterator[tuple[str, str]]:
-        """The sizes that no decoder can have: the field, and what is wrong with it."""
+        """Yield each invalid size: the field, and what is wrong with it."""
         for key in ("vocabulary", "width", "head_dim", "context"):
             if getattr(self, key) < 1:
                 yield key, f"must be at least 1, not {getattr(self, key)}"
@@ -140,28 +144,28 @@ class DecoderSpec:
 
     @property
     def mixed(self) -> bool:
-        """Whether some layers have a window and others none; their masks differ then."""
+        """Whether sliding-window and full-attention layers are mixed, which need two masks."""
         return self.window is not None and any(layer.full for layer in self.layers)
 
     @property
     def scale(self) -> float:
-        """What scores of attention are multiplied by."""
+        """The factor that attention scores are multiplied by."""
         return self.head_dim**-0.5 if self.attention_scale is None else self.attention_scale
 
     @property
     def locally(self) -> DecoderSpec:
-        """The decoder with the rotary frequencies of the layers with a window."""
+        """The decoder with the rotary frequencies of its sliding-window layers."""
         if self.local_rope_theta is None:
             return self
         return replace(self, rope_theta=self.local_rope_theta, rope_factor=1.0, rope_scaling=None)
 
     def is_local(self, layer: LayerSpec) -> bool:
-        """Whether a layer has rotary frequencies apart from those of the others."""
+        """Return whether a layer has the rotary frequencies of sliding-window layers."""
         return self.local_rope_theta is not None and self.window is not None and not layer.full
 
     @property
     def beyond_plain(self) -> list[str]:
-        """What it has that Llama 2 has not, by the words for a message."""
+        """The features that Llama 2 does not have, in words for a message."""
         plain = DecoderSpec(1, 1, 2, (), self.names, 1.0, 1.0, 1)
         words = {
             "rope_scaling": f"RoPE scaling '{self.rope_scaling}'",
@@ -180,16 +184,17 @@ class DecoderSpec:
 
     @property
     def state_shape(self) -> tuple[int, int, int, int, int]:
-        """Of the key cache and of the value cache: (layers, 1, heads, context, head_dim).
+        """The shape of the key cache and of the value cache: (layers, 1, heads, context, head_dim).
 
-        There are as many heads as the layer with the most has; other layers use the first ones.
+        `heads` is the largest number of key-value heads of any layer. Layers with fewer use the
+        first ones.
         """
         heads = max(layer.kv_heads for layer in self.layers)
         return (len(self.layers), 1, heads, self.context, self.head_dim)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The name and the shape of every tensor."""
+        """The shape of every tensor by its name."""
         names, width = self.names, self.width
         shapes: dict[str, tuple[int, ...]] = {
             names.embedding: (self.vocabulary, width),
@@ -217,7 +222,7 @@ class DecoderSpec:
         return shapes
 
     def write(self, folder: Path) -> None:
-        """Keep the spec in `folder`."""
+        """Write the spec to `folder`."""
         (folder / SPEC_FILE).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
 
@@ -235,7 +240,7 @@ class DecoderOptions:
 
 
 def read_spec(folder: Path) -> DecoderSpec:
-    """The spec that a build keeps in `folder`.
+    """Read the spec of the build in `folder`.
 
     Raises:
         IntegrityError: it is missing or damaged.
