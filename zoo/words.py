@@ -53,15 +53,15 @@ def read_bytes(text: str) -> int:
     """Bytes as people write them, such as `500MB`, `2.5 GB` or `4GiB`.
 
     Raises:
-        ValueError: it is no number of bytes above zero.
+        ValueError: it is no number of bytes above zero, or more than any disk has.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text)
     if match is None or match[2].upper() not in UNITS:
         raise ValueError(f"'{text}' is not a size; write it as 500MB or 2.5GB")
-    size = int(float(match[1]) * UNITS[match[2].upper()])
-    if size <= 0:
-        raise ValueError("a size must be above zero")
-    return size
+    size = float(match[1]) * UNITS[match[2].upper()]
+    if not 1 <= size < 2**63:
+        raise ValueError("a size must be above zero, and below 8 million terabytes")
+    return int(size)
 
 
 def harmless(text: str) -> str:

@@ -104,6 +104,7 @@ def test_a_long_context_may_be_what_does_not_fit(zoo: Callable[..., Said]) -> No
         (["--device", "iphone-15-pr"], "did you mean 'iphone-15-pro'?"),
         (["--device", "iphone-15-pro", "--memory", "8GB"], "not both"),
         (["--memory", "much"], "is not a size"),
+        (["--memory", "9" * 400 + "GB"], "a size must be above zero, and below"),
         (["--context", "999999"], "can hold 1,024 tokens, not 999,999"),
     ],
 )

@@ -7,11 +7,15 @@ import resource
 from pathlib import Path
 
 import pytest
+from faults.boundaries import answering
 from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
 from worlds.hub_world import BODY, PATHS, REPO, TREE, Puller, assert_right
 
 from zoo.errors import Gated, NotFound, Offline, UsageError
-from zoo.hub import client, transfer
+from zoo.hub import client, explain, transfer
+from zoo.hub.api import HubApi
+from zoo.progress import Progress
 from zoo.testing.loopback_hub import Fault
 
 REVISION = f"^GET /api/models/{REPO}/revision"
@@ -76,6 +80,15 @@ def test_the_text_of_an_error_is_read_to_a_limit(puller: Puller, match: str) -> 
         puller.pull(*PATHS, branch="main")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 64 << 10  # kB
+
+
+def test_the_headers_of_an_error_may_hold_any_bytes() -> None:
+    answer = b"HTTP/1.1 400 Bad\r\nX-Error-Message: \x1b]0;a\x9b31m\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(answer) as address, pytest.raises(HfHubHTTPError) as caught:
+        HubApi(address, REPO, Progress("look")).commit("main")
+    told = explain.explain(caught.value, REPO, "main", address)
+    assert isinstance(told, Offline)
+    assert "it answered 400" in str(told)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def raise_for_status(response: Any) -> None:
                 break
     except httpx2.HTTPError:
         text.clear()
-    kept = [(k, v) for k, v in response.headers.items() if k.lower() not in ABOUT_BODY]
+    kept = [(k, v) for k, v in response.headers.raw if k.lower() not in ABOUT_BODY]
     said = httpx2.Response(
         response.status_code, headers=kept, content=bytes(text), request=response.request
     )
@@ -147,4 +147,4 @@ def raise_for_status(response: Any) -> None:
     hf_raise_for_status(said)
 
 
-ABOUT_BODY = ("content-length", "content-encoding", "transfer-encoding")
+ABOUT_BODY = (b"content-length", b"content-encoding", b"transfer-encoding")
