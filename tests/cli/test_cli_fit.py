@@ -90,6 +90,27 @@ def test_the_estimate_of_caches_is_what_a_build_keeps(
     assert said["needed"] - shorter["needed"] == 924 * per_token
 
 
+def test_the_caches_of_speech_are_estimated(zoo: Callable[..., Said]) -> None:
+    """By the recipe of the miniature, and by the config of the same folder."""
+    folder = RECIPES / "whisper" / "mini"
+    config = json.loads((folder / "config.json").read_text())
+    positions = config["max_source_positions"] + config["max_target_positions"]
+    caches = 2 * 2 * config["decoder_layers"] * config["d_model"] * positions
+    for line in (["whisper:mini/coreml-fp16"], [f"{folder}", "--family", "whisper"]):
+        said = zoo("fit", *line, "--json").json
+        assert (said["exact"], said["caches"]) == (False, caches)
+    large = zoo("fit", "whisper:large-v3/mlx-4bit", "--json").json
+    assert large["caches"] == 2 * 2 * 32 * 1280 * (1500 + 448)
+
+
+def test_large_pictures_need_room_for_their_decoder(zoo: Callable[..., Said]) -> None:
+    """Four results of 256 channels at full size, and one of them again, outweigh 4-bit weights."""
+    for name, side in (("1.5", 512), ("2.1", 768), ("xl-base", 1024)):
+        said = zoo("fit", f"stable-diffusion:{name}/mlx-4bit", "--json").json
+        assert said["activations"] >= 5 * side * side * 256 * 2
+    assert zoo("fit", "stable-diffusion:xl-base/mlx-4bit", "--memory", "4.5GB").code == 1
+
+
 def test_a_long_context_may_be_what_does_not_fit(zoo: Callable[..., Said]) -> None:
     line = ("fit", "mistral:7b-instruct-v0.3/mlx-4bit", "--device", "iphone-15-pro")
     assert zoo(*line, "--context", "1024").code == 0

@@ -81,15 +81,22 @@ class Facts:
     @property
     def cache_per_token(self) -> int | None:
         """Bytes of keys and values for each token in float16, as the config of a decoder says."""
+        heads = self._said("num_attention_heads")
+        size = self._said("head_dim") or (self._said("hidden_size") // heads if heads else 0)
+        kept = self._said("num_key_value_heads", "num_attention_heads") * size
+        return 2 * FLOAT16_BYTES * self._said("num_hidden_layers") * kept or None
 
-        def said(*keys: str) -> int:
-            found = (value for key in keys if isinstance(value := self.config.get(key), int))
-            return next(found, 0)
+    @property
+    def cache_bytes(self) -> int | None:
+        """Bytes of keys and values in float16, of an encoder's output and of the longest text."""
+        positions = self._said("max_source_positions") + self._said("max_target_positions")
+        kept = self._said("decoder_layers") * self._said("d_model")
+        return 2 * FLOAT16_BYTES * kept * positions or None
 
-        heads = said("num_attention_heads")
-        size = said("head_dim") or (said("hidden_size") // heads if heads else 0)
-        kept = said("num_key_value_heads", "num_attention_heads") * size
-        return 2 * FLOAT16_BYTES * said("num_hidden_layers") * kept or None
+    def _said(self, *keys: str) -> int:
+        """The number above zero that the config has under the first of these keys, or 0."""
+        found = (self.config.get(key) for key in keys)
+        return next((value for value in found if isinstance(value, int) and value > 0), 0)
 
     def family(self, known: Iterable[str]) -> str | None:
         """The family that the config names, as transformers or diffusers wrote it."""
@@ -151,6 +158,7 @@ def recipe_of(
         build=dict(sorted(like.build.items(), key=lambda item: bool(item[1].optimize))),
         context=facts.context,
         cache_per_token=facts.cache_per_token if like.cache_per_token else None,
+        cache_bytes=facts.cache_bytes if like.cache_bytes else None,
         check=Check(inputs=like.check.inputs) if like.check else None,
         weight_bytes=facts.bytes or None,
         dtypes=dict(facts.dtypes),
