@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 from faults.boundaries import answering
 from huggingface_hub import constants
@@ -13,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from worlds.hub_world import BODY, PATHS, REPO, TREE, Puller, assert_right
 
 from zoo.errors import Gated, NotFound, Offline, UsageError
-from zoo.hub import client, explain, transfer
+from zoo.hub import client, explain, patience, transfer
 from zoo.hub.api import HubApi
 from zoo.progress import Progress
 from zoo.testing.loopback_hub import Fault
@@ -89,6 +93,28 @@ def test_the_headers_of_an_error_may_hold_any_bytes() -> None:
     told = explain.explain(caught.value, REPO, "main", address)
     assert isinstance(told, Offline)
     assert "it answered 400" in str(told)
+
+
+def test_interim_responses_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "LONGEST_BEGINNING", 0.2)
+    monkeypatch.setattr(transfer, "PAUSES", (0.0,))
+    ends = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while not ends.is_set():
+                    connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 100)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(httpx2.ReadTimeout, match="no answer began in"):
+            HubApi(address, REPO, Progress("look")).commit("main")
+        ends.set()
+        thread.join(5)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from zoo.display.redaction import redacted
 from zoo.errors import UsageError
+from zoo.hub.patience import limit
 
 LONGEST_TIMEOUT = 86_400
 LARGEST_ERROR = 1 << 16
@@ -72,12 +73,15 @@ def session() -> Any:
     from huggingface_hub.utils import get_session
 
     try:
-        return get_session()
+        found = get_session()
     except (ImportError, ValueError) as error:
         raise UsageError(
             f"the proxy that the environment names cannot be used: {redacted(str(error))}",
             "see HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; a SOCKS proxy needs: pip install socksio",
         ) from error
+    if limit not in (hooks := found.event_hooks["request"]):
+        hooks.append(limit)
+    return found
 
 
 def endpoint() -> str:
