@@ -266,7 +266,8 @@ def test_plan(zoo: Callable[..., Said]) -> None:
     data = zoo("plan", "tiny:one/mlx-4bit", "--json").json
     assert set(data) == {
         "ref", "build", "format", "pinned", "steps", "bytes_needed", "memory_bytes",
-        "machine_memory_bytes", "fits", "missing", "install",
+        "machine_memory_bytes", "fits", "license", "license_name", "commercial", "gated", "missing",
+        "install",
     }  # fmt: skip
     assert [s["name"] for s in data["steps"]] == ["download", "convert", "optimize", "run"]
     assert set(data["steps"][0]) == {"name", "provider", "done", "bytes"}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.world import Said, put
+from cli.world import RECIPE, Said, put
 from zoo import api
 from zoo.cli import terminal
 from zoo.progress import Event
@@ -188,3 +190,30 @@ def test_run_refuses_an_input_that_says_nothing(
     said = zoo("run", "tiny", stdin=stdin)
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: the input is ")
+
+
+@pytest.mark.parametrize(
+    ("license", "said"),
+    [
+        ("MIT", None),
+        ("LicenseRef-CreativeML-OpenRAIL-M", "except for the uses that its attachment A forbids"),
+        ("CC-BY-NC-4.0", "has the license CC BY-NC 4.0"),
+        ("LicenseRef-Odd", None),
+    ],
+)
+def test_the_terms_of_a_license_are_printed_before_the_first_download(
+    zoo: Callable[..., Said], home: Path, license: str, said: str | None
+) -> None:
+    config = Path(os.environ["ZOO_CONFIG"])
+    (config / "weights").mkdir()
+    (config / "weights" / "w.txt").write_bytes(b"four")
+    recipe = (RECIPE % hashlib.sha256(b"four").hexdigest()).replace('"MIT"', f'"{license}"')
+    recipe = recipe.replace("w.bin", "w.txt")
+    (config / "one.toml").write_text(recipe)
+    first = zoo("pull", "tiny")
+    assert first.code == 0, first.err
+    assert (said or "") in first.err
+    assert ("has the license" in first.err) == (said is not None)
+    assert "has the license" not in zoo("pull", "tiny").err, "once is enough"
+    plan = zoo("plan", "tiny", "--json").json
+    assert plan["license"] == license

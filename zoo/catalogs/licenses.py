@@ -6,7 +6,10 @@ A summary for choosing, not legal advice: the text of the license decides.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from zoo.catalogs.recipe import Recipe
 
 Commercial = Literal["yes", "terms", "no", "unknown"]
 
@@ -110,3 +113,12 @@ def license_of(id: str) -> License:
     known = LICENSES.get(id.lower())
     name = id.removeprefix("LicenseRef-").replace("-", " ")
     return known or License(id, name, "unknown", "Its terms are not summarized here. Read them.")
+
+
+def terms_of(recipe: Recipe) -> str | None:
+    """A sentence about a license that asks for more than a notice; `None` for others."""
+    license = license_of(recipe.license)
+    if license.commercial in ("yes", "unknown"):
+        return None
+    where = f": {license.url}" if license.url else ""
+    return f"'{recipe.ref}' has the license {license.name}. {license.words}{where}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.catalogs.formats import format_of
+from zoo.catalogs.licenses import terms_of
 from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
@@ -72,6 +73,8 @@ class Pipeline:
         family = self._family(complete=False)
 
         def work(workdir: Path, progress: Progress) -> Path:
+            if terms := terms_of(self.recipe):
+                progress.note(terms)
             return family.download(self.pinned, workdir, progress)
 
         keys = self.keys

@@ -1,7 +1,8 @@
 """`zoo plan`: what making a build would do; no network, no plugin code.
 
 JSON: {ref, build, format, pinned, steps: [{name, provider, done, bytes}], bytes_needed,
-memory_bytes, machine_memory_bytes, fits, missing, install}.
+memory_bytes, machine_memory_bytes, fits, license, license_name, commercial, gated, missing,
+install}.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import click
 
 from zoo import api, machine
+from zoo.catalogs.licenses import ANSWERS, license_of
 from zoo.cli import options, output
 from zoo.cli.output import Column
 from zoo.words import human
@@ -28,7 +30,8 @@ def command(
 ) -> None:
     """Show what a build would download, write and need."""
     plan = api.plan(name, build=build, format=format, family=family)
-    memory = machine.memory()
+    memory, recipe = machine.memory(), api.show(name, family=family)
+    license = license_of(recipe.license)
     data = {
         "ref": plan.ref,
         "build": plan.build,
@@ -39,6 +42,10 @@ def command(
         "memory_bytes": plan.memory,
         "machine_memory_bytes": memory,
         "fits": plan.memory <= memory,
+        "license": recipe.license,
+        "license_name": license.name,
+        "commercial": license.commercial,
+        "gated": recipe.gated,
         "missing": list(plan.missing),
         "install": plan.install if plan.missing else None,
     }
@@ -60,6 +67,8 @@ def _print(data: dict[str, Any]) -> None:
         [
             ("to write", human(data["bytes_needed"])),
             ("memory", f"{human(data['memory_bytes'])} of {room}: {verdict}"),
+            ("license", f"{data['license_name']} - {ANSWERS[data['commercial']]}"),
+            ("gated", "accept the authors' terms first" if data["gated"] else None),
             ("source", None if data["pinned"] else "UNPINNED until the first pull"),
             ("missing", missing),
         ]
