@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from zoo import api
+from zoo.catalogs import recipe
 from zoo.catalogs.reference import Reference
 from zoo.errors import UsageError
 from zoo.pipeline.own import adapter_name, license_of
@@ -182,3 +183,15 @@ def test_an_adapter_of_ones_own_does_not_replace_that_of_the_recipe(sandbox, mon
 )
 def test_the_license_is_that_of_the_model_card(card, license):
     assert license_of(card) == license
+
+
+def test_the_recipe_of_a_folder_reads_one_recipe_of_its_family(sandbox, text, monkeypatch):
+    """Browsing knows the families of all recipes already, and loading starts faster."""
+    monkeypatch.setenv("ZOO_HOME", str(sandbox.home))
+    monkeypatch.setenv("ZOO_CONFIG", str(sandbox.config))
+    list(api.catalog())
+    read: list[Path] = []
+    whole = recipe.read_recipe
+    monkeypatch.setattr(recipe, "read_recipe", lambda *a, **k: read.append(a) or whole(*a, **k))
+    assert api.show(str(text)).family == "mistral"
+    assert len(read) == 1

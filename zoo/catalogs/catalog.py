@@ -136,6 +136,11 @@ class Catalog:
         """The names of all catalogs, including those that cannot be read."""
         return {layer.name for layer in self.layers} | set(self.problems)
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families that have a recipe."""
+        return tuple(dict.fromkeys(listing.family for listing in self if listing.facts))
+
     def first_of_family(self, family: str) -> Recipe:
         """Find the recipe whose builds serve checkpoints of a family that have no recipe.
 
@@ -144,16 +149,14 @@ class Catalog:
         Raises:
             NotFound: no recipe is of the family.
         """
-        listings = [listing for listing in self if listing.facts]
-        for listing in listings:
-            if listing.default and listing.family == family:
+        for listing in self:
+            if listing.facts and listing.default and listing.family == family:
                 recipe = listing.read()
                 own = {name: b for name, b in recipe.build.items() if not b.offered_by}
                 return replace(recipe, build=own)
-        families = dict.fromkeys(listing.family for listing in listings)
-        close = suggest(family, families)
         raise NotFound(
-            f"no recipe has the family '{family}'{close}", f"families: {', '.join(families)}"
+            f"no recipe has the family '{family}'{suggest(family, self.families)}",
+            f"families: {', '.join(self.families)}",
         )
 
     def _full_name(self, name: str) -> str:

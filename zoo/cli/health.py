@@ -103,12 +103,12 @@ def _catalog_problems() -> Iterator[str]:
     families, tasks = set(), set()
     refused: dict[str, None] = {}
     for listing in catalog:
-        if listing.recipe is None:
+        if (recipe := listing.recipe) is None:
             yield f"{listing.ref}: {listing.problem}"
             continue
-        families.add(listing.recipe.family)
-        tasks.add(listing.recipe.task)
-        refused |= dict.fromkeys(error.message for error in listing.recipe.refused.values())
+        families.add(recipe.family)
+        tasks.add(recipe.task)
+        refused |= dict.fromkeys(error.message for error in recipe.refused.values())
     yield from refused
     for offer in catalog.offers.found:
         for kind, names, known in (

@@ -136,9 +136,10 @@ def recipe_of(
         facts = folder_facts(Path(reference.name))
     elif measured:
         facts = hub_facts(lock.pin(reference.source), listener)
-    families = dict.fromkeys(listing.recipe.family for listing in catalog if listing.recipe)
-    family = facts.family(families) if family is None else family
+    known = (listing.family for listing in catalog if listing.facts)
+    family = facts.family(known) if family is None else family
     if family is None:
+        families = catalog.families
         raise UsageError(
             f"'{reference}' is of an unknown model family",
             f"add --family; families: {', '.join(families)}",

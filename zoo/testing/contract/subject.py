@@ -292,6 +292,6 @@ class Subject:
 def _usual_task(family: str) -> str:
     """The task of a family's recipes, else text generation."""
     for listing in open_catalog():
-        if listing.recipe is not None and listing.recipe.family == family:
-            return listing.recipe.task
+        if listing.facts and listing.family == family:
+            return listing.task
     return TEXT
