@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from conftest import Sandbox
 from worlds.json_schema import documents, require_document
 
 from cli.world import Said, current, put
@@ -23,9 +24,8 @@ Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def run(built: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Run a command with `--json` in a home with one checked build; its document."""
-    folder = tmp_path_factory.mktemp("json")
 
     def document(*line: str, code: int = 0) -> Any:
         with CliRunner().isolation() as streams:
@@ -34,12 +34,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         assert found == code, err
         return json.loads(out)
 
+    assert built.zoo("build", BUILD, "-q").returncode == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_HOME", str(folder / "home"))
-        patch.setenv("ZOO_CONFIG", str(folder / "config"))
+        patch.setenv("ZOO_HOME", str(built.home))
+        patch.setenv("ZOO_CONFIG", str(built.config))
         patch.delenv("ZOO_LOCK", raising=False)
-        patch.chdir(folder)
-        require_document("build", document("build", BUILD, "-q"))
+        patch.chdir(tmp_path_factory.mktemp("json"))
         yield document
 
 
@@ -63,7 +63,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "line",
     [
-        ("list",), ("list", "--task", "speech"), ("show", BUILD), ("show", "sdxl"),
+        ("build", BUILD), ("list",), ("list", "--task", "speech"), ("show", BUILD), ("show", "sdxl"),
         ("show", "openelm"), ("compare", BUILD, "whisper", "sd"), ("plan", "mistral"),
         ("pull", "mistral:mini"), ("check", BUILD), ("check", "mistral:mini/torch"),
         ("run", BUILD, "Once", "--max-tokens", "3"), ("run", "whisper:mini/torch", CLIP),
@@ -86,12 +86,16 @@ def test_a_document_is_what_the_schema_says(run: Run, line: tuple[Any, ...]) -> 
     require_document(command, run(*command.split(), *words[1:], code=code))
 
 
-def test_artifacts_that_travel(run: Run, key: Path) -> None:
+def test_artifacts_that_travel(
+    run: Run, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = str(tmp_path / "build.tar")
+    require_document("export", run("export", BUILD, "--to", archive))
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path / "elsewhere"))
+    require_document("import", run("import", archive))
     require_document("sign", run("sign", BUILD, "--key", str(key)))
-    require_document("export", run("export", BUILD, "--to", "build.tar"))
-    require_document("rm", run("rm", BUILD, "-y"))
-    require_document("import", run("import", "build.tar"))
     require_document("verify", run("verify"))
+    require_document("rm", run("rm", BUILD, "-y"))
 
 
 def test_artifacts_of_all_kinds(zoo: Callable[..., Said], home: Path) -> None:
