@@ -282,10 +282,22 @@ def app_folder(
     adapter: str | None = None,
     listener: Listener = notes,
 ) -> dict[str, Any]:
-    """Write the folder of a build for an app; see `zoo.pipeline.app_folder`."""
-    from zoo.pipeline.app_folder import write_app
+    """Write the folder of a build for an app; see `zoo.pipeline.app_folder`.
+
+    Without a build or a format it is the one that a Mac would run, of the formats that are for
+    apps and are installed.
+
+    Raises:
+        UsageError: builds in this format are not for apps; whatever `write_app` raises.
+    """
+    from zoo.pipeline.app_folder import app_formats, require_app_format, write_app
     from zoo.store.reports import Reports
 
+    recipe, named = resolve_recipe(ref, family, listener)
+    if build is None and format is None and named is None:
+        format = next(iter(app_formats(recipe)), None)
+    chosen = recipe.build[name].format if (name := build or named) in recipe.build else format
+    require_app_format(recipe, chosen)
     pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
     require_task(pipeline.recipe)
     artifact = pipeline.make_checked()

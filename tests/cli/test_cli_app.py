@@ -102,10 +102,10 @@ def test_images_have_the_names_of_apples_pipeline():
 
 
 def test_a_folder_that_exists_and_one_in_nowhere_are_refused(built: Sandbox, tmp_path: Path):
-    taken = built.zoo("app", "mistral:mini/torch", "--to", str(tmp_path))
+    taken = built.zoo("app", "mistral:mini/mlx", "--to", str(tmp_path))
     assert taken.returncode == 2
     assert "exists already" in taken.stderr
-    nowhere = built.zoo("app", "mistral:mini/torch", "--to", str(tmp_path / "a" / "b"))
+    nowhere = built.zoo("app", "mistral:mini/mlx", "--to", str(tmp_path / "a" / "b"))
     assert nowhere.returncode == 3
     assert f"there is no folder '{tmp_path / 'a'}'" in nowhere.stderr
     assert not list(tmp_path.iterdir())
@@ -114,10 +114,36 @@ def test_a_folder_that_exists_and_one_in_nowhere_are_refused(built: Sandbox, tmp
 def test_a_corrupted_build_is_refused_and_leaves_nothing(
     zoo: Callable[..., Said], home: Path, tmp_path: Path
 ):
-    entry = put(home, current("torch"))
+    entry = put(home, current("mlx-4bit"), build="mlx-4bit", format="mlx")
     weights = entry / "data" / "w.bin"
     weights.write_bytes(b"other" + weights.read_bytes()[5:])
-    said = zoo("app", "tiny/torch", "--to", str(tmp_path / "App"))
+    said = zoo("app", "tiny/mlx-4bit", "--to", str(tmp_path / "App"))
     assert said.code == 5, said.err
     assert not (tmp_path / "App").exists()
     assert not list(tmp_path.glob(".zoo-app*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("mistral:mini/torch", "mlx"),
+        ("whisper:mini/mlx", "coreml"),
+        ("whisper:mini/torch", "coreml"),
+    ],
+)
+def test_a_build_that_no_app_can_load_is_refused_before_it_is_made(
+    zoo: Callable[..., Said], tmp_path: Path, name: str, instead: str
+):
+    said = zoo("app", name, "--to", str(tmp_path / "App"))
+    assert said.code == 2
+    assert "are not for apps" in said.err
+    assert f"--format {instead}" in said.err
+    assert "convert" not in said.err
+
+
+def test_without_a_build_it_is_one_for_apps(built: Sandbox, tmp_path: Path):
+    said = built.zoo("app", "mistral:mini", "--to", str(tmp_path / "App"), "--json", "-q")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["format"] == "mlx"
+    assert "mlx-swift-lm" in (tmp_path / "App" / "README.md").read_text()
+    assert (tmp_path / "App" / "Resources" / "model.safetensors").is_file()

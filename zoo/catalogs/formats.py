@@ -137,7 +137,10 @@ class Format:
         return {path: path for path in paths}
 
     def app_notes(self, recipe: Recipe) -> str:
-        """Return how an app loads the files that `app_files` chose, in Markdown."""
+        """Return how an app loads the files that `app_files` chose, in Markdown.
+
+        Returns: empty where builds are not for apps, which `zoo app` refuses.
+        """
         return ""
 
     def bits_per_weight(self, build: Build) -> float:

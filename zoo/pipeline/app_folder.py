@@ -19,6 +19,7 @@ from typing import Any
 
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.licenses import license_of
+from zoo.catalogs.pairs import usable
 from zoo.catalogs.recipe import Recipe
 from zoo.errors import IntegrityError, NotFound, UsageError
 from zoo.files import room, system
@@ -28,6 +29,34 @@ from zoo.store.artifacts import Artifact
 from zoo.store.reports import CHECK, Reports
 
 RESOURCES, EXAMPLES = "Resources", "examples"
+
+
+def app_formats(recipe: Recipe) -> list[str]:
+    """The formats of a recipe that are for apps and installed, a Mac's first choice first."""
+    found = [name for name in recipe.formats if _is_for_apps(recipe, name)]
+    installed = [name for name in found if usable(recipe.family, name)]
+    return sorted(installed or found, key=lambda name: format_of(name).apple_rank)
+
+
+def require_app_format(recipe: Recipe, format: str | None) -> None:
+    """Refuse a format whose builds no app can load.
+
+    Raises:
+        UsageError: which formats there are for apps.
+    """
+    if format is not None and _is_for_apps(recipe, format):
+        return
+    others = app_formats(recipe)
+    which = f"builds of '{recipe.ref}' in the format '{format}' are" if format else "its builds are"
+    raise UsageError(
+        f"{which} not for apps",
+        f"choose another: --format {others[0]}" if others else None,
+        in_python=f'choose another: format="{others[0]}"' if others else None,
+    )
+
+
+def _is_for_apps(recipe: Recipe, format: str) -> bool:
+    return bool(format_of(format).app_notes(recipe))
 
 
 def write_app(recipe: Recipe, artifact: Artifact, reports: Reports, dest: Path) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def command(
 ) -> None:
     """Write the files of a build that an app ships.
 
-    Builds first if needed. FOLDER gets Resources, with the names that runtimes expect, zoo.json,
-    which describes the model and has example inputs with the outputs of this build, and a README.
+    Builds first if needed; without a build, it is the one that a Mac would run. FOLDER gets
+    Resources, with the names that runtimes expect, zoo.json, which describes the model and has
+    example inputs with the outputs of this build, and a README.
     """
     with drawing(quiet) as listener:
         described = api.app_folder(

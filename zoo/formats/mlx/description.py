@@ -61,10 +61,6 @@ let session = ChatSession(model)
 print(try await session.respond(to: "Name three animals."))
 ```"""
 
-OTHER_NOTES = (
-    "mlx-swift-lm has no model of this kind: port zoo's MLX modules, or take a Core ML build."
-)
-
 
 class MLX(Format):
     """Apple's MLX: the weights as they are stored, or quantized."""
@@ -94,7 +90,7 @@ class MLX(Format):
         return True
 
     def app_notes(self, recipe: Recipe) -> str:
-        return LANGUAGE_NOTES if recipe.task == "text-generation" else OTHER_NOTES
+        return LANGUAGE_NOTES if recipe.task == "text-generation" else ""
 
     def bits_per_weight(self, build: Build) -> float:
         """Bits of each weight: a group also stores its scale and its offset."""
