@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tomllib
@@ -100,6 +101,10 @@ def test_the_recipe_of_a_folder_is_one_that_zoo_reads(sandbox, tmp_path):
     files = {file["path"]: file for file in recipe["source"]["files"]}
     assert len(files["model.safetensors"]["sha256"]) == 64
     assert "mlx-4bit" in recipe["build"]
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
+    shutil.copytree(folder, odd)
+    refused = sandbox.zoo("new", "recipe", odd, "--to", str(tmp_path / "odd.toml"))
+    assert (refused.returncode, "recipes are UTF-8, and it is not" in refused.stderr) == (2, True)
     moved = made.stdout.replace(str(folder), "checkpoint")
     shutil.copytree(folder, sandbox.config / "checkpoint")
     sandbox.catalog(CATALOG, mine=moved)

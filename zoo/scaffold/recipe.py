@@ -10,7 +10,7 @@ from typing import Any
 
 from zoo.catalogs.recipe import Build
 from zoo.catalogs.source import File, Source
-from zoo.errors import IntegrityError
+from zoo.errors import IntegrityError, UsageError
 from zoo.files.digests import sha256
 from zoo.formats.checkpoint import checkpoint_files
 from zoo.pipeline.own import Facts, folder_facts
@@ -172,9 +172,24 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(_utf8(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return str(value)
+
+
+def _utf8(text: str) -> str:
+    """`text`, which may be the name of a file.
+
+    Raises:
+        UsageError: it is no UTF-8, which recipes are.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"a recipe cannot name {text!r}: recipes are UTF-8, and it is not", "rename the file"
+        ) from None
+    return text

@@ -97,7 +97,7 @@ def _write_page(path: Path, name: str, cost: Cost) -> None:
     from zoo.site.cost import page
 
     try:
-        path.write_text(page(name, cost), encoding="utf-8")
+        path.write_text(page(name, cost), encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     output.note(f"wrote {path}")

@@ -166,7 +166,7 @@ def _print_sarif(name: str, report: LintReport) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     output.note(f"wrote {path}")

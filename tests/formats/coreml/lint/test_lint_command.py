@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,10 @@ def test_the_page_is_written(packages, capsys, tmp_path):
     assert "use <code>reduce_l2_norm</code>" in text
     assert '<rect class="ane" x="0.0%" width="100.0%"' in text
     assert "<script" not in text
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mlpackage")
+    shutil.copytree(packages / "faulty.mlpackage", odd)
+    assert run(capsys, odd, "--html", page)[0] == 1
+    assert "caf" in page.read_text()
 
 
 def test_findings_and_bars_have_the_layers_of_the_weights(tmp_path, capsys):
