@@ -16,6 +16,10 @@ Rule = tuple[Any, ...] | Callable[[Any], bool]
 """The values that are known, or whether one is."""
 
 
+MOST_LAYERS = 200
+"""In one block; the deepest encoders of prompts have 32."""
+
+
 def anything(value: Any) -> bool:
     return True
 
@@ -43,6 +47,20 @@ def is_counts(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(map(is_counts, value))
     return is_count(value) or value == 0
+
+
+def is_widths(value: Any) -> bool:
+    """Whether it is a number of channels or heads, or a list of such; none is 0."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(is_widths, value))
+    return is_count(value)
+
+
+def is_depths(value: Any) -> bool:
+    """Whether it is a number of layers, or a list of such, that a library may be asked to make."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(is_depths, value))
+    return is_counts(value) and value <= MOST_LAYERS
 
 
 def is_numbers(value: Any) -> bool:
@@ -77,20 +95,20 @@ UNET: dict[str, Rule] = {
     "mid_block_type": ("UNetMidBlock2DCrossAttn", "UNetMidBlock2D", None),
     "up_block_types": are("UpBlock2D", "CrossAttnUpBlock2D"),
     "only_cross_attention": is_flags,
-    "block_out_channels": is_counts,
-    "layers_per_block": is_counts,
+    "block_out_channels": is_widths,
+    "layers_per_block": is_depths,
     "downsample_padding": is_counts,
     "mid_block_scale_factor": is_positive,
     "dropout": anything,
     "act_fn": ("silu", "swish", "mish", "gelu", "relu"),
     "norm_num_groups": is_count,
     "norm_eps": is_number,
-    "cross_attention_dim": is_counts,
-    "transformer_layers_per_block": is_counts,
-    "reverse_transformer_layers_per_block": or_none(is_counts),
+    "cross_attention_dim": is_widths,
+    "transformer_layers_per_block": is_depths,
+    "reverse_transformer_layers_per_block": or_none(is_depths),
     "encoder_hid_dim": (None,),
     "encoder_hid_dim_type": (None,),
-    "attention_head_dim": is_counts,
+    "attention_head_dim": is_widths,
     "num_attention_heads": (None,),
     "dual_cross_attention": (False,),
     "use_linear_projection": (False, True),
@@ -124,8 +142,8 @@ VAE: dict[str, Rule] = {
     "out_channels": (3,),
     "down_block_types": are("DownEncoderBlock2D"),
     "up_block_types": are("UpDecoderBlock2D"),
-    "block_out_channels": is_counts,
-    "layers_per_block": is_count,
+    "block_out_channels": is_widths,
+    "layers_per_block": is_depths,
     "act_fn": ("silu", "swish", "mish", "gelu", "relu"),
     "latent_channels": is_count,
     "norm_num_groups": is_count,
@@ -146,7 +164,7 @@ TEXT: dict[str, Rule] = {
     "hidden_size": is_count,
     "intermediate_size": is_count,
     "projection_dim": is_count,
-    "num_hidden_layers": is_count,
+    "num_hidden_layers": is_depths,
     "num_attention_heads": is_count,
     "max_position_embeddings": is_count,
     "hidden_act": (

@@ -98,6 +98,26 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda folder: change(folder / "unet" / "config.json", layers_per_block=1),
         r"unet/diffusion_pytorch_model\.safetensors.*(does not describe|lacks|shape|cannot be loaded)",
     ),
+    "blocks of a million layers": (
+        lambda folder: change(folder / "unet" / "config.json", layers_per_block=10**6),
+        "layers_per_block = 1000000, which zoo does not support",
+    ),
+    "transformers of a million layers": (
+        lambda folder: change(folder / "unet" / "config.json", transformer_layers_per_block=10**6),
+        "transformer_layers_per_block = 1000000, which zoo does not support",
+    ),
+    "a deep autoencoder": (
+        lambda folder: change(folder / "vae" / "config.json", layers_per_block=10**6),
+        "layers_per_block = 1000000, which zoo does not support",
+    ),
+    "no heads": (
+        lambda folder: change(folder / "unet" / "config.json", attention_head_dim=0),
+        "attention_head_dim = 0, which zoo does not support",
+    ),
+    "no channels": (
+        lambda folder: change(folder / "unet" / "config.json", block_out_channels=[0]),
+        r"block_out_channels = \[0\], which zoo does not support",
+    ),
     "a weight less": (
         drop,
         r"text_encoder/model\.safetensors lacks '.*final_layer_norm\.weight'",
