@@ -2,14 +2,12 @@
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from worlds.warm import Warm
 
 ROOT = Path(__file__).parents[2]
 FACES = (
@@ -147,6 +145,8 @@ ALONE = """
 import os, sys, traceback
 
 for name in sys.argv[1:]:
+    if name.startswith("zoo_"):
+        import numpy, torch  # once: only ours are to be first
     if os.fork() == 0:
         try:
             __import__(name)
@@ -157,7 +157,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_every_module_can_be_imported_alone_and_first(server: Warm) -> None:
+def test_every_module_can_be_imported_alone_and_first() -> None:
     ours = ROOT.glob("plugins/*/__init__.py")  # others are distributions of their own
     trees = (("zoo", ROOT), *((p.parent.name, ROOT / "plugins") for p in ours))
     names = [
@@ -166,5 +166,6 @@ def test_every_module_can_be_imported_alone_and_first(server: Warm) -> None:
         for path in sorted((root / name).rglob("*.py"))
     ]
     assert len(names) > 150
-    done = server.run(ALONE, names, dict(os.environ))
-    assert (done.returncode, done.stdout) == (0, "")
+    run = [sys.executable, "-c", ALONE, *names]
+    out = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert out.stdout == ""

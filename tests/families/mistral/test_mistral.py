@@ -109,7 +109,7 @@ def test_a_check_passes_and_is_remembered(built):
     stored = [
         json.loads((p / "manifest.json").read_text())
         for p in built.artifacts()
-        if "mlx-8bit" in p.name
+        if "mistral-mini-mlx-8bit" in p.name
     ]
     assert stored[0]["check"]["status"] == "passed"
     assert stored[0]["check"]["metrics"]["positions"] >= 512
