@@ -195,3 +195,17 @@ def test_the_recipe_of_a_folder_reads_one_recipe_of_its_family(sandbox, text, mo
     monkeypatch.setattr(recipe, "read_recipe", lambda *a, **k: read.append(a) or whole(*a, **k))
     assert api.show(str(text)).family == "mistral"
     assert len(read) == 1
+
+
+def test_the_images_of_a_pipeline_of_ones_own_are_part_of_its_memory(monkeypatch, sandbox):
+    monkeypatch.setenv("ZOO_HOME", str(sandbox.home))
+    monkeypatch.setenv("ZOO_CONFIG", str(sandbox.config))
+    shipped = api.show("stable-diffusion:mini").activation_bytes
+    assert api.show(str(PICTURES)).activation_bytes == pytest.approx(shipped, rel=0.01)
+    config = json.loads((PICTURES / "unet" / "config.json").read_text())
+    larger = Path(shutil.copytree(PICTURES, sandbox.folder / "larger"))
+    (larger / "unet" / "config.json").write_text(json.dumps({**config, "sample_size": [16, 32]}))
+    grown = api.show(str(larger)).activation_bytes
+    assert grown == pytest.approx(8 * shipped, rel=0.01)
+    (larger / "unet" / "config.json").write_text(json.dumps({**config, "sample_size": "wide"}))
+    assert api.show(str(larger)).activation_bytes is None

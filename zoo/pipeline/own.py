@@ -29,10 +29,17 @@ from zoo.tasks.registry import task_of
 
 SUFFIX = ".safetensors"
 CONFIGS = ("config.json", "model_index.json")
+COMPONENTS = ("unet", "vae")
 CARD = "README.md"
 LARGEST_CARD = 1 << 20
 CONTEXT_KEYS = ("max_position_embeddings", "max_context_length", "n_positions", "max_seq_len")
 FLOAT16_BYTES = 2
+WIDE_AT_ONCE = 5
+"""Results of an image decoder's last blocks that live at once, by the lifetimes in its program."""
+DEEPEST = 16
+"""Blocks of an image decoder, each twice the size of the one before, at most."""
+LARGEST_SIZE = 1 << 16
+"""Of a number of channels, or of a side in latents, that is read as one."""
 PACKED = 32
 """Bits of the unsigned integers that MLX packs quantized weights into."""
 
@@ -43,6 +50,7 @@ class Facts:
 
     Attributes:
         config: its `config.json` or `model_index.json`; empty when it has neither.
+        components: the configs of the components of a pipeline, by their folders.
         count: how many weights it has, in quantized tensors too.
         bytes: what they take as stored.
         dtypes: how many elements are stored in each type.
@@ -50,6 +58,7 @@ class Facts:
     """
 
     config: Mapping[str, Any] = field(default_factory=dict)
+    components: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     count: int = 0
     bytes: int = 0
     dtypes: Counter[str] = field(default_factory=Counter)
@@ -92,6 +101,23 @@ class Facts:
         positions = self._said("max_source_positions") + self._said("max_target_positions")
         kept = self._said("decoder_layers") * self._said("d_model")
         return 2 * FLOAT16_BYTES * kept * positions or None
+
+    @property
+    def activation_bytes(self) -> int | None:
+        """Bytes of what the last blocks of an image decoder hold at once, in float16.
+
+        They work at the size of the image, on the second of the decoder's widths.
+        """
+        widths = self.components.get("vae", {}).get("block_out_channels")
+        side = self.components.get("unet", {}).get("sample_size")
+        sides = side if isinstance(side, list) and len(side) == 2 else [side, side]
+        if not isinstance(widths, list) or not 0 < len(widths) <= DEEPEST:
+            return None
+        if not all(type(n) is int and 0 < n <= LARGEST_SIZE for n in (*widths, *sides)):
+            return None
+        pixels = prod(sides) << 2 * (len(widths) - 1)
+        width: int = widths[min(1, len(widths) - 1)]
+        return FLOAT16_BYTES * WIDE_AT_ONCE * pixels * width
 
     def _said(self, *keys: str) -> int:
         """The number above zero that the config has under the first of these keys, or 0."""
@@ -160,6 +186,7 @@ def recipe_of(
         context=facts.context,
         cache_per_token=facts.cache_per_token if like.cache_per_token else None,
         cache_bytes=facts.cache_bytes if like.cache_bytes else None,
+        activation_bytes=facts.activation_bytes,
         check=Check(inputs=like.check.inputs) if like.check else None,
         weight_bytes=facts.bytes or None,
         dtypes=dict(facts.dtypes),
@@ -186,7 +213,8 @@ def folder_facts(folder: Path) -> Facts:
     if not names:
         raise InputError(f"the folder '{folder}' is empty")
     config = next((read_json(folder / name) for name in CONFIGS if name in names), {})
-    facts = Facts(config)
+    parts = {part: f"{part}/config.json" for part in COMPONENTS}
+    facts = Facts(config, {p: read_json(folder / n) for p, n in parts.items() if n in names})
     for name in checkpoint_files(names, lambda name: (folder / name).read_bytes()):
         if name.endswith(SUFFIX):
             facts.add(read_header(folder / name))
@@ -207,7 +235,8 @@ def hub_facts(source: Source, listener: Listener) -> Facts:
 
     files = RemoteFiles(source, Progress("look", listener))
     config = next((files.read_json(name) for name in CONFIGS if name in files.sizes), {})
-    facts = Facts(config)
+    parts = {part: f"{part}/config.json" for part in COMPONENTS}
+    facts = Facts(config, {p: files.read_json(n) for p, n in parts.items() if n in files.sizes})
     for name in checkpoint_files(files.sizes, files.read):
         if name.endswith(SUFFIX):
             facts.add(files.header(name))
