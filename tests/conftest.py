@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from zoo.testing.loopback_hub import LoopbackHub
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores would thrash with more
 
 from zoo.testing.plugins import install_plugin
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 # The same examples everywhere, and no deadline that a busy machine breaks.
 hypothesis.settings.register_profile("zoo", derandomize=True, deadline=None)
