@@ -120,6 +120,7 @@ def begun(environment, tmp_path_factory) -> Iterator[tuple[World, dict[str, Path
     world.restore()
 
 
+@pytest.mark.long
 def test_new_plugins_are_seen_and_run(begun):
     world, _ = begun
     world.restore()

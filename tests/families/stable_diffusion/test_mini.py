@@ -92,11 +92,13 @@ def test_a_damaged_model_fails(tmp_path, mini):
         model.defaults = RECIPE.defaults
         return model
 
-    figures = measure_pictures([PROMPTS], whole, damaged, shows)
+    few = tmp_path / "few.txt"
+    few.write_text("".join(PROMPTS.read_text().splitlines(keepends=True)[:2]))
+    figures = measure_pictures([few], whole, damaged, shows)
     for name, build in RECIPE.build.items():
         if build.format != "torch":
             assert judge(TASK, figures, limits_of(RECIPE, build), {}).status == "failed", name
-    same = measure_pictures([PROMPTS], whole, whole)
+    same = measure_pictures([few], whole, whole)
     assert {value for name, value in same.items() if name.endswith("_psnr")} == {200}
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(RecipeError, match="have no prompt"):
@@ -139,11 +141,11 @@ def test_a_package_with_two_styles_is_little_larger(built, tmp_path):
     prompt = "a large red circle in the middle"
     code = f"""
 import zoo
-model = zoo.load("stable-diffusion:mini/coreml-fp16", adapter="ink")
+model = zoo.load("stable-diffusion:mini/coreml-fp16", adapter="ink", check=False)
 model.generate({prompt!r}, seed=5).save("ink.png")
 model.use(None)
 model.generate({prompt!r}, seed=5).save("plain.png")
-print(zoo.build("stable-diffusion:mini", build="coreml-fp16").path)
+print(zoo.build("stable-diffusion:mini", build="coreml-fp16", check=False).path)
 """
     done = built.python(code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -40,8 +40,13 @@ BUILDS = {
     "coreml-ane": 7.6,
 }
 """The builds of a miniature, and what their weights take at most, in bits."""
+LONG = {
+    ("mistral", "coreml-mixed"),
+    *(("openelm", f"coreml-{build}") for build in ("mixed", "int4", "palettized")),
+}
 EACH = [
-    pytest.param(build, marks=pytest.mark.long if build == "coreml-mixed" else ())
+    pytest.param(family, build, marks=pytest.mark.long if (family, build) in LONG else ())
+    for family in FAMILIES
     for build in BUILDS
 ]
 
@@ -59,8 +64,7 @@ def test_coreml_writes_what_torch_writes(built, family):
     assert len(texts["torch"].stdout.split()) > 5
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("build", EACH)
+@pytest.mark.parametrize(("family", "build"), EACH)
 def test_the_check_passes_and_its_figures_are_stored(built, family, build):
     done = built.zoo("check", f"{family}:mini/{build}", "--json")
     assert done.returncode == 0, done.stderr
@@ -114,8 +118,7 @@ def test_an_adapter_of_another_model_is_refused(sandbox, format):
     assert not [path for path in sandbox.artifacts() if "coreml" in path.name]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("build", EACH)
+@pytest.mark.parametrize(("family", "build"), EACH)
 def test_the_size_on_disk_is_the_size_predicted(built, family, build):
     shown = json.loads(built.zoo("show", f"{family}:mini", "--json").stdout)
     (told,) = (b for b in shown["builds"] if b["name"] == build)

@@ -250,6 +250,7 @@ def test_what_does_not_divide_is_told(source, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_mixed_bits_lose_less_than_the_same_bits_everywhere(tmp_path):
     """On the miniature: a random model has no layers that matter more than others."""
     source = MINI
