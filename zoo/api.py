@@ -14,8 +14,8 @@ from zoo.catalogs.formats import described_formats, format_of, require_described
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.display.notices import Notices
-from zoo.errors import DoesNotFit, UsageError
-from zoo.pipeline.choice import choose, fit
+from zoo.errors import UsageError
+from zoo.pipeline.choice import choose, require_fit
 from zoo.pipeline.opening import open_pipeline, require_task, resolve_recipe
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
@@ -290,14 +290,11 @@ def app_folder(
     Raises:
         UsageError: builds in this format are not for apps; whatever `write_app` raises.
     """
-    from zoo.pipeline.app_folder import app_formats, require_app_format, write_app
+    from zoo.pipeline.app_folder import app_format, write_app
     from zoo.store.reports import Reports
 
     recipe, named = resolve_recipe(ref, family, listener)
-    if build is None and format is None and named is None:
-        format = next(iter(app_formats(recipe)), None)
-    chosen = recipe.build[name].format if (name := build or named) in recipe.build else format
-    require_app_format(recipe, chosen)
+    format = app_format(recipe, build or named, format)
     pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)
     require_task(pipeline.recipe)
     artifact = pipeline.make_checked()
@@ -413,14 +410,8 @@ def load(
     """
     pipeline, using = open_pipeline(ref, build, format, family, listener, adapter)
     require_task(pipeline.recipe, task)
-    need = fit(pipeline.recipe, pipeline.name)
-    if not (need.fits or force):
-        raise DoesNotFit(
-            f"'{pipeline.recipe.ref}/{pipeline.name}' needs about {human(need.needed)} of "
-            f"memory, and this machine has {human(need.memory)}",
-            "choose a smaller build (zoo show), or load it all the same with --force",
-            in_python="choose a smaller build (zoo.show), or load it all the same with force=True",
-        )
+    if not force:
+        require_fit(pipeline.recipe, pipeline.name)
     format = pipeline.build.format
     with nullcontext() if device is None else format_of(format).running_on(device):
         model = pipeline.load(check)

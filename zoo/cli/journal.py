@@ -29,6 +29,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         try:
             self._file = path.open("a", encoding="utf-8")
+            self._full = False
         except OSError as error:
             raise UsageError(
                 f"the log file {path} cannot be written: {said(error)}",
@@ -37,6 +38,8 @@ class Journal:
 
     def write(self, text: str) -> None:
         """Append a line, or several. A disk that is full does not end the command."""
+        if self._full:
+            return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         lines = (f"{stamp} {os.getpid()} {line}\n" for line in harmless(redacted(text)).split("\n"))
         try:
@@ -44,7 +47,7 @@ class Journal:
             self._file.flush()
         except OSError as error:
             print(f"zoo: the log file cannot be written: {said(error)}", file=sys.stderr)
-            self.write = lambda text: None  # type: ignore[method-assign]
+            self._full = True
 
     def begin(self, arguments: Sequence[str]) -> None:
         """Write the command line and the version."""

@@ -36,7 +36,8 @@ def explain(error: OSError) -> ZooError:
     """
     where = "" if error.filename is None else os.fsdecode(str(error.filename))
     if error.errno in FULL:
-        at = f" at {where}" if where else ""
+        written = error.filename2 or error.filename  # of a copy, where it goes
+        at = "" if written is None else f" at {os.fsdecode(str(written))}"
         return NoRoom(
             f"the disk is full{at}"
             if error.errno != errno.EFBIG

@@ -38,16 +38,19 @@ def app_formats(recipe: Recipe) -> list[str]:
     return sorted(installed or found, key=lambda name: format_of(name).apple_rank)
 
 
-def require_app_format(recipe: Recipe, format: str | None) -> None:
-    """Refuse a format whose builds no app can load.
+def app_format(recipe: Recipe, build: str | None, format: str | None) -> str | None:
+    """The format to look for a build in: that of a Mac's first choice, unless something is named.
 
     Raises:
-        UsageError: which formats there are for apps.
+        UsageError: the builds in it are not for apps, and which formats are.
     """
-    if format is not None and _is_for_apps(recipe, format):
-        return
+    if build is None and format is None:
+        format = next(iter(app_formats(recipe)), None)
+    chosen = recipe.build[build].format if build in recipe.build else format
+    if chosen is not None and _is_for_apps(recipe, chosen):
+        return format
     others = app_formats(recipe)
-    which = f"builds of '{recipe.ref}' in the format '{format}' are" if format else "its builds are"
+    which = f"builds of '{recipe.ref}' in the format '{chosen}' are" if chosen else "its builds are"
     raise UsageError(
         f"{which} not for apps",
         f"choose another: --format {others[0]}" if others else None,

@@ -10,7 +10,8 @@ from zoo.catalogs.chooser import best_build, rank
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import usable
 from zoo.catalogs.recipe import Recipe
-from zoo.errors import RecipeError
+from zoo.errors import DoesNotFit, RecipeError
+from zoo.words import human
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,22 @@ class Fit:
 def fit(recipe: Recipe, build: str) -> Fit:
     """Whether a build fits the memory of this machine, by estimate."""
     return Fit(estimates.memory_bytes(recipe, recipe.build[build]), machine.memory())
+
+
+def require_fit(recipe: Recipe, build: str) -> None:
+    """Refuse a build that is not expected to fit the memory of this machine.
+
+    Raises:
+        DoesNotFit: it is not.
+    """
+    need = fit(recipe, build)
+    if not need.fits:
+        raise DoesNotFit(
+            f"'{recipe.ref}/{build}' needs about {human(need.needed)} of memory, and this machine "
+            f"has {human(need.memory)}",
+            "choose a smaller build (zoo show), or load it all the same with --force",
+            in_python="choose a smaller build (zoo.show), or load it all the same with force=True",
+        )
 
 
 def choose(recipe: Recipe, build: str | None, format: str | None) -> tuple[str, str]:

@@ -5,15 +5,13 @@ import random
 import re
 from pathlib import Path
 
+import measure
 import pytest
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+import stories
+import torch
+import transformers
 
 RECIPES = Path(__file__).parents[3] / "recipes"
-
-import measure  # noqa: E402
-import stories  # noqa: E402
 
 SHARE_RIGHT = {"mistral": 0.45, "openelm": 0.8}
 

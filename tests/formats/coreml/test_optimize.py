@@ -130,7 +130,6 @@ NEARER = {"int4 by block": 0.92, "int4": 0.9}
 
 @pytest.mark.parametrize("name", PEER)
 def test_no_further_from_the_weight_than_coremltools_own_passes(name):
-    pytest.importorskip("sklearn", reason="coremltools palettizes by scikit-learn")
     from coremltools.optimize import coreml as peer
 
     kind, options = PEER[name]
