@@ -16,13 +16,12 @@ from zoo.catalogs.recipe import Recipe
 from zoo.display.notices import Notices
 from zoo.errors import UsageError
 from zoo.pipeline.choice import choose, require_fit
-from zoo.pipeline.opening import open_pipeline, require_task, resolve_recipe
+from zoo.pipeline.opening import open_pipeline, open_plan, require_task, resolve_recipe
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
-from zoo.progress import Event, Listener
+from zoo.progress import Listener
 from zoo.store.store import Artifact, Store
 from zoo.tasks.model import AdapterChoice, Model
-from zoo.tasks.registry import problem_of
 from zoo.tasks.verdict import Verdict
 from zoo.words import human
 
@@ -97,10 +96,7 @@ def plan(
     Raises:
         NotFound: there is no such model or build; see `show` for others.
     """
-    pipeline, _ = open_pipeline(ref, build, format, family, notes)
-    if problem := problem_of(pipeline.recipe.task):
-        notes(Event("plan", "note", message=f"this model cannot be run: {problem}"))
-    return pipeline.plan()
+    return open_plan(ref, build, format, family, notes)[0]
 
 
 def pull(ref: str, *, family: str | None = None, listener: Listener = notes) -> Artifact:

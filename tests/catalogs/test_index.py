@@ -153,3 +153,60 @@ def test_the_index_of_an_environment_that_is_gone_is_removed(world: World) -> No
     world.titles()
     assert not old.exists()
     assert len(world.files) == 2
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_one_that_others_can_write_is_not_believed(world: World, mode: int) -> None:
+    world.titles()
+    for file in world.files:
+        file.chmod(mode)
+    assert world.titles() == ["Model a", "Model b"]
+    assert {"a.toml", "b.toml"} <= set(world.read)
+    assert world.titles() == ["Model a", "Model b"]
+    assert world.read == []
+
+
+def test_one_of_another_user_is_not_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.titles()
+    other = os.geteuid() + 1
+    monkeypatch.setattr("os.geteuid", lambda: other)
+    assert world.titles() == ["Model a", "Model b"]
+    assert {"a.toml", "b.toml"} <= set(world.read)
+
+
+def test_a_draft_that_somebody_put_there_is_not_written_through(world: World) -> None:
+    world.titles()
+    for file in world.files:
+        file.with_name(f".{file.name}.{os.getpid()}").symlink_to(world.config / "check.txt")
+    world.write("a", "Another")
+    assert world.titles() == ["Another", "Model b"]
+    assert (world.config / "check.txt").read_text() == "once"
+
+
+def test_a_choice_follows_the_settings_and_reads_no_recipe_again(world: World) -> None:
+    recipe = world.config / "a.toml"
+    recipe.write_text(recipe.read_text() + 'build.mlx = { format = "mlx" }\n')
+    world.titles()
+
+    def chosen() -> list[str]:
+        world.read.clear()
+        return [x.build.name for x in open_catalog() if x.ref.startswith("user/")]
+
+    settings = world.config / "config.toml"
+    for format in ("mlx", "torch", "mlx"):
+        settings.write_text(f'format = "{format}"')
+        ((listing, _),) = open_catalog().find("user/many:a")
+        assert listing.build.name == format
+        assert [build.name for build in listing.builds] == ["torch", "mlx"]
+        assert chosen() == [format, "torch"]
+        assert world.read == []
+
+
+def test_a_line_of_the_catalog_is_found_without_reading_its_recipe(world: World) -> None:
+    world.titles()
+    world.read.clear()
+    (one, _), (other, build) = open_catalog().find("many", "user/many:b/torch")
+    assert (one.ref, other.title, build) == ("user/many:a", "Model b", "torch")
+    assert world.read == []
+    world.write("b", "Changed")
+    assert [x.title for x, _ in open_catalog().find("many:b")] == ["Changed"]

@@ -15,7 +15,7 @@ import pytest
 import zoo
 from cli.world import Said
 from zoo import machine
-from zoo.catalogs import chooser
+from zoo.catalogs import pairs
 from zoo.cli import catalog_table, model_page, output, terminal
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -42,7 +42,7 @@ def one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same machine everywhere: 16 GB, with PyTorch and MLX."""
     monkeypatch.setattr(machine, "memory", lambda: 16 * 10**9)
     monkeypatch.setattr(machine, "apple_silicon", lambda: True)
-    monkeypatch.setattr(chooser, "usable", lambda family, format: format in ("torch", "mlx"))
+    monkeypatch.setattr(pairs, "usable", lambda family, format: format in ("torch", "mlx"))
     monkeypatch.setenv("NO_COLOR", "1")
 
 

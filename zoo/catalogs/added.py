@@ -10,8 +10,8 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from zoo import machine
 from zoo.catalogs.names import NAME
@@ -22,8 +22,7 @@ CATALOG = "catalog.toml"
 LARGEST_RECORD = 1 << 16
 
 
-@dataclass(frozen=True)
-class Added:
+class Added(NamedTuple):
     """A catalog that was added.
 
     Attributes:
@@ -129,4 +128,4 @@ def remove(name: str) -> None:
 
 def as_data(added: Added) -> dict[str, object]:
     """The same as plain data."""
-    return {**asdict(added), "path": str(added.path)}
+    return {**added._asdict(), "path": str(added.path)}

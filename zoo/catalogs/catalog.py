@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from zoo import machine
 from zoo.catalogs import added
 from zoo.catalogs.build_files import build_files
-from zoo.catalogs.layers import SHIPPED, Layer
+from zoo.catalogs.layers import SHIPPED, Layer, Place
 from zoo.catalogs.listing import Listing
 from zoo.catalogs.listings import Listings
 from zoo.catalogs.names import NAME, REFERENCE, USER
@@ -67,11 +67,15 @@ class Catalog:
     @property
     def all_problems(self) -> dict[str, ZooError]:
         """The catalogs and files of builds that cannot be read, by name."""
-        offered = self.offers.problems if any(True for _ in build_files()) else {}
-        return {**self.problems, **offered}
+        return {**self.problems, **(self.offers.problems if self._offered else {})}
+
+    @cached_property
+    def _offered(self) -> bool:
+        """Whether there are files of builds, so that the code that reads them is needed."""
+        return any(True for _ in build_files())
 
     def _completed(self, recipe: Recipe) -> Recipe:
-        return self.offers.added_to(recipe)
+        return self.offers.added_to(recipe) if self._offered else recipe
 
     def __iter__(self) -> Iterator[Listing]:
         return iter(Listings(self.layers))
@@ -99,6 +103,16 @@ class Catalog:
 
         return [listing for listing in self if matches(listing, terms)]
 
+    def find(self, *references: str) -> list[tuple[Listing, str | None]]:
+        """Find the listings that references name, each with the build, if it names one.
+
+        Args:
+            references: as for `resolve`, which raises the same errors but for invalid recipes.
+        """
+        listings = Listings(self.layers)
+        named = [self._named(reference) for reference in references]
+        return [(listings.one(*place), build) for place, build in named]
+
     def resolve(self, reference: str) -> tuple[Recipe, str | None]:
         """Find the recipe that a reference names, and the build, if it names one.
 
@@ -115,12 +129,16 @@ class Catalog:
             AmbiguousName: several catalogs have the model; the message lists them.
             RecipeError: the recipe, or the catalog that it is in, is invalid.
         """
+        (layer, model, variant), build = self._named(reference)
+        return layer.recipe(model, variant), build
+
+    def _named(self, reference: str) -> tuple[Place, str | None]:
         from zoo.catalogs import resolving
 
         match = REFERENCE.fullmatch(reference.lower())
         as_on_the_hub = match is None or reference != reference.lower()
         if as_on_the_hub and (listing := resolving.of_repository(self, reference)) is not None:
-            return listing.read(), None
+            return listing.place, None
         if match is None:
             raise UsageError(
                 f"'{reference}' is not a model reference",
@@ -128,8 +146,8 @@ class Catalog:
             )
         if match["catalog"] is not None and match["catalog"] not in self.names:
             return resolving.without_catalog(self, reference, match["catalog"], match["name"])
-        layer, model, variant = self._find(match["catalog"], match["name"], match["variant"])
-        return layer.recipe(model, variant), match["build"]
+        place = self._find(match["catalog"], match["name"], match["variant"])
+        return place, match["build"]
 
     @property
     def names(self) -> set[str]:
@@ -167,7 +185,7 @@ class Catalog:
         layer, model, variant = self._find(match["catalog"], match["name"], match["variant"])
         return layer.ref(model, variant)
 
-    def _find(self, catalog: str | None, name: str, variant: str | None) -> tuple[Layer, str, str]:
+    def _find(self, catalog: str | None, name: str, variant: str | None) -> Place:
         if catalog in self.problems:
             raise self.problems[catalog]
         layers = [layer for layer in self.layers if catalog in (None, layer.name)]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from zoo.catalogs.names import ALIAS, NAME
 from zoo.errors import RecipeError
@@ -102,24 +101,3 @@ def read_catalog_file(path: Path) -> CatalogFile:
     if made is None or problems.found:
         raise RecipeError(f"catalog {path} is invalid:", tuple(problems.found))
     return made
-
-
-def as_values(file: CatalogFile) -> list[Any]:
-    """A catalog that was read, as values that JSON can keep."""
-    models = {n: [e.default, e.variants, list(e.aliases)] for n, e in file.models.items()}
-    return [models, file.aliases]
-
-
-def of_values(values: Any) -> CatalogFile:
-    """The catalog of `as_values`.
-
-    Raises:
-        ValueError, TypeError, AttributeError: the values are of something else.
-    """
-    models, aliases = values
-    made = {}
-    for name, (default, variants, others) in models.items():
-        if default not in variants or not all(map(confined, variants.values())):
-            raise ValueError("it is not a catalog")
-        made[name] = Entry(default, dict(variants), tuple(others))
-    return CatalogFile(1, made, dict(aliases))

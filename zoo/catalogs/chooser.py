@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo import machine
-from zoo.catalogs.facts import FORMAT, MEMORY, NAME, OFFERED
-from zoo.catalogs.pairs import usable
 
 if TYPE_CHECKING:
-    from zoo.catalogs.facts import Facts
-    from zoo.catalogs.index import Index
+    from zoo.catalogs.facts import BuildFacts
 
 
 def best_build(
@@ -60,38 +56,32 @@ def rank(format: str) -> int:
 
 
 class Chooser:
-    """Chooses builds for many models; what it asks of plugins is kept in the index."""
+    """Chooses builds for many models of one machine."""
 
-    def __init__(self, index: Index) -> None:
-        self.index = index
-        self.memory = machine.memory()
-        self._ranks: dict[str, int] = {}
-        self._usable: dict[tuple[str, str], bool] = {}
+    def __init__(self) -> None:
+        self._memory, self._settings = machine.memory(), machine.settings()
+        self._known: dict[tuple[str, str], bool] = {}
 
-    @cached_property
-    def settings(self) -> dict[str, str]:
-        """The user's, read once."""
-        return machine.settings()
+    @property
+    def state(self) -> list[Any]:
+        """All but what is installed that a choice depends on."""
+        return [self._memory, machine.apple_silicon(), self._settings]
 
-    def learn(self, facts: Facts) -> None:
-        """Find out what `best` asks about the formats of a model, before it is asked."""
-        family = facts.family
-        for format in dict.fromkeys([build[FORMAT] for build in facts.raw_builds]):
-            if format not in self._ranks:
-                self._ranks[format] = self.index.remember(f"rank {format}", partial(rank, format))
-            if (family, format) not in self._usable:
-                asked = partial(usable, family, format)
-                kept = self.index.remember(f"usable {family}.{format}", asked)
-                self._usable[family, format] = bool(kept)
+    def best(self, family: str, builds: Sequence[BuildFacts]) -> BuildFacts:
+        """The build of a model that suits this machine: one of the recipe's own, if it has any."""
+        own = [build for build in builds if not build.offered_by] or builds
+        name = best_build(
+            [(build.name, build.format, build.memory_bytes) for build in own],
+            rank,
+            lambda format: self._usable(family, format),
+            self._memory,
+            self._settings,
+        )
+        return next(build for build in own if build.name == name)
 
-    def best(self, facts: Facts) -> str:
-        """The build of a model that suits this machine: one of the recipe's own, if it has any.
+    def _usable(self, family: str, format: str) -> bool:
+        from zoo.catalogs.pairs import usable
 
-        The model is one that was learned.
-        """
-        raw = facts.raw_builds
-        builds = [(b[NAME], b[FORMAT], b[MEMORY]) for b in raw if not b[OFFERED]] or [
-            (b[NAME], b[FORMAT], b[MEMORY]) for b in raw
-        ]
-        of, rank = facts.family, self._ranks.__getitem__
-        return best_build(builds, rank, lambda f: self._usable[of, f], self.memory, self.settings)
+        if (family, format) not in self._known:
+            self._known[family, format] = usable(family, format)
+        return self._known[family, format]

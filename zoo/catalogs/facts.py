@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,11 +33,6 @@ class BuildFacts(NamedTuple):
     offered_by: str
 
 
-NAME, FORMAT, MEMORY, OFFERED = map(
-    BuildFacts._fields.index, ("name", "format", "memory_bytes", "offered_by")
-)
-
-
 class Facts(NamedTuple):
     """A model, before anything is fetched.
 
@@ -52,7 +47,9 @@ class Facts(NamedTuple):
         repo: the repository of the source, empty when it is a folder.
         download_bytes: bytes to fetch.
         download_exact: whether every file's size is known; else `download_bytes` is an estimate.
-        raw_builds: the values of `builds`, which are made when they are asked for.
+        formats: the formats that the builds are in, each once, in order.
+        words: all that a search finds it by beside its names, in lower case.
+        chosen: the values of `build`, which suits this machine.
     """
 
     title: str
@@ -72,31 +69,26 @@ class Facts(NamedTuple):
     adapters: Sequence[str]
     download_bytes: int
     download_exact: bool
-    raw_builds: Sequence[Sequence[Any]]
+    formats: Sequence[str]
+    words: str
+    chosen: Sequence[Any]
 
     @property
-    def builds(self) -> tuple[BuildFacts, ...]:
-        """The builds, in the order of the recipe."""
-        return tuple(map(BuildFacts._make, self.raw_builds))
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        """The formats that the builds are in, each once, in order."""
-        return tuple(dict.fromkeys(build[FORMAT] for build in self.raw_builds))
-
-    def build(self, name: str) -> BuildFacts:
-        """The build of that name."""
-        for build in self.raw_builds:
-            if build[NAME] == name:
-                return BuildFacts._make(build)
-        raise KeyError(name)
+    def build(self) -> BuildFacts:
+        """The build that suits this machine, which `zoo.load` chooses."""
+        return BuildFacts._make(self.chosen)
 
 
-def facts_of(recipe: Recipe) -> Facts:
-    """The facts of a recipe, with the estimates of its formats."""
+def facts_of(recipe: Recipe, builds: Sequence[BuildFacts], chosen: BuildFacts) -> Facts:
+    """The facts of a recipe.
+
+    Args:
+        builds: those of the recipe, see `builds_of`.
+        chosen: the one that suits this machine.
+    """
     from zoo.catalogs import estimates
 
-    return Facts(
+    found = Facts(
         recipe.title,
         recipe.summary,
         recipe.task,
@@ -113,20 +105,30 @@ def facts_of(recipe: Recipe) -> Facts:
         tuple(recipe.adapter),
         estimates.download_bytes(recipe),
         estimates.download_is_exact(recipe),
-        tuple(
-            BuildFacts(
-                name,
-                build.format,
-                float(estimates.bits_per_weight(build)),
-                int(estimates.build_bytes(recipe, build)),
-                int(estimates.memory_bytes(recipe, build)),
-                build.minimum_os or "",
-                _passes(recipe, build),
-                build.offered_by,
-            )
-            for name, build in recipe.build.items()
-        ),
+        recipe.formats,
+        "",
+        chosen,
     )
+    return found._replace(words=_words(found, builds))
+
+
+def builds_of(recipe: Recipe) -> list[BuildFacts]:
+    """The builds of a recipe in its order, with the estimates of their formats."""
+    from zoo.catalogs import estimates
+
+    return [
+        BuildFacts(
+            name,
+            build.format,
+            float(estimates.bits_per_weight(build)),
+            int(estimates.build_bytes(recipe, build)),
+            int(estimates.memory_bytes(recipe, build)),
+            build.minimum_os or "",
+            _passes(recipe, build),
+            build.offered_by,
+        )
+        for name, build in recipe.build.items()
+    ]
 
 
 def _task_words(name: str) -> tuple[str, tuple[str, ...]]:
@@ -139,6 +141,24 @@ def _task_words(name: str) -> tuple[str, tuple[str, ...]]:
     except Exception:  # a stranger's description fails where its models are used
         return name, ()
     return label, synonyms
+
+
+def _words(facts: Facts, builds: Iterable[BuildFacts]) -> str:
+    """Everything that a search finds a model by beside its names, in lower case."""
+    from zoo.catalogs.languages import LANGUAGES
+    from zoo.catalogs.licenses import license_of
+
+    license = license_of(facts.license)
+    names = [LANGUAGES.get(code, code) for code in facts.languages]
+    said = [f"{b.name} {b.format} {b.passes} {b.minimum_os}" for b in builds]
+    said = list(dict.fromkeys(" ".join(said).split()))
+    words = [
+        facts.title, facts.summary, facts.task, facts.label, *facts.synonyms, facts.family,
+        facts.license, license.name, f"commercial-{license.commercial}",
+        *facts.languages, *names, "multilingual" * (len(facts.languages) > 1),
+        *facts.tags, facts.repo, *facts.adapters, *said, "gated" * facts.gated,
+    ]  # fmt: skip
+    return " ".join(words).lower()
 
 
 def _passes(recipe: Recipe, build: Build) -> str:

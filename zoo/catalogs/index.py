@@ -1,8 +1,12 @@
 """What was read of catalogs and recipes, kept so that browsing parses only what has changed.
 
 Reading a recipe takes some 4 ms, and there may be thousands. The index is a cache and nothing
-more: it is written whole and renamed, and one whose checksum is wrong, of another version, or of
-other plugins is read as an empty one. Where it cannot be written, nothing is kept.
+more: it is written whole and renamed, and one whose checksum is wrong, of another version, of other
+plugins, or that another user could have written is read as an empty one. Where it cannot be
+written, nothing is kept.
+
+After a line that says what the index is of, there is a line for each file: its path, its stamp and
+value, and details of it, between tabs. Only what is asked for is decoded.
 """
 
 from __future__ import annotations
@@ -20,10 +24,12 @@ from typing import Any
 
 from zoo.registry.distributions import OURS, installed
 
-FORMAT = 2
+FORMAT = 3
 LARGEST = 1 << 28
 DAYS = 30
 """How long an index that nobody writes again is kept: that of an environment that is gone."""
+OURS_ALONE = 0o600
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 Stamp = list[int]
 
@@ -38,34 +44,39 @@ class Index:
 
     def __init__(self, path: Path, made_by: str) -> None:
         self.path, self.made_by = path, made_by
-        self._known: dict[str, Any] | None = None
-        self._used: dict[str, Any] = {}
+        self._known: dict[str, str] | None = None
+        self._used: dict[str, str] = {}
         self._changed = False
+        self._decode = json.JSONDecoder().raw_decode
 
     def get(self, path: str, stamp: Stamp | None) -> Any:
         """The value of a file that has the stamp; `None` when it is not known."""
         if self._known is None:
             self._known = self._read()
-        kept = self._known.get(path)
-        if stamp is None or kept is None or kept[0] != stamp:
+        line = self._known.get(path)
+        if stamp is None or line is None:
             return None
-        self._used[path] = kept
-        return kept[1]
-
-    def put(self, path: str, stamp: Stamp | None, value: Any) -> None:
-        """Remember the value of a file, read after its stamp was taken."""
-        if stamp is not None:
-            self._used[path] = [stamp, value]
-            self._changed = True
-
-    def remember(self, key: str, make: Callable[[], int]) -> int:
-        """A number or a truth that depends on nothing but `made_by`, such as what is installed."""
-        kept = self.get(key, [])
-        if isinstance(kept, int):
-            return kept
-        value = make()
-        self.put(key, [], value)
+        try:
+            kept, value = self._decode(line)[0]
+        except (ValueError, TypeError, RecursionError):
+            return None
+        if kept != stamp:
+            return None
+        self._used[path] = line
         return value
+
+    def details(self, path: str) -> Any:
+        """The details of a file whose value is known or was put."""
+        line = self._used[path]
+        return self._decode(line, line.index("\t") + 1)[0]
+
+    def put(self, path: str, stamp: Stamp | None, value: Any, details: Any = None) -> None:
+        """Remember the value of a file, read after its stamp was taken, and details of it.
+
+        A path that does not fit on a line is remembered for this process alone.
+        """
+        self._used[path] = f"{json.dumps([stamp, value])}\t{json.dumps(details)}"
+        self._changed = self._changed or stamp is not None
 
     def save(self, *, whole: bool = False) -> None:
         """Write what has changed.
@@ -75,29 +86,26 @@ class Index:
         """
         if not self._changed and not (whole and len(self._used) < len(self._known or ())):
             return
-        files = self._used if whole else {**(self._known or {}), **self._used}
-        body = json.dumps(files)
-        head = json.dumps([FORMAT, self.made_by, zlib.crc32(body.encode())])
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        lines = self._used if whole else {**(self._known or {}), **self._used}
+        body = "\n".join(f"{path}\t{line}" for path, line in lines.items() if _fits(path)).encode(
+            errors="surrogateescape"
+        )
+        head = json.dumps([FORMAT, self.made_by, zlib.crc32(body)]).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                draft.write_text(f"{head}\n{body}", encoding="utf-8")
-                os.replace(draft, self.path)
-            finally:
-                draft.unlink(missing_ok=True)
+            _write(self.path, head + b"\n" + body)
             _remove_old(self.path.parent)
         except OSError:  # a home that cannot be written is browsed all the same
             return
         self._changed = False
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, str]:
         try:
-            head, _, body = _regular(self.path).partition(b"\n")
+            head, _, body = _ours(self.path).partition(b"\n")
             if json.loads(head) != [FORMAT, self.made_by, zlib.crc32(body)]:
                 return {}
-            files: dict[str, Any] = json.loads(body.decode("ascii"))
-            return files
+            lines = body.decode(errors="surrogateescape").split("\n") if body else ()
+            return dict([line.split("\t", 1) for line in lines])
         except (OSError, ValueError, RecursionError):
             return {}
 
@@ -148,14 +156,36 @@ def code_here(modules: Callable[[], list[str]]) -> str:
     return f"{zlib.crc32(repr([stamp_of(path) for path in sorted(paths)]).encode()):08x}"
 
 
-def _regular(path: Path) -> bytes:
-    """The content of a regular file; a pipe or a device is not waited for."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+def _fits(path: str) -> bool:
+    return "\n" not in path and "\t" not in path
+
+
+def _ours(path: Path) -> bytes:
+    """The content of a regular file that nobody else could write; nothing is waited for.
+
+    Raises:
+        ValueError: it is another's, a link, a pipe or a device.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(handle, "rb") as file:
         found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
-            raise ValueError("it is not an index")
+        ours = found.st_uid == os.geteuid() and not found.st_mode & OTHERS_WRITE
+        if not stat.S_ISREG(found.st_mode) or not ours or found.st_size > LARGEST:
+            raise ValueError("it is not an index of ours")
         return file.read()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Have `data` in a file of ours at `path`, all at once."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(draft, flags, OURS_ALONE), "wb") as file:
+            file.write(data)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _remove_old(folder: Path) -> None:

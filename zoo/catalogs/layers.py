@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zoo import machine
-from zoo.catalogs.catalog_file import (
-    CatalogFile,
-    Entry,
-    as_values,
-    of_values,
-    read_catalog_file,
-)
 from zoo.catalogs.index import Index, index_path, stamp_of
 from zoo.errors import NotFound
 from zoo.registry.distributions import version
@@ -25,18 +18,38 @@ if TYPE_CHECKING:
 
 SHIPPED = "zoo"
 
+Place = tuple["Layer", str, str]
+"""A catalog, a model in it, and a variant of the model."""
+
+
+class Entry(NamedTuple):
+    """A model in a catalog.
+
+    Attributes:
+        default: the variant that the name alone refers to.
+        variants: variant to recipe file.
+        aliases: other names.
+    """
+
+    default: str
+    variants: Mapping[str, str]
+    aliases: Sequence[str]
+
 
 class Layer:
     """One catalog file, with the name that qualifies its models.
 
     Attributes:
+        models: name to model.
+        aliases: other names for variants, to `model:variant`.
         complete: adds to a recipe of the layer what others bring for it.
     """
 
-    def __init__(self, name: str, path: Path, file: CatalogFile) -> None:
+    def __init__(
+        self, name: str, path: Path, models: Mapping[str, Entry], aliases: Mapping[str, str]
+    ) -> None:
         self.name, self.path, self._folder = name, path, str(path.parent)
-        self.models: dict[str, Entry] = file.models
-        self.aliases: dict[str, str] = file.aliases
+        self.models, self.aliases = models, aliases
         self.complete: Callable[[Recipe], Recipe] = lambda recipe: recipe
 
     @classmethod
@@ -49,14 +62,15 @@ class Layer:
         stamp = stamp_of(str(path))
         kept = index.get(str(path), stamp) if index else None
         if kept is not None:
-            try:
-                return cls(name, path, of_values(kept))
-            except (ValueError, TypeError, AttributeError):
-                kept = None
+            models, aliases = kept
+            return cls(name, path, {n: Entry._make(e) for n, e in models.items()}, aliases)
+        from zoo.catalogs.catalog_file import read_catalog_file
+
         file = read_catalog_file(path)
+        made = {n: Entry(e.default, e.variants, e.aliases) for n, e in file.models.items()}
         if index is not None:
-            index.put(str(path), stamp, as_values(file))
-        return cls(name, path, file)
+            index.put(str(path), stamp, [made, file.aliases])
+        return cls(name, path, made, file.aliases)
 
     @staticmethod
     def index() -> Index:

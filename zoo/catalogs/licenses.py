@@ -5,8 +5,7 @@ A summary for choosing, not legal advice: the text of the license decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe
@@ -22,8 +21,7 @@ ANSWERS: dict[Commercial, str] = {
 """Whether an app that is sold may ship the model, in a few words."""
 
 
-@dataclass(frozen=True)
-class License:
+class License(NamedTuple):
     """What a license allows.
 
     Attributes:
@@ -110,9 +108,10 @@ def license_of(id: str) -> License:
     Args:
         id: the SPDX identifier of a recipe, or `LicenseRef-...`.
     """
-    known = LICENSES.get(id.lower())
+    if known := LICENSES.get(id.lower()):
+        return known
     name = id.removeprefix("LicenseRef-").replace("-", " ")
-    return known or License(id, name, "unknown", "Its terms are not summarized here. Read them.")
+    return License(id, name, "unknown", "Its terms are not summarized here. Read them.")
 
 
 def terms_of(recipe: Recipe) -> str | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from zoo.catalogs.facts import BuildFacts, Facts
-from zoo.catalogs.layers import Layer
+from zoo.catalogs.layers import Layer, Place
 from zoo.errors import NotFound, ZooError
 from zoo.words import human
 
 if TYPE_CHECKING:
-    from zoo.catalogs.chooser import Chooser
     from zoo.catalogs.recipe import Recipe
 
 
@@ -56,9 +55,9 @@ class Listing:
         variant: str,
         facts: Facts | None,
         problem: str = "",
-        chooser: Chooser | None = None,
+        builds: Callable[[], Iterable[Iterable[Any]]] = tuple,
     ) -> None:
-        self._layer, self._model, self._variant, self._chooser = layer, model, variant, chooser
+        self._layer, self._model, self._variant, self._builds = layer, model, variant, builds
         self.ref = layer.ref(model, variant)
         self.default = layer.models[model].default == variant
         self.facts, self.problem = facts, problem
@@ -67,6 +66,11 @@ class Listing:
         if self.facts is None:
             return f"<{self.ref}: invalid recipe>"
         return f"<{self.ref}: {self.task}, {human(self.download_bytes)}, {self.license}>"
+
+    @property
+    def place(self) -> Place:
+        """Where it is: the catalog, the model and the variant."""
+        return self._layer, self._model, self._variant
 
     def read(self) -> Recipe:
         """The whole recipe.
@@ -118,16 +122,20 @@ class Listing:
     pinned = Fact(lambda facts: facts.pinned)
     parameters = Fact(lambda facts: facts.parameters)
     languages = Fact(lambda facts: tuple(facts.languages))
-    formats = Fact(lambda facts: facts.formats)
-    builds = Fact(lambda facts: facts.builds)
+    formats = Fact(lambda facts: tuple(facts.formats))
+    build = Fact(lambda facts: facts.build)
+    """The build that suits this machine, which `zoo.load` chooses."""
     download_bytes = Fact(lambda facts: facts.download_bytes)
     """Bytes to fetch; an estimate unless `facts.download_exact`."""
 
     @property
-    def build(self) -> BuildFacts:
-        """The build that suits this machine, which `zoo.load` chooses."""
-        known = self.known
-        return known.build(self._chooser.best(known)) if self._chooser else known.builds[0]
+    def builds(self) -> tuple[BuildFacts, ...]:
+        """The builds, in the order of the recipe.
+
+        Raises:
+            RecipeError: the recipe is invalid.
+        """
+        return tuple(map(BuildFacts._make, self._builds())) if self.known else ()
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain data, for JSON or a table."""
@@ -135,15 +143,16 @@ class Listing:
         return {
             "ref": self.ref,
             "default": self.default,
-            **{k: v for k, v in known._asdict().items() if k != "raw_builds"},
+            **{k: v for k, v in known._asdict().items() if k not in ("words", "chosen")},
             "context": known.context or None,
             "repo": known.repo or None,
+            "synonyms": list(known.synonyms),
             "languages": list(known.languages),
             "tags": list(known.tags),
             "adapters": list(known.adapters),
+            "formats": list(known.formats),
             "default_build": self.build.name,
             "builds": [
-                {**build._asdict(), "minimum_os": build.minimum_os or None}
-                for build in known.builds
+                {**build._asdict(), "minimum_os": build.minimum_os or None} for build in self.builds
             ],
         }

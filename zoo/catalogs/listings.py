@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from zoo import machine
 from zoo.catalogs.build_files import build_stamps
 from zoo.catalogs.chooser import Chooser
-from zoo.catalogs.facts import Facts, facts_of
+from zoo.catalogs.facts import BuildFacts, Facts, builds_of, facts_of
 from zoo.catalogs.index import Index, code_here, index_path, installed_here, stamp_of
 from zoo.catalogs.layers import Layer
 from zoo.catalogs.listing import Listing
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from zoo.catalogs.recipe import Recipe
 
 FILE, FOLDER = "file", "folder"
+CHOICE = "choice"
+"""Where the index keeps what its choices of builds were made for; no recipe has such a path."""
 
 
 class Listings:
@@ -30,34 +33,48 @@ class Listings:
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.layers = layers
         self._beside: dict[str, str] = {}
-
-    def __iter__(self) -> Iterator[Listing]:
         path = index_path(machine.home(), "recipes", machine.config_folder())
-        index = Index(
+        self._index = Index(
             path, f"{installed_here()} {code_here(_modules)} {build_stamps()} {preferences()}"
         )
-        self._chooser = Chooser(index)
+        self._chooser = Chooser()
+        self._chosen = self._index.get(CHOICE, []) == self._chooser.state
+
+    def __iter__(self) -> Iterator[Listing]:
         for layer in self.layers:
             for model, entry in layer.models.items():
                 for variant in entry.variants:
-                    yield self._listing(index, layer, model, variant)
-        index.save(whole=True)
+                    yield self._listing(layer, model, variant)
+        if not self._chosen:
+            self._index.put(CHOICE, [], self._chooser.state)
+        self._index.save(whole=True)
 
-    def _listing(self, index: Index, layer: Layer, model: str, variant: str) -> Listing:
-        file = layer.file(model, variant)
+    def one(self, layer: Layer, model: str, variant: str) -> Listing:
+        """The line of one variant."""
+        found = self._listing(layer, model, variant)
+        if self._chosen:
+            self._index.save()
+        return found
+
+    def _listing(self, layer: Layer, model: str, variant: str) -> Listing:
+        index, file = self._index, layer.file(model, variant)
         stamp = stamp_of(file)
         kept = index.get(file, stamp)
         if kept is not None and self._there(os.path.dirname(file), kept[0]):
             facts = Facts._make(kept[1])
+            if not self._chosen:
+                builds = [BuildFacts._make(build) for build in index.details(file)]
+                facts = facts._replace(chosen=self._chooser.best(facts.family, builds))
+                index.put(file, stamp, [kept[0], facts], builds)
         else:
             try:
                 recipe = layer.recipe(model, variant)
-                facts = facts_of(recipe)
+                builds = builds_of(recipe)
             except ZooError as error:
                 return Listing(layer, model, variant, None, error.message)
-            index.put(file, stamp, [_beside(recipe), facts])
-        self._chooser.learn(facts)
-        return Listing(layer, model, variant, facts, chooser=self._chooser)
+            facts = facts_of(recipe, builds, self._chooser.best(recipe.family, builds))
+            index.put(file, stamp, [_beside(recipe), facts], builds)
+        return Listing(layer, model, variant, facts, builds=partial(index.details, file))
 
     def _there(self, folder: str, needed: list[tuple[str, str]]) -> bool:
         """Whether the files and folders beside a recipe are still what it needs."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from zoo.catalogs.names import REPO
 from zoo.catalogs.source import Source
@@ -17,8 +16,7 @@ HUB = re.compile(rf"hf:(?P<repo>{REPO})(?:@(?P<revision>[\w./-]+))?")
 COMMIT = re.compile("[0-9a-f]{40}")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """Where a model or an adapter is.
 
     Attributes:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zoo.catalogs.layers import SHIPPED, Layer
+from zoo.catalogs.layers import SHIPPED, Layer, Place
 from zoo.catalogs.listing import Listing
 from zoo.catalogs.names import REPO
 from zoo.errors import NotFound
@@ -16,7 +16,6 @@ LISTED = "zoo.catalog() lists all models"
 
 if TYPE_CHECKING:
     from zoo.catalogs.catalog import Catalog
-    from zoo.catalogs.recipe import Recipe
 
 
 def of_repository(catalog: Catalog, name: str) -> Listing | None:
@@ -29,13 +28,13 @@ def of_repository(catalog: Catalog, name: str) -> Listing | None:
 
 def without_catalog(
     catalog: Catalog, reference: str, first: str, name: str
-) -> tuple[Recipe, str | None]:
+) -> tuple[Place, str | None]:
     """What `first/name` means where no catalog is called `first`.
 
     Raises:
         NotFound: nothing; the message says what was meant, perhaps.
     """
-    found: tuple[Recipe, str | None] | None = None
+    found: tuple[Place, str | None] | None = None
     for layer in catalog.layers:
         if ":" in reference or (hit := layer.find(first)) is None:
             continue
@@ -43,7 +42,7 @@ def without_catalog(
         recipe = layer.recipe(model, variant)
         if name in recipe.build:
             if found is None or layer.name == SHIPPED:
-                found = recipe, name
+                found = (layer, model, variant), name
         elif name in layer.models[model].variants:
             raise NotFound(
                 f"no catalog is called '{first}'; did you mean '{first}:{name}'?",
@@ -57,7 +56,7 @@ def without_catalog(
     if found is not None:
         return found
     if (listing := of_repository(catalog, reference)) is not None:
-        return listing.read(), None
+        return listing.place, None
     names = [layer.name for layer in catalog.layers]
     raise NotFound(
         f"no catalog is called '{first}'{suggest(first, names)}",

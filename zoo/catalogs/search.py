@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from zoo.catalogs.facts import Facts
-from zoo.catalogs.languages import LANGUAGES
-from zoo.catalogs.licenses import license_of
 from zoo.catalogs.listing import Listing
 
 SHORT = 3
@@ -64,10 +61,8 @@ def alternatives(term: str) -> Iterable[str]:
 
 def text_of(listing: Listing) -> str:
     """Everything that a model is found by, in lower case; words of it begin after a blank."""
-    words = [listing.ref, listing.name, *listing.aliases]
-    if listing.facts:
-        words += _words(listing.facts)
-    return " " + " ".join(words).lower()
+    names = " ".join((listing.ref, listing.name, *listing.aliases)).lower()
+    return f" {names} {listing.facts.words if listing.facts else ''}"
 
 
 def vocabulary(listings: Iterable[Listing]) -> set[str]:
@@ -76,21 +71,6 @@ def vocabulary(listings: Iterable[Listing]) -> set[str]:
     for listing in listings:
         found.update(word for word in re.split(r"[^\w.+-]+", text_of(listing)) if len(word) > SHORT)
     return found
-
-
-def _words(facts: Facts) -> list[str]:
-    license = license_of(facts.license)
-    names = [LANGUAGES.get(code, code) for code in facts.languages]
-    builds = [
-        f"{name} {format} {passes} {minimum_os}"
-        for name, format, _, _, _, minimum_os, passes, _ in facts.raw_builds
-    ]
-    return [
-        facts.title, facts.summary, facts.task, facts.label, *facts.synonyms, facts.family,
-        facts.license, license.name, f"commercial-{license.commercial}",
-        *facts.languages, *names, "multilingual" * (len(facts.languages) > 1),
-        *facts.tags, facts.repo, *facts.adapters, *builds, "gated" * facts.gated,
-    ]  # fmt: skip
 
 
 def _inside(text: str, word: str) -> bool:

@@ -90,6 +90,8 @@ MEANT = {
 """Verbs that people know from other tools, and what they are here; nothing for some."""
 
 VERBS = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
+BRIEF = frozenset(("list", "show", "compare", "card", "plan", "ls", "plugins"))
+"""Verbs that make many objects, drop none and end: there the garbage collector only costs time."""
 
 
 @dataclass
@@ -116,6 +118,8 @@ class Zoo(click.Group):
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"zoo.cli.verbs.{cmd_name}").command
+        if cmd_name not in BRIEF:
+            gc.enable()
         return command
 
     def resolve_command(

@@ -93,8 +93,10 @@ def task_holds(wanted: str | None, listings: Iterable[Listing]) -> Test:
     return lambda model: model["task"] in meant
 
 
-def plugin_problems(formats: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
+def plugin_problems(formats: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
     """Why the descriptions of formats and tasks cannot be used, where they cannot."""
+    if not (formats or tasks):
+        return {}
     from zoo.catalogs.formats import require_described
     from zoo.tasks.registry import task_of
 
@@ -118,7 +120,7 @@ def describe(listings: Iterable[Listing]) -> list[dict[str, Any]]:
 def _described(listing: Listing, memory: int, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
     known, build = listing.known, listing.build
     license = license_of(known.license)
-    installed = _installed(listing, stored)
+    installed = installed_of(listing, stored)
     return {
         "ref": listing.ref,
         "name": listing.name if listing.default else None,
@@ -153,7 +155,12 @@ def _described(listing: Listing, memory: int, stored: dict[str, dict[str, Any]])
     }
 
 
-def _installed(listing: Listing, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def installed_of(listing: Listing, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """By build, the artifacts of a model that would be made the same now.
+
+    Args:
+        stored: all finished builds in the store, see `stored_builds`.
+    """
     if not (of_it := stored.get(listing.ref)):
         return {}
     from zoo.pipeline.installed import installed

@@ -21,11 +21,11 @@ WORDS = {"bits": "{} bits", "group_size": "groups of {}"}
 
 def stored_builds() -> dict[str, dict[str, Artifact]]:
     """Finished builds in the store, of whatever version: reference to key to artifact."""
-    from zoo import api
     from zoo.cli.entries import published
+    from zoo.store.store import Store
 
     found: dict[str, dict[str, Artifact]] = {}
-    for entry in published(api.store()):
+    for entry in published(Store(machine.home())):
         if entry.artifact and entry.artifact.manifest.step == "build":
             manifest = entry.artifact.manifest
             found.setdefault(manifest.ref, {})[manifest.key] = entry.artifact

@@ -54,7 +54,7 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
 
 def _plain_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     """A table for a pipe: every column that has something in it, each row on one line."""
-    texts = [[clean(cell) for cell in row] for row in rows]
+    texts = [_plain(row) for row in rows]
     shown = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
     lines = [[columns[i].title for i in shown], *([row[i] for i in shown] for row in texts)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -62,6 +62,12 @@ def _plain_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) ->
     cells = [f"{{:{side}{room}}}" for side, room in zip(sides, widths, strict=True)]
     row = (" " * GAP).join(cells).format
     print("\n".join([row(*line).rstrip() for line in lines]), file=sys.stdout)
+
+
+def _plain(row: Sequence[object]) -> Sequence[str]:
+    """The cells of a row as text; most rows need no more than a look at all of them at once."""
+    texts = [cell if isinstance(cell, str) else clean(cell) for cell in row]
+    return texts if "".join(texts).isprintable() else [clean(text) for text in texts]
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:

@@ -7,6 +7,7 @@ gets their number and nothing is written into it by mistake.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -22,6 +23,7 @@ def main() -> None:
     try:
         _open_standard_streams()
         _keep_stdout_for_data()
+        gc.disable()  # until a command begins that works for longer than a moment
         from zoo.cli import interrupt
 
         interrupt.watch()

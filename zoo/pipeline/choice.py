@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from zoo import machine
 from zoo.catalogs import estimates
@@ -14,8 +14,7 @@ from zoo.errors import DoesNotFit, RecipeError
 from zoo.words import human
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """Whether a build fits this machine: bytes of memory needed and there."""
 
     needed: int

@@ -9,10 +9,9 @@ from zoo import machine
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.errors import PluginError
+from zoo.pipeline.keys import Keys
 from zoo.pipeline.opening import resolve_recipe
-from zoo.pipeline.pipeline import Pipeline
-from zoo.progress import silent
-from zoo.store.store import Artifact, Store
+from zoo.store.store import Artifact
 
 
 def current_keys(ref: str | Recipe, family: str | None = None) -> dict[str, set[str]]:
@@ -25,9 +24,10 @@ def current_keys(ref: str | Recipe, family: str | None = None) -> dict[str, set[
         NotFound, UsageError, RecipeError: `ref` means nothing any more.
     """
     recipe = ref if isinstance(ref, Recipe) else resolve_recipe(ref, family, measured=False)[0]
+    pinned = Lock(machine.lock_file()).pin_recipe(recipe)
     found = {}
     for name in recipe.build:
-        keys = Pipeline(recipe, name, Store(machine.home()), Lock(machine.lock_file()), silent).keys
+        keys = Keys(recipe, name, pinned)
         with suppress(PluginError):
             found[name] = {keys.source, keys.converted, keys.finished}
     return found

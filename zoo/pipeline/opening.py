@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from zoo import machine
 from zoo.catalogs.catalog import open_catalog
@@ -14,11 +15,14 @@ from zoo.catalogs.reference import Reference
 from zoo.errors import NotFound, UsageError
 from zoo.pipeline.adapters import with_adapters
 from zoo.pipeline.choice import choose, require_passes
-from zoo.pipeline.pipeline import Pipeline
 from zoo.progress import Event, Listener, silent
 from zoo.store.store import Store
 from zoo.tasks.model import AdapterChoice, Model
-from zoo.tasks.registry import task_of
+from zoo.tasks.registry import problem_of, task_of
+
+if TYPE_CHECKING:
+    from zoo.pipeline.pipeline import Pipeline
+    from zoo.pipeline.plan import Plan
 
 
 def resolve_recipe(
@@ -58,6 +62,35 @@ def open_pipeline(
     adapter: AdapterChoice = None,
 ) -> tuple[Pipeline, AdapterChoice]:
     """The pipeline of the build that is meant, and the choice of adapters by their names in it."""
+    from zoo.pipeline.pipeline import Pipeline
+
+    recipe, name, using = _chosen(ref, build, format, family, listener, adapter)
+    return Pipeline(recipe, name, Store(machine.home()), Lock(machine.lock_file()), listener), using
+
+
+def open_plan(
+    ref: str, build: str | None, format: str | None, family: str | None, listener: Listener
+) -> tuple[Plan, Recipe]:
+    """The plan of the build that is meant, and its recipe, pinned as in `zoo.lock`."""
+    from zoo.pipeline.keys import Keys
+    from zoo.pipeline.planning import plan_build
+
+    recipe, name, _ = _chosen(ref, build, format, family, listener, None)
+    if problem := problem_of(recipe.task):
+        listener(Event("plan", "note", message=f"this model cannot be run: {problem}"))
+    pinned = Lock(machine.lock_file()).pin_recipe(recipe)
+    return plan_build(pinned, name, Keys(recipe, name, pinned), Store(machine.home())), pinned
+
+
+def _chosen(
+    ref: str,
+    build: str | None,
+    format: str | None,
+    family: str | None,
+    listener: Listener,
+    adapter: AdapterChoice,
+) -> tuple[Recipe, str, AdapterChoice]:
+    """The recipe and the name of the build that is meant, and the choice of adapters."""
     recipe, named = resolve_recipe(ref, family, listener)
     if named and build is not None and named != build:
         raise UsageError(f"'{ref}' names the build '{named}', and '{build}' was asked for as well")
@@ -67,7 +100,7 @@ def open_pipeline(
     recipe, using = with_adapters(recipe, name, adapter)
     if reason:
         listener(Event("choose", "note", message=reason))
-    return Pipeline(recipe, name, Store(machine.home()), Lock(machine.lock_file()), listener), using
+    return recipe, name, using
 
 
 def require_task(recipe: Recipe, wanted: Callable[..., Model] = Model) -> None:

@@ -65,7 +65,7 @@ class Pipeline:
         Raises:
             MissingPlugin, PluginConflict: nobody, or several, provide the family in this format.
         """
-        return plan_build(self.pinned, self.name, self.keys, self._has)
+        return plan_build(self.pinned, self.name, self.keys, self.store)
 
     @room.explained()
     def fetch(self) -> Artifact:
@@ -297,9 +297,12 @@ class Pipeline:
 
     def memory(self) -> Memory | None:
         """What the finished build takes of memory; `None` where it is not there or cannot tell."""
-        if not (format_of(self.build.format).reports_cost and self._has(self.keys.finished)):
+        if not format_of(self.build.format).reports_cost:
             return None
-        artifact = self.store.get(self.keys.finished)
+        try:
+            artifact = self.store.get(self.keys.finished)
+        except ZooError:
+            return None
         if artifact is None:
             return None
         family, folder = self._family(), self.store.view(artifact)
@@ -399,12 +402,6 @@ class Pipeline:
     def _tools(self, format: str | None = None) -> dict[str, str | None]:
         plugin = runner(self.recipe.family, format or self.build.format)
         return {plugin.distribution: plugin.version, **plugin.requirements()}
-
-    def _has(self, key: str) -> bool:
-        try:
-            return self.store.get(key) is not None
-        except ZooError:
-            return False
 
 
 def _have_too(source: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.recipe import Recipe
@@ -24,8 +24,7 @@ let model = try await MLModel.load(contentsOf: compiled, configuration: .init())
 print(model.modelDescription)"""
 
 
-@dataclass(frozen=True)
-class Commands:
+class Commands(NamedTuple):
     """What a person types to use a model; `swift` is empty where no build is for Core ML."""
 
     shell: str

@@ -16,7 +16,7 @@ import zoo
 import zoo_stable_diffusion.coreml.plugin
 from zoo.catalogs.recipe import Build, Optimization, Recipe
 from zoo.catalogs.source import Source
-from zoo.formats.coreml.compress.ledger import LEDGER_FILE
+from zoo.formats.coreml.compress.passes import LEDGER_FILE
 from zoo.formats.coreml.execute.program import ReferenceProgram
 from zoo.progress import Progress
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion

@@ -15,8 +15,7 @@ import zoo
 import zoo_mistral.coreml
 from zoo.formats.coreml.compress.allocation import allocate
 from zoo.formats.coreml.compress.encoding import Scheme, encode, keep_largest, parts, stored_bits
-from zoo.formats.coreml.compress.ledger import LEDGER_FILE
-from zoo.formats.coreml.compress.passes import Palettize, Prune, Quantize
+from zoo.formats.coreml.compress.passes import LEDGER_FILE, Palettize, Prune, Quantize
 from zoo.formats.coreml.language.model import CoreMLTextModel
 from zoo.formats.coreml.package.proto import WEIGHT_FILE
 from zoo.formats.coreml.package.reader import decompress

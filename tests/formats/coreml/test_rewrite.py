@@ -16,8 +16,14 @@ from worlds.coreml_programs import ct, mb, run, save, types, uniform, write
 
 import zoo
 from zoo.formats.coreml.compress.folder import compress_folder
-from zoo.formats.coreml.compress.ledger import LEDGER_FILE
-from zoo.formats.coreml.compress.passes import Mixed, Palettize, Passes, Prune, Quantize
+from zoo.formats.coreml.compress.passes import (
+    LEDGER_FILE,
+    Mixed,
+    Palettize,
+    Passes,
+    Prune,
+    Quantize,
+)
 from zoo.formats.coreml.compress.rewrite import compress_package
 from zoo.formats.coreml.convert.streaming import shared_constant
 from zoo.formats.coreml.execute.constants import Constants

@@ -16,9 +16,10 @@ import click
 from zoo import machine
 from zoo.catalogs.catalog import open_catalog
 from zoo.catalogs.licenses import ANSWERS
+from zoo.catalogs.reference import Reference
 from zoo.cli import catalog_table, options, output
-from zoo.cli.catalog_filters import describe
-from zoo.cli.lookup import look_up
+from zoo.cli.catalog_filters import describe, installed_of
+from zoo.cli.lookup import stored_builds
 from zoo.cli.output import Column
 from zoo.errors import NotFound, UsageError
 from zoo.tasks.verdict import Verdict
@@ -42,12 +43,14 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     """
     if len(names) < 2:
         raise UsageError("there is one name to compare", "name two models or builds, or more")
-    found = [look_up(name) for name in names]
-    listings = _listings({recipe.ref for recipe, _, _ in found})
-    columns = [
-        _column(name, listings.get(recipe.ref), asked_for, stored)
-        for name, (recipe, asked_for, stored) in zip(names, found, strict=True)
-    ]
+    for name in names:
+        if Reference.parse(name).kind != "catalog":
+            raise NotFound(
+                f"'{name}' is not in the catalog", "zoo show says what is known about a folder"
+            )
+    stored = stored_builds()
+    found = open_catalog().find(*names)
+    columns = [_column(listing, asked_for, stored) for listing, asked_for in found]
     if as_json:
         output.document({"models": [column["model"] for column in columns]})
         return
@@ -78,30 +81,18 @@ def _figures(checks: list[dict[str, float] | None]) -> list[list[str]]:
     return rows
 
 
-def _listings(refs: set[str]) -> dict[str, Listing]:
-    """The lines of the catalog with these references, which is read no further than the last."""
-    found: dict[str, Listing] = {}
-    for listing in open_catalog():
-        if listing.ref in refs and listing.facts:
-            found[listing.ref] = listing
-            if len(found) == len(refs):
-                break
-    return found
-
-
 def _column(
-    name: str, listing: Listing | None, asked_for: str | None, stored: dict[str, Artifact]
+    listing: Listing, asked_for: str | None, stored: dict[str, dict[str, Artifact]]
 ) -> dict[str, Any]:
     """A model of the catalog, and the build of it that is compared."""
-    if listing is None:
-        raise NotFound(
-            f"'{name}' is not in the catalog", "zoo show says what is known about a folder"
-        )
+    if asked_for is not None:
+        _require_usable(listing, asked_for)
     (model,) = describe([listing])
+    made = installed_of(listing, stored)
     label = model.pop("label")
     builds = []
     for build in listing.builds:
-        artifact = stored.get(build.name)
+        artifact = made.get(build.name)
         check = (artifact.manifest.check or {}) if artifact else {}
         builds.append(
             {
@@ -120,6 +111,14 @@ def _column(
     wanted = asked_for or model["default_build"]
     chosen = next(build for build in builds if build["name"] == wanted)
     return {"model": model, "build": chosen, "named": asked_for is not None, "label": label}
+
+
+def _require_usable(listing: Listing, build: str) -> None:
+    """Refuse a build that a model does not have, or of a format that cannot be used."""
+    from zoo.catalogs.formats import require_described
+
+    format = next((each.format for each in listing.builds if each.name == build), None)
+    require_described(format or listing.read().pick(build)[1].format)
 
 
 def _title(column: dict[str, Any]) -> str:

@@ -19,7 +19,6 @@ from zoo import machine
 from zoo.catalogs.catalog import open_catalog
 from zoo.cli import catalog_table, options, output
 from zoo.cli.catalog_filters import Wanted, describe, license_holds, plugin_problems, task_holds
-from zoo.cli.collecting import no_garbage_collection
 from zoo.errors import Exit
 
 SORTS = ("catalog", "name", "size", "memory", "parameters")
@@ -62,7 +61,6 @@ SORTS = ("catalog", "name", "size", "memory", "parameters")
 @click.option("--limit", "-n", metavar="N", type=click.IntRange(1), help="At most N models.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the names alone.")
 @options.as_json
-@no_garbage_collection()
 def command(
     query: tuple[str, ...],
     task: str | None,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import click
 
-from zoo import api
+from zoo import machine
 from zoo.cli import entries, options, output
 from zoo.cli.output import Column
 from zoo.cli.terminal import Styled
+from zoo.store.store import Store
 from zoo.words import human
 
 COLUMNS = (
@@ -32,7 +33,7 @@ COLORS = {"passed": "green", "failed": "red", "corrupt": "red"}
 @options.as_json
 def command(keys: bool, as_json: bool) -> None:
     """List the artifacts in the store."""
-    found = entries.everything(api.store())
+    found = entries.everything(Store(machine.home()))
     total = sum(e.manifest.size for e in found if e.manifest)
     if as_json:
         output.document({"artifacts": [e.described() for e in found], "bytes": total})

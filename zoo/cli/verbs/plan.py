@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
-from zoo import api, machine
+from zoo import machine
 from zoo.catalogs.licenses import ANSWERS, license_of
 from zoo.cli import options, output
 from zoo.cli.output import Column
+from zoo.display.notices import Notices
+from zoo.pipeline.opening import open_plan
 from zoo.words import human
 
 COLUMNS = (Column("STEP"), Column("BY"), Column("STATE"), Column("BYTES", right=True))
@@ -29,9 +31,8 @@ def command(
     name: str, build: str | None, format: str | None, family: str | None, as_json: bool
 ) -> None:
     """Show what a build would download, write and need."""
-    plan = api.plan(name, build=build, format=format, family=family)
-    memory, recipe = machine.memory(), api.show(name, family=family)
-    license = license_of(recipe.license)
+    plan, recipe = open_plan(name, build, format, family, Notices())
+    memory, license = machine.memory(), license_of(recipe.license)
     data = {
         "ref": plan.ref,
         "build": plan.build,

@@ -7,8 +7,7 @@ from typing import Any
 
 from zoo.catalogs.formats import STORED_BITS, Format, Weights
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.formats.coreml.compress.ledger import LEDGER_FILE
-from zoo.formats.coreml.compress.passes import PER_BLOCK, pass_faults, target_of
+from zoo.formats.coreml.compress.passes import LEDGER_FILE, PER_BLOCK, pass_faults, target_of
 from zoo.formats.coreml.lint.targets import TARGETS
 
 FLOAT16_SCALE = 16

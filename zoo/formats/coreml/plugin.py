@@ -74,7 +74,7 @@ def lint(
     """Of every package in a build, for its oldest system and later, or of one package."""
     wanted = read_target(target, system)
     if build is not None and system is None:
-        wanted = replace(wanted, oldest=oldest_of(build.minimum_os))
+        wanted = wanted._replace(oldest=oldest_of(build.minimum_os))
     if artifact.suffix in CoreML.packages:
         return lint_package(artifact, wanted, plan=plan)
     return lint_folder(artifact, wanted, plan=plan)

@@ -6,10 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from zoo.formats.coreml.compress.passes import LEDGER_FILE
 from zoo.progress import Progress
-
-LEDGER_FILE = "compression.json"
-"""Where a build keeps its ledger."""
 
 
 @dataclass(frozen=True)

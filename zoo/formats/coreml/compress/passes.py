@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from zoo.formats.coreml.compress.encoding import Scheme
     from zoo.formats.coreml.package.weights import Role
 
+LEDGER_FILE = "compression.json"
+"""What each weight of a build takes: a `Ledger`."""
+
 FULL = 16
 """Bits of a weight that stays as it is, in float16."""
 

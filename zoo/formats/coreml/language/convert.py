@@ -17,8 +17,14 @@ from zoo.catalogs.recipe import Build, Recipe
 from zoo.formats.adapters import adapter_files, read_adapters
 from zoo.formats.checkpoint import copy_text_files, link_or_copy, weight_files
 from zoo.formats.coreml.compress.encoding import Compression, Keep
-from zoo.formats.coreml.compress.ledger import LEDGER_FILE, report
-from zoo.formats.coreml.compress.passes import MixedText, Passes, read_passes, target_of
+from zoo.formats.coreml.compress.ledger import report
+from zoo.formats.coreml.compress.passes import (
+    LEDGER_FILE,
+    MixedText,
+    Passes,
+    read_passes,
+    target_of,
+)
 from zoo.formats.coreml.compress.trials import Choice
 from zoo.formats.coreml.convert.about import ComputeUnits, about
 from zoo.formats.coreml.convert.streaming import Metadata

@@ -4,40 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from zoo.formats.coreml.lint.targets import Device, Target, Unit
 from zoo.reports.findings import Effect
 from zoo.reports.findings import Place as Match
 
 if TYPE_CHECKING:
     from zoo.formats.coreml.lint.graph import Function, Graph
 
-Unit = Literal["ane", "gpu", "cpu"]
-Device = Literal["iphone", "mac"]
-
 GENERATIONS = {"coreml5": 15, "coreml6": 16, "coreml7": 17, "coreml8": 18, "coreml9": 26}
 """The generation of systems that came with an opset, counted as iOS does."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a package is to run.
-
-    Attributes:
-        name: as given to `--for`.
-        units: compute units that may run it.
-        devices: kinds of device.
-        generation: version of the system counted as iOS does (macOS 15 is 18); `None` for any.
-        oldest: the oldest version that is to run it, where `generation` is any.
-        system: as given to `--os`.
-    """
-
-    name: str
-    units: frozenset[Unit]
-    devices: frozenset[Device]
-    generation: int | None = None
-    oldest: int | None = None
-    system: str | None = None
 
 
 Matcher = Callable[["Function", "Graph", Target], Iterable[Match]]

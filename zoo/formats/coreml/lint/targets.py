@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from zoo.errors import UsageError
-from zoo.formats.coreml.lint.rule import Target
 from zoo.words import suggest
+
+Unit = Literal["ane", "gpu", "cpu"]
+Device = Literal["iphone", "mac"]
+
+
+class Target(NamedTuple):
+    """Where a package is to run.
+
+    Attributes:
+        name: as given to `--for`.
+        units: compute units that may run it.
+        devices: kinds of device.
+        generation: version of the system counted as iOS does (macOS 15 is 18); `None` for any.
+        oldest: the oldest version that is to run it, where `generation` is any.
+        system: as given to `--os`.
+    """
+
+    name: str
+    units: frozenset[Unit]
+    devices: frozenset[Device]
+    generation: int | None = None
+    oldest: int | None = None
+    system: str | None = None
+
 
 TARGETS = {
     target.name: target
@@ -63,6 +86,6 @@ def read_target(name: str, system: str | None = None) -> Target:
     if device not in target.devices:
         raise UsageError(f"the target '{name}' does not run {system}")
     generation = number if family == "ios" else MACOS[number]
-    return replace(
-        target, devices=frozenset({device}), generation=generation, system=system.lower()
+    return target._replace(
+        devices=frozenset({device}), generation=generation, system=system.lower()
     )
