@@ -1,10 +1,11 @@
 """How long the command line takes to start, beside a bare interpreter and its peers.
 
 Run with `python benchmarks/startup.py`. It first installs 20 plugins, each with a family and a
-catalog of 100 models, in a temporary folder. Prints the medians of the wall and the processor time
-in milliseconds, how much more processor time each takes than the bare interpreter of the same run,
-and how many times the bare interpreter's that is: a busy machine distorts this ratio least. Exits 1
-when a browsing command takes over 150 ms more than an interpreter of 12 ms: 12.5 times as much.
+catalog of 100 models, in a temporary folder. Every run of a command has one of a bare interpreter
+beside it, because a shared machine is now faster and now slower. Prints the medians of the wall and
+the processor time in milliseconds, how much more processor time a command takes than the bare
+interpreter, and how many times the interpreter's that is. Exits 1 when a browsing command takes
+over 150 ms more than an interpreter of 12 ms: 12.5 times as much.
 """
 
 from __future__ import annotations
@@ -52,22 +53,31 @@ def install(site: Path, plugins: int) -> None:
         install_plugin(site, f"zoo-{name}", modules, groups)
 
 
-def median_ms(command: list[str], env: dict[str, str], rounds: int) -> tuple[float, float]:
-    """The median wall and processor time of a command, after one run to warm the caches."""
-    walls, processor = [], []
-    for _ in range(rounds + 1):
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        subprocess.run(command, env=env, capture_output=True, check=False)
-        walls.append((time.perf_counter() - start) * 1000)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        processor.append(used * 1000)
-    return statistics.median(walls[1:]), statistics.median(processor[1:])
+def run_ms(command: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """The wall and the processor time of a command."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, env=env, capture_output=True, check=False)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall * 1000, used * 1000
+
+
+def paired_ms(command: list[str], env: dict[str, str]) -> tuple[float, float, float, float]:
+    """The median wall and processor time of a command, the median processor time of a bare
+    interpreter beside it, and the median of how many times the latter the command takes more."""
+    bare = [sys.executable, "-c", "pass"]
+    run_ms(command, env)
+    pairs = [(run_ms(bare, env), run_ms(command, env)) for _ in range(ROUNDS)]
+    walls, used = zip(*(command for _, command in pairs), strict=True)
+    least = [bare for (_, bare), _ in pairs]
+    times = [(more - less) / less for less, more in zip(least, used, strict=True)]
+    medians = map(statistics.median, (walls, used, least, times))
+    wall, processor, interpreter, ratio = medians
+    return wall, processor, interpreter, ratio
 
 
 def measure(plugins: int) -> float:
-    """Print a table for so many plugins; by how much the slowest browsing command exceeds
-    a bare interpreter, in times of the latter."""
+    """Print a table for so many plugins; the most times that a bare interpreter's is exceeded."""
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder) / "site"
         site.mkdir()
@@ -75,19 +85,15 @@ def measure(plugins: int) -> float:
         env = {**os.environ, "ZOO_HOME": f"{folder}/home", "PYTHONPATH": str(site)}
         env.pop("PYTHONDONTWRITEBYTECODE", None)
         print(f"\n{plugins} plugins, {plugins * MODELS:,} models beside the shipped catalog")
-        print(f"{'command':32}{'wall ms':>9}{'cpu ms':>9}{'more':>9}{'times':>8}")
-        bare = median_ms([sys.executable, "-c", "pass"], env, ROUNDS)
-        print(f"{'python -c pass':32}{bare[0]:9.0f}{bare[1]:9.0f}")
+        print(f"{'command':32}{'wall ms':>9}{'cpu ms':>9}{'python':>9}{'more':>9}{'times':>8}")
         worst = 0.0
         commands = [("zoo", *line) for line in BROWSING] + [*PEERS] * (plugins == 0)
         for command in commands:
             path = BIN / command[0]
             if path.is_file():
-                wall, used = median_ms([str(path), *command[1:]], env, ROUNDS)
-                line = " ".join(command)
-                more = used - bare[1]
-                times = more / bare[1]
-                print(f"{line:32}{wall:9.0f}{used:9.0f}{more:+9.0f}{times:8.1f}", flush=True)
+                wall, used, bare, times = paired_ms([str(path), *command[1:]], env)
+                line, figures = " ".join(command), f"{wall:9.0f}{used:9.0f}{bare:9.0f}"
+                print(f"{line:32}{figures}{used - bare:+9.0f}{times:8.1f}", flush=True)
                 worst = max(worst, times) if command[0] == "zoo" else worst
     return worst
 

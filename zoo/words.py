@@ -28,11 +28,12 @@ def human(count: float | None) -> str:
     """Bytes for people: `14.5 GB`."""
     if count is None:
         return "?"
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 1000 or unit == "GB":
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
+    size = abs(count)
+    if size < 1e3:
+        return f"{count:.0f} B"
+    if size < 1e6:
+        return f"{count / 1e3:.1f} kB"
+    return f"{count / 1e6:.1f} MB" if size < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def count(number: int) -> str:

@@ -33,6 +33,8 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 Stamp = list[int]
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Index:
     """One file of values by path, each valid while its file stays what it was.
@@ -57,7 +59,7 @@ class Index:
         if stamp is None or line is None:
             return None
         try:
-            kept, value = self._decode(line)[0]
+            kept, value = self._decode(line, len(path) + 1)[0]
         except (ValueError, TypeError, RecursionError):
             return None
         if kept != stamp:
@@ -68,14 +70,14 @@ class Index:
     def details(self, path: str) -> Any:
         """The details of a file whose value is known or was put."""
         line = self._used[path]
-        return self._decode(line, line.index("\t") + 1)[0]
+        return self._decode(line, line.index("\t", len(path) + 1) + 1)[0]
 
     def put(self, path: str, stamp: Stamp | None, value: Any, details: Any = None) -> None:
         """Remember the value of a file, read after its stamp was taken, and details of it.
 
         A path that does not fit on a line is remembered for this process alone.
         """
-        self._used[path] = f"{json.dumps([stamp, value])}\t{json.dumps(details)}"
+        self._used[path] = f"{path}\t{_encode([stamp, value])}\t{_encode(details)}"
         self._changed = self._changed or stamp is not None
 
     def save(self, *, whole: bool = False) -> None:
@@ -87,9 +89,8 @@ class Index:
         if not self._changed and not (whole and len(self._used) < len(self._known or ())):
             return
         lines = self._used if whole else {**(self._known or {}), **self._used}
-        body = "\n".join(f"{path}\t{line}" for path, line in lines.items() if _fits(path)).encode(
-            errors="surrogateescape"
-        )
+        kept = "\n".join(line for path, line in lines.items() if _fits(path))
+        body = kept.encode(errors="surrogateescape")
         head = json.dumps([FORMAT, self.made_by, zlib.crc32(body)]).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,11 +102,11 @@ class Index:
 
     def _read(self) -> dict[str, str]:
         try:
-            head, _, body = _ours(self.path).partition(b"\n")
-            if json.loads(head) != [FORMAT, self.made_by, zlib.crc32(body)]:
+            data = _ours(self.path)
+            head, *lines = data.decode(errors="surrogateescape").split("\n")
+            if json.loads(head) != [FORMAT, self.made_by, zlib.crc32(_after_line(data))]:
                 return {}
-            lines = body.decode(errors="surrogateescape").split("\n") if body else ()
-            return dict([line.split("\t", 1) for line in lines])
+            return {line[: line.index("\t")]: line for line in lines if line}
         except (OSError, ValueError, RecursionError):
             return {}
 
@@ -130,7 +131,7 @@ def installed_here() -> str:
     """Every installed distribution, and the metadata of those with entry points of ours."""
     found = []
     for name, dist in sorted(installed().items()):
-        entries, sum = dist.data("entry_points.txt") or b"", 0
+        entries, sum = dist.declared or b"", 0
         if OURS.encode() in entries:
             sum = zlib.crc32((dist.data("METADATA") or b"") + entries)
         found.append(f"{name} {dist.label} {sum:x}")
@@ -154,6 +155,10 @@ def code_here(modules: Callable[[], list[str]]) -> str:
             f"{root}{os.sep}{place}{end}" for root in sys.path for end in (".py", "/__init__.py")
         ]
     return f"{zlib.crc32(repr([stamp_of(path) for path in sorted(paths)]).encode()):08x}"
+
+
+def _after_line(data: bytes) -> memoryview:
+    return memoryview(data)[data.index(b"\n") + 1 :]
 
 
 def _fits(path: str) -> bool:

@@ -60,7 +60,7 @@ class Listings:
         index, file = self._index, layer.file(model, variant)
         stamp = stamp_of(file)
         kept = index.get(file, stamp)
-        if kept is not None and self._there(os.path.dirname(file), kept[0]):
+        if kept is not None and self._there(file.rpartition(os.sep)[0], kept[0]):
             facts = Facts._make(kept[1])
             if not self._chosen:
                 builds = [BuildFacts._make(build) for build in index.details(file)]

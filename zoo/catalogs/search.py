@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from zoo.catalogs.listing import Listing
 
@@ -51,7 +52,8 @@ def has(text: str, term: str) -> bool:
     return any(_inside(text, each) for each in alternatives(term))
 
 
-def alternatives(term: str) -> Iterable[str]:
+@cache
+def alternatives(term: str) -> Sequence[str]:
     """A word and what it stands for, in lower case."""
     plain = term.lower().strip()
     if bits := BITS.fullmatch(plain):

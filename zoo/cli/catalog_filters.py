@@ -1,15 +1,13 @@
-"""Which models a person wants to see, and what is said of each."""
+"""Which models a person wants to see."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from zoo import machine
 from zoo.catalogs import search
 from zoo.catalogs.licenses import LICENSES, license_of
 from zoo.catalogs.listing import Listing
-from zoo.cli.lookup import stored_builds
 from zoo.errors import PluginError, UsageError
 from zoo.words import nearest, suggest
 
@@ -77,7 +75,7 @@ def task_holds(wanted: str | None, listings: Iterable[Listing]) -> Test:
         UsageError: no model has such a task.
     """
     if wanted is None:
-        return lambda model: True
+        return lambda listing: True
     plain = wanted.lower()
     tasks = {x.facts.task: x.facts for x in listings if x.facts}
     meant = {
@@ -90,7 +88,7 @@ def task_holds(wanted: str | None, listings: Iterable[Listing]) -> Test:
             f"no model has the task '{wanted}'{suggest(plain, known)}",
             f"tasks: {', '.join(f'{label} ({name})' for label, name in labels.items())}",
         )
-    return lambda model: model["task"] in meant
+    return lambda listing: listing.task in meant
 
 
 def plugin_problems(formats: Sequence[str], tasks: Sequence[str]) -> dict[str, str]:
@@ -108,64 +106,6 @@ def plugin_problems(formats: Sequence[str], tasks: Sequence[str]) -> dict[str, s
             except PluginError as error:
                 found[f"the {kind} {name}"] = error.message
     return found
-
-
-def describe(listings: Iterable[Listing]) -> list[dict[str, Any]]:
-    """Models as `zoo list --json` has them, with the label of the task."""
-    memory = machine.memory()
-    stored = stored_builds()
-    return [_described(listing, memory, stored) for listing in listings]
-
-
-def _described(listing: Listing, memory: int, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    known, build = listing.known, listing.build
-    license = license_of(known.license)
-    installed = installed_of(listing, stored)
-    return {
-        "ref": listing.ref,
-        "name": listing.name if listing.default else None,
-        "aliases": list(listing.aliases),
-        "title": known.title,
-        "summary": known.summary,
-        "task": known.task,
-        "label": known.label,
-        "family": known.family,
-        "license": known.license,
-        "license_name": license.name,
-        "commercial": license.commercial,
-        "gated": known.gated,
-        "pinned": known.pinned,
-        "parameters": known.parameters,
-        "context": known.context or None,
-        "languages": list(known.languages),
-        "tags": list(known.tags),
-        "download_bytes": known.download_bytes,
-        "download_exact": known.download_exact,
-        "default_build": build.name,
-        "disk_bytes": build.bytes,
-        "memory_bytes": build.memory_bytes,
-        "fits": build.memory_bytes <= memory,
-        "formats": list(known.formats),
-        "installed": sorted(installed),
-        "checked": sorted(
-            name
-            for name, artifact in installed.items()
-            if (artifact.manifest.check or {}).get("status") == "passed"
-        ),
-    }
-
-
-def installed_of(listing: Listing, stored: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """By build, the artifacts of a model that would be made the same now.
-
-    Args:
-        stored: all finished builds in the store, see `stored_builds`.
-    """
-    if not (of_it := stored.get(listing.ref)):
-        return {}
-    from zoo.pipeline.installed import installed
-
-    return dict(installed(listing.read(), of_it))
 
 
 def _plain(text: str) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from zoo.cli import output
 from zoo.cli.output import Column
 from zoo.cli.terminal import Styled, is_terminal, shortened, styled, width
 from zoo.words import count, human
+
+if TYPE_CHECKING:
+    from zoo.catalogs.facts import Facts
+    from zoo.cli.catalog_line import Line
 
 PIPED = (
     Column("NAME"), Column("TASK"), Column("PARAMS", right=True), Column("SIZE", right=True),
@@ -21,31 +25,31 @@ ROOM = 44
 """Letters of license, notes and summary below which they get a line of their own."""
 
 
-def show(models: list[dict[str, Any]]) -> None:
+def show(lines: list[Line]) -> None:
     """Models to stdout, as a table."""
     if not is_terminal():
-        output.table(PIPED, map(_piped, models))
+        output.table(PIPED, map(_piped, lines))
         return
-    rows = [_cells(model) for model in models]
+    rows = [_cells(line) for line in lines]
     widths = [
         max(len(title), *(len(output.clean(row[i])) for row in rows))
         for i, title in enumerate(TITLES)
     ]
     room = width() - sum(widths) - output.GAP * len(widths)
-    print(_line([Styled(title, "bold") for title in TITLES], widths))
-    for model, row in zip(models, rows, strict=True):
-        line = _line(row, widths)
+    print(_aligned([Styled(title, "bold") for title in TITLES], widths))
+    for line, row in zip(lines, rows, strict=True):
+        text = _aligned(row, widths)
         if room >= ROOM:
-            print(f"{line}  {_notes(model, room)}".rstrip())
+            print(f"{text}  {_notes(line, room)}".rstrip())
         else:
-            print(line)
-            print(f"  {_notes(model, width() - 2)}")
+            print(text)
+            print(f"  {_notes(line, width() - 2)}")
 
 
-def footer(models: list[dict[str, Any]], total: int, memory: int) -> None:
+def footer(lines: list[Line], total: int, memory: int) -> None:
     """What the table means, on stderr."""
-    more = f"{len(models)} of {total} models" if len(models) < total else _number(total)
-    unsure = any(not model["download_exact"] for model in models)
+    more = f"{len(lines)} of {total} models" if len(lines) < total else _number(total)
+    unsure = any(not line.facts.download_exact for line in lines)
     output.note(
         f"{more}; * marks the default variant; SIZE is the download"
         f"{' (~ estimated)' if unsure else ''}, MEMORY what the default build needs of the "
@@ -53,33 +57,33 @@ def footer(models: list[dict[str, Any]], total: int, memory: int) -> None:
     )
     output.note(
         "zoo show NAME says everything about a model, zoo list --help has filters"
-        if len(models) == total
-        else f"{total - len(models)} more, without --limit"
+        if len(lines) == total
+        else f"{total - len(lines)} more, without --limit"
     )
 
 
-def size(model: dict[str, Any]) -> str:
+def size(facts: Facts) -> str:
     """Bytes to download; `~` before an estimate."""
-    return ("" if model["download_exact"] else "~") + human(model["download_bytes"])
+    return ("" if facts.download_exact else "~") + human(facts.download_bytes)
 
 
 def _number(total: int) -> str:
     return "1 model" if total == 1 else f"{total} models"
 
 
-def _cells(model: dict[str, Any]) -> list[Styled]:
-    star = " *" if model["name"] else ""
-    fits = Styled("yes", "green") if model["fits"] else Styled("no", "red")
+def _cells(line: Line) -> list[Styled]:
+    star = " *" if line.listing.default else ""
+    fits = Styled("yes", "green") if line.fits else Styled("no", "red")
     return [
-        Styled(f"{model['ref']}{star}", "bold" if star else ""),
-        Styled(model["label"]),
-        Styled(size(model)),
-        Styled(f"~{human(model['memory_bytes'])}"),
+        Styled(f"{line.listing.ref}{star}", "bold" if star else ""),
+        Styled(line.facts.label),
+        Styled(size(line.facts)),
+        Styled(f"~{human(line.build.memory_bytes)}"),
         fits,
     ]
 
 
-def _line(cells: list[Styled], widths: list[int]) -> str:
+def _aligned(cells: list[Styled], widths: list[int]) -> str:
     parts = []
     for cell, room, right in zip(cells, widths, RIGHT, strict=True):
         text = output.clean(cell.text)
@@ -88,10 +92,10 @@ def _line(cells: list[Styled], widths: list[int]) -> str:
     return (" " * output.GAP).join(parts).rstrip()
 
 
-def _notes(model: dict[str, Any], room: int) -> str:
+def _notes(line: Line, room: int) -> str:
     """License, state and summary in `room` letters; the summary is cut between words."""
     said, used = [], 0
-    for part, style in _parts(model):
+    for part, style in _parts(line):
         text = shortened(output.clean(part), max(room - used, 1))
         said.append(styled(text, style))
         used += len(text) + 3
@@ -100,30 +104,31 @@ def _notes(model: dict[str, Any], room: int) -> str:
     return " · ".join(said)
 
 
-def _parts(model: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield model["license_name"], "yellow" if model["commercial"] == "no" else "dim"
-    if model["gated"]:
+def _parts(line: Line) -> Iterator[tuple[str, str]]:
+    yield line.license.name, "yellow" if line.license.commercial == "no" else "dim"
+    if line.facts.gated:
         yield "gated", "yellow"
-    if not model["pinned"]:
+    if not line.facts.pinned:
         yield "unpinned", "yellow"
-    if model["installed"]:
-        yield f"installed: {', '.join(model['installed'])}", "green"
-    yield model["summary"], ""
+    if line.installed:
+        yield f"installed: {', '.join(sorted(line.installed))}", "green"
+    yield line.facts.summary, ""
 
 
-def _piped(model: dict[str, Any]) -> tuple[object, ...]:
-    notes = [f"= {model['name']}"] if model["name"] else []
-    notes += ["gated"] * model["gated"] + ["unpinned"] * (not model["pinned"])
+def _piped(line: Line) -> tuple[str, ...]:
+    facts = line.facts
+    notes = [f"= {line.listing.name}"] if line.listing.default else []
+    notes += ["gated"] * facts.gated + ["unpinned"] * (not facts.pinned)
     return (
-        model["ref"],
-        model["label"],
-        count(model["parameters"]),
-        size(model),
-        f"~{human(model['memory_bytes'])}",
-        model["fits"],
-        model["license_name"],
-        ",".join(model["formats"]),
-        ",".join(model["installed"]) or "-",
+        line.listing.ref,
+        facts.label,
+        count(facts.parameters),
+        size(facts),
+        f"~{human(line.build.memory_bytes)}",
+        "yes" if line.fits else "no",
+        line.license.name,
+        ",".join(facts.formats),
+        ",".join(sorted(line.installed)) or "-",
         ", ".join(notes),
-        model["summary"],
+        facts.summary,
     )

@@ -81,6 +81,11 @@ class Distribution:
                 last.append(value.strip())
         return found
 
+    @cached_property
+    def declared(self) -> bytes | None:
+        """What is in its `entry_points.txt`, `None` when it has none."""
+        return self.data("entry_points.txt")
+
     @property
     def name(self) -> str | None:
         return next(iter(self.headers.get("name", ())), None)
@@ -100,8 +105,8 @@ class Distribution:
         Raises:
             ValueError: the file is no text, or a line in it is neither a group nor `name = value`.
         """
-        text = self.read_text("entry_points.txt")  # of a stranger's too: it stops PyTorch
-        if text is None or OURS not in text:
+        text = (self.declared or b"").decode()  # of a stranger's too: it stops PyTorch
+        if OURS not in text:
             return
         group = ""
         for line in map(str.strip, text.splitlines()):

@@ -18,8 +18,7 @@ from zoo.catalogs.catalog import open_catalog
 from zoo.catalogs.licenses import ANSWERS
 from zoo.catalogs.reference import Reference
 from zoo.cli import catalog_table, options, output
-from zoo.cli.catalog_filters import describe, installed_of
-from zoo.cli.lookup import stored_builds
+from zoo.cli.catalog_line import Line, lines_of
 from zoo.cli.output import Column
 from zoo.errors import NotFound, UsageError
 from zoo.tasks.verdict import Verdict
@@ -27,7 +26,6 @@ from zoo.words import count, human
 
 if TYPE_CHECKING:
     from zoo.catalogs.listing import Listing
-    from zoo.store.store import Artifact
 
 
 @click.command(name="compare")
@@ -48,9 +46,9 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
             raise NotFound(
                 f"'{name}' is not in the catalog", "zoo show says what is known about a folder"
             )
-    stored = stored_builds()
     found = open_catalog().find(*names)
-    columns = [_column(listing, asked_for, stored) for listing, asked_for in found]
+    lines = lines_of(listing for listing, _ in found)
+    columns = [_column(line, build) for line, (_, build) in zip(lines, found, strict=True)]
     if as_json:
         output.document({"models": [column["model"] for column in columns]})
         return
@@ -81,18 +79,13 @@ def _figures(checks: list[dict[str, float] | None]) -> list[list[str]]:
     return rows
 
 
-def _column(
-    listing: Listing, asked_for: str | None, stored: dict[str, dict[str, Artifact]]
-) -> dict[str, Any]:
+def _column(line: Line, asked_for: str | None) -> dict[str, Any]:
     """A model of the catalog, and the build of it that is compared."""
     if asked_for is not None:
-        _require_usable(listing, asked_for)
-    (model,) = describe([listing])
-    made = installed_of(listing, stored)
-    label = model.pop("label")
+        _require_usable(line.listing, asked_for)
     builds = []
-    for build in listing.builds:
-        artifact = made.get(build.name)
+    for build in line.listing.builds:
+        artifact = line.installed.get(build.name)
         check = (artifact.manifest.check or {}) if artifact else {}
         builds.append(
             {
@@ -107,10 +100,10 @@ def _column(
                 "figures": check.get("metrics") or None,
             }
         )
-    model["builds"] = builds
-    wanted = asked_for or model["default_build"]
+    wanted = asked_for or line.build.name
     chosen = next(build for build in builds if build["name"] == wanted)
-    return {"model": model, "build": chosen, "named": asked_for is not None, "label": label}
+    model = {**line.document(), "builds": builds}
+    return {"line": line, "model": model, "build": chosen, "named": asked_for is not None}
 
 
 def _require_usable(listing: Listing, build: str) -> None:
@@ -134,7 +127,7 @@ Ask = Callable[[dict[str, Any]], str]
 ROWS: tuple[tuple[str, Ask], ...] = (
     ("title", lambda c: c["model"]["title"]),
     ("summary", lambda c: c["model"]["summary"]),
-    ("task", lambda c: c["label"]),
+    ("task", lambda c: c["line"].facts.label),
     ("license", lambda c: c["model"]["license_name"]),
     ("may I ship it?", lambda c: ANSWERS[c["model"]["commercial"]]),
     ("gated", lambda c: _yes(c["model"]["gated"])),
@@ -142,7 +135,7 @@ ROWS: tuple[tuple[str, Ask], ...] = (
     ("languages", lambda c: _languages(c["model"]["languages"])),
     ("parameters", lambda c: count(c["model"]["parameters"])),
     ("context", lambda c: f"{c['model']['context']:,}" if c["model"]["context"] else "-"),
-    ("download", lambda c: catalog_table.size(c["model"])),
+    ("download", lambda c: catalog_table.size(c["line"].facts)),
     ("formats", lambda c: ", ".join(c["model"]["formats"])),
     ("build", lambda c: c["build"]["name"]),
     ("bits", lambda c: f"{c['build']['bits_per_weight']:.4g}"),

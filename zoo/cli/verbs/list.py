@@ -11,6 +11,7 @@ are its own. `installed` and `checked` name builds in the store, and those whose
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -18,10 +19,17 @@ import click
 from zoo import machine
 from zoo.catalogs.catalog import open_catalog
 from zoo.cli import catalog_table, options, output
-from zoo.cli.catalog_filters import Wanted, describe, license_holds, plugin_problems, task_holds
+from zoo.cli.catalog_filters import Wanted, license_holds, plugin_problems, task_holds
+from zoo.cli.catalog_line import Line, lines_of
 from zoo.errors import Exit
 
-SORTS = ("catalog", "name", "size", "memory", "parameters")
+SORT_KEYS: dict[str, Callable[[Line], Any]] = {
+    "name": lambda line: line.listing.ref,
+    "size": lambda line: line.facts.download_bytes,
+    "memory": lambda line: line.build.memory_bytes,
+    "parameters": lambda line: line.facts.parameters,
+}
+SORTS = ("catalog", *SORT_KEYS)
 
 
 @click.command(name="list")
@@ -88,21 +96,28 @@ def command(
     wanted = Wanted(query, license_holds(license, listings))
     problems |= {x.ref: x.problem for x in listings if x.facts is None and wanted.named(x)}
     task_is = task_holds(task, listings)
-    found = [
-        model
-        for model in describe([x for x in listings if x.facts and wanted.holds(x)])
-        if task_is(model)
-        and family in (None, model["family"])
-        and (not format or format in model["formats"])
-        and (max_size is None or model["download_bytes"] <= max_size)
-        and (max_memory is None or model["memory_bytes"] <= max_memory)
-        and (model["fits"] or not fits)
-        and (model["installed"] or not installed)
-        and (model["checked"] or not checked)
+    asked_for = [
+        x
+        for x in listings
+        if x.facts
+        and wanted.holds(x)
+        and task_is(x)
+        and family in (None, x.facts.family)
+        and (not format or format in x.facts.formats)
+        and (max_size is None or x.facts.download_bytes <= max_size)
     ]
-    tasks = {model["task"] for model in found} if task else set()
+    found = [
+        line
+        for line in lines_of(asked_for)
+        if (max_memory is None or line.build.memory_bytes <= max_memory)
+        and (line.fits or not fits)
+        and (line.installed or not installed)
+        and (not checked or line.checked)
+    ]
+    tasks = {line.facts.task for line in found} if task else set()
     problems |= plugin_problems([format] if format else [], sorted(tasks))
-    _sort(found, sort)
+    if sort in SORT_KEYS:
+        found.sort(key=SORT_KEYS[sort])
     _show(found, limit, problems, quiet=quiet, as_json=as_json)
     if not found and not problems and not as_json:
         output.note("no model matches" + wanted.near(listings))
@@ -111,7 +126,7 @@ def command(
 
 
 def _show(
-    found: list[dict[str, Any]],
+    found: list[Line],
     limit: int | None,
     problems: dict[str, str],
     *,
@@ -120,20 +135,14 @@ def _show(
 ) -> None:
     for name, message in problems.items():
         output.warn(f"warning: {name}: {output.one_line(message)}")
-    models = found[:limit]
+    lines = found[:limit]
     if as_json:
         listed = [{"name": name, "message": message} for name, message in problems.items()]
-        shown = [{k: v for k, v in model.items() if k != "label"} for model in models]
+        shown = [line.document() for line in lines]
         output.document({"models": shown, "total": len(found), "problems": listed})
     elif quiet:
-        for model in models:
-            output.tell(model["ref"])
-    elif models:
-        catalog_table.show(models)
-        catalog_table.footer(models, len(found), machine.memory())
-
-
-def _sort(models: list[dict[str, Any]], by: str) -> None:
-    keys = {"name": "ref", "size": "download_bytes", "memory": "memory_bytes"}
-    if by != "catalog":
-        models.sort(key=lambda model: model[keys.get(by, by)])
+        for line in lines:
+            output.tell(line.listing.ref)
+    elif lines:
+        catalog_table.show(lines)
+        catalog_table.footer(lines, len(found), machine.memory())
