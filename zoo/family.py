@@ -11,6 +11,7 @@ import pluggy
 from zoo import hookspecs
 from zoo.catalogs.formats import format_of
 from zoo.catalogs.pairs import formats_for, listed, runner
+from zoo.display.interrupt import let_through
 from zoo.display.streams import diverted
 from zoo.errors import BrokenPlugin, MissingPlugin, StepError, UsageError, ZooError, said
 from zoo.files import system
@@ -216,9 +217,10 @@ class Family:
         try:
             with diverted():
                 result = ask(recipe=recipe, **arguments)
-        except (ZooError, KeyboardInterrupt):
+        except ZooError:
             raise
         except BaseException as error:  # whatever a plugin does, the program goes on
+            let_through(error)
             raise self._unplanned(hook, recipe, error, origin) from error
         if fault := watched.fault():
             raise self._failure(hook, recipe, fault, origin)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from zoo.testing.plugins import install_plugin
 
 DESCRIPTION = """
@@ -95,8 +97,9 @@ def test_two_descriptions_of_one_format_are_both_named(sandbox):
     assert "zoo-bcme 0.1" in message
 
 
-def test_a_description_that_fails_while_it_estimates_is_left_out(sandbox):
-    describe(sandbox, DESCRIPTION.replace("return 3.25", "return 1 / 0"))
+@pytest.mark.parametrize("fault", ["return 1 / 0", "raise SystemExit", "raise KeyboardInterrupt"])
+def test_a_description_that_fails_while_it_estimates_is_left_out(sandbox, fault):
+    describe(sandbox, DESCRIPTION.replace("return 3.25", fault))
     shown = json.loads(sandbox.zoo("show", "good", "--json").stdout)
     small = next(build for build in shown["builds"] if build["name"] == "small")
     assert small["bits_per_weight"] == 16

@@ -50,11 +50,13 @@ def test_doctor_names_it(sandbox) -> None:
     assert "'evil.mlx' of evil is declared as '!!!'" in sandbox.zoo("doctor").stdout
 
 
-def test_a_plugin_that_ends_the_program_when_imported_is_broken(sandbox) -> None:
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit"])
+def test_a_plugin_that_ends_the_program_when_imported_is_broken(sandbox, error: str) -> None:
     distribution(sandbox.site, b"", b"[zoo.families]\nevil.mlx = evil_mod\n")
+    (sandbox.site / "evil_mod.py").write_text(f"raise {error}\n")
     done = sandbox.zoo("plugins", "--check")
     assert done.returncode == 8
-    assert "SystemExit" in done.stdout
+    assert error in done.stdout
 
 
 @pytest.mark.parametrize(

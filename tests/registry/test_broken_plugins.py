@@ -33,6 +33,7 @@ def run(artifact):
         ("def convert(workdir):\n    (workdir / 'w.pkl').write_text('x')\n    return workdir", "left 'w.pkl', a pickle"),
         ("def convert(workdir):\n    (workdir / 'a').symlink_to('/nowhere')\n    return workdir", "left 'a', a link that leads nowhere"),
         ("def convert(): sys.exit(7)", "convert of 'echo/echo:one' failed in zoo-echo 0.3: SystemExit: 7"),
+        ("def convert(): raise KeyboardInterrupt", "convert of 'echo/echo:one' failed in zoo-echo 0.3: KeyboardInterrupt"),
         ("def convert(): raise GeneratorExit('panic')", "failed in zoo-echo 0.3: GeneratorExit: panic"),
         ("def convert(tokens: dict[str, int]): pass", "takes 'tokens', which the hook does not offer"),
         ("def convert(source: 'str | None'): pass", "declares 'source' as None | str, but the hook passes Path"),
@@ -87,6 +88,7 @@ def test_an_optional_argument_is_taken_however_it_is_spelled(sandbox, annotation
         ("raise RuntimeError('half way')", "the plugin 'echo.plain' of zoo-echo 0.3 failed: RuntimeError: half way"),
         ("sys.exit(0)", "the plugin 'echo.plain' of zoo-echo 0.3 failed: SystemExit: 0"),
         ("raise GeneratorExit()", "of zoo-echo 0.3 failed: GeneratorExit"),
+        ("raise KeyboardInterrupt()", "of zoo-echo 0.3 failed: KeyboardInterrupt"),
     ],
 )  # fmt: skip
 def test_a_fault_after_load_names_the_plugin(sandbox, body, words):

@@ -12,6 +12,7 @@ from typing import TypeVar
 from zoo.catalogs.formats import STORED_BITS, Format, Weights, format_of
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.catalogs.source import Source
+from zoo.display.interrupt import let_through
 
 Number = TypeVar("Number", int, float)
 
@@ -75,7 +76,8 @@ def _asked(build: Build, question: Callable[[Format], Number]) -> Number:
     """The answer of a build's format, if it gives a sensible one."""
     try:
         answer = question(format_of(build.format))
-    except Exception:  # a stranger's description fails for its own builds alone
+    except BaseException as error:  # a stranger's description fails for its own builds alone
+        let_through(error)
         return question(Format())
     sensible = isinstance(answer, int | float) and 0 <= answer < float("inf")
     return answer if sensible else question(Format())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from zoo.display.interrupt import let_through
+
 if TYPE_CHECKING:
     from zoo.catalogs.recipe import Build, Recipe
 
@@ -138,7 +140,8 @@ def _task_words(name: str) -> tuple[str, tuple[str, ...]]:
     try:
         task = task_of(name)
         label, synonyms = str(task.label or name), tuple(map(str, task.synonyms))
-    except Exception:  # a stranger's description fails where its models are used
+    except BaseException as error:  # a stranger's description fails where its models are used
+        let_through(error)
         return name, ()
     return label, synonyms
 
@@ -168,7 +171,8 @@ def _passes(recipe: Recipe, build: Build) -> str:
     named = [v for each in options for v in each.values() if isinstance(v, str)]
     try:
         target = str(build.lint.target or format_of(build.format).lint_target(recipe, build) or "")
-    except Exception:  # a stranger's description fails for its own builds alone
+    except BaseException as error:  # a stranger's description fails for its own builds alone
+        let_through(error)
         target = ""
     words = [*(step.kind for step in build.optimize), *named, target]
     return " ".join(dict.fromkeys(words)).strip()

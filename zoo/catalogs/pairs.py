@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zoo.catalogs.formats import format_of
+from zoo.display.interrupt import let_through
 from zoo.errors import MissingPlugin, PluginError
 from zoo.registry.discovery import FAMILIES, FORMATS, Provider, family_formats, provider, providers
 
@@ -45,7 +46,8 @@ def serves(family: str, format: str) -> bool:
         return False
     try:
         return bool(format_of(format).serves(family))
-    except Exception:  # a stranger's description fails for its own builds alone
+    except BaseException as error:  # a stranger's description fails for its own builds alone
+        let_through(error)
         return False
 
 

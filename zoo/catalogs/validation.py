@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from zoo.catalogs.formats import described, format_of
+from zoo.display.interrupt import let_through
 from zoo.errors import MissingPlugin, PluginError
 from zoo.tasks import registry
 from zoo.words import suggest
@@ -48,7 +49,8 @@ def _of_format(recipe: Recipe, build: Build) -> Iterable[tuple[str, str]]:
         return ()
     except PluginError as error:
         return [("format", error.message)] if build.optimize else ()
-    except Exception as error:  # a stranger's description fails for the recipes that name it alone
+    except BaseException as error:  # a stranger's description fails for its own recipes alone
+        let_through(error)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         return [("format", f"the description of '{build.format}' failed: {text}")]
 

@@ -222,7 +222,8 @@ def run(arguments: list[str]) -> int:
         code = found if isinstance(found, int) else Exit.OK
     except PipeClosed:
         failures.close_stdout()
-    except BaseException as error:  # a plugin's SystemExit and a library's panic too
+    except BaseException as caught:  # a plugin's SystemExit and a library's panic too
+        error = failures.raised(caught)
         if settings.debug:
             failures.trace(error)
         if settings.journal is not None:

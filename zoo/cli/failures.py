@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from zoo.cli import interrupt, output
+from zoo.cli import output
+from zoo.display import interrupt
 from zoo.errors import Exit, NoRoom, PluginError, ZooError, said
 
 LONGEST = 2_000
@@ -16,10 +17,9 @@ LONGEST = 2_000
 
 def tell(error: BaseException) -> int:
     """Print the error on stderr; the exit code for it."""
-    ended = isinstance(error, (KeyboardInterrupt, click.Abort, EOFError))
+    ended = isinstance(error, (click.Abort, EOFError)) or interrupt.pressed(error)
     if ended or interrupt.received():
-        cause = error.__cause__ or error  # click raises Abort from what it caught
-        kept = getattr(cause, "__notes__", ["no partial result was left"])
+        kept = getattr(error, "__notes__", ["no partial result was left"])
         output.note(f"interrupted; {'; '.join(kept)}")
         return Exit.INTERRUPTED
     if isinstance(error, ZooError):
@@ -37,12 +37,17 @@ def tell(error: BaseException) -> int:
     return Exit.NEGATIVE
 
 
+def raised(error: BaseException) -> BaseException:
+    """The exception that was raised, where click made its own of it."""
+    return (error.__cause__ or error) if isinstance(error, click.Abort) else error
+
+
 def trace(error: BaseException) -> None:
     """The traceback of an error, on stderr, without secrets; a mistake in the command line has none
     to show."""
     import traceback
 
-    if not isinstance(error, (click.ClickException, click.Abort)):
+    if not isinstance(error, (click.ClickException, click.Abort)) and not interrupt.pressed(error):
         output.warn("".join(traceback.format_exception(error)).rstrip())
 
 

@@ -24,7 +24,7 @@ def main() -> None:
         _open_standard_streams()
         _keep_stdout_for_data()
         gc.disable()  # until a command begins that works for longer than a moment
-        from zoo.cli import interrupt
+        from zoo.display import interrupt
 
         interrupt.watch()
         from zoo.cli.app import main as run

@@ -10,6 +10,7 @@ from typing import Any
 import pluggy
 
 from zoo import hookspecs
+from zoo.display.interrupt import let_through
 from zoo.errors import BrokenPlugin, said
 from zoo.registry.discovery import SCORERS, Provider, provider
 from zoo.words import suggest
@@ -41,7 +42,8 @@ def load_plugin(origin: Provider) -> Any:
     if isinstance(plugin, type):
         try:
             plugin = plugin()
-        except Exception as error:
+        except BaseException as error:
+            let_through(error)
             raise BrokenPlugin(
                 f"the plugin '{origin.name}' of {origin} names the class {origin.value}, which "
                 f"cannot be made without arguments: {said(error)}",

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.display.interrupt import let_through
 from zoo.display.streams import diverted
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.files.trust import confined
@@ -77,9 +78,8 @@ class Provider:
             with diverted():
                 loaded = import_module(module)
                 return getattr(loaded, attribute) if attribute else loaded
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # SystemExit too: the program does not end for it
+            let_through(error)
             if (known := damage(error)) is not None:
                 raise known from error
             raise BrokenPlugin(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from zoo.display.interrupt import let_through
 from zoo.errors import BrokenPlugin, MissingPlugin, PluginError
 from zoo.registry.discovery import TASKS, Provider, provider, providers
 from zoo.tasks.task import Task
@@ -80,7 +81,8 @@ def faults_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield from list(_faults(recipe, task))
     except PluginError:
         return
-    except Exception as error:  # a stranger's description fails for its own recipes alone
+    except BaseException as error:  # a stranger's description fails for its own recipes alone
+        let_through(error)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         yield "task", f"the description of '{recipe.task}' failed: {text}"
 
