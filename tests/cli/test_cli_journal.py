@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -92,3 +93,27 @@ main()
     assert done.stderr.splitlines()[0] == "error: zoo runs on macOS and Linux, not on Windows"
     assert "WSL" in done.stderr
     assert not done.stdout
+
+
+def test_a_log_in_a_pipe_that_nobody_reads_is_not_waited_for(
+    zoo: Callable[..., Said], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    said = zoo("--log", str(tmp_path / "pipe"), "list", "--limit", "1")
+    assert said.code == 2
+    assert f"the log file {tmp_path / 'pipe'} cannot be written" in said.err
+
+
+def test_a_log_on_a_full_disk_is_said_once(sandbox) -> None:
+    done = sandbox.zoo("--log", "/dev/full", "list", "--limit", "1")
+    assert done.returncode == 0
+    assert done.stderr.count("the log file cannot be written") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_log_of_arguments_that_are_no_text(sandbox, tmp_path: Path) -> None:
+    log = tmp_path / os.fsdecode(b"\xff.log")
+    done = sandbox.zoo("--log", str(log), "show", os.fsdecode(b"\xfe\x1b[31m"))
+    assert done.returncode in (2, 3), done.stderr
+    assert "unexpected" not in done.stderr
+    assert "\\udcfe [31m" in log.read_text(encoding="utf-8")

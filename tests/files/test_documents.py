@@ -51,3 +51,17 @@ def test_numbers_that_nothing_can_be_are_refused(number: str) -> None:
     if len(number) > 4_300:
         with pytest.raises(ValueError, match="digits"):
             parse_json(number)
+
+
+@pytest.mark.parametrize("half", ["\ud800", "a\udfff", "\udc00\ud800"])
+def test_half_of_a_surrogate_pair_is_no_text(half: str) -> None:
+    escaped = json.dumps({"title": [half]})
+    raw = json.dumps({half: 1}, ensure_ascii=False)
+    for text in (escaped, escaped.encode(), raw, raw.encode(errors="surrogatepass")):
+        with pytest.raises(ValueError, match="surrogate"):
+            parse_json(text)
+
+
+def test_a_whole_surrogate_pair_is_a_letter() -> None:
+    for text in ('["\\ud83d\\ude00", "\\\\ud800"]', b'["\\uD83D\\uDE00", "\\\\ud800"]'):
+        assert parse_json(text) == ["😀", "\\ud800"]

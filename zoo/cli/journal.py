@@ -8,12 +8,16 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from io import FileIO
 from pathlib import Path
 
 from zoo.display.redaction import redacted
 from zoo.errors import UsageError, said
+from zoo.files.safe_folder import write_all
 from zoo.progress import Event, Listener
 from zoo.words import harmless
+
+OPENED = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Journal:
@@ -27,10 +31,13 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        self._full = False
         try:
-            self._file = path.open("a", encoding="utf-8")
-            self._full = False
-        except OSError as error:
+            # A pipe that nobody reads is an error at once, and not waited for.
+            handle = os.open(path, OPENED, 0o666)
+            os.set_blocking(handle, True)
+            self._file = FileIO(handle, "a")
+        except (OSError, ValueError) as error:
             raise UsageError(
                 f"the log file {path} cannot be written: {said(error)}",
                 "give another with --log or ZOO_LOG",
@@ -41,10 +48,9 @@ class Journal:
         if self._full:
             return
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        lines = (f"{stamp} {os.getpid()} {line}\n" for line in harmless(redacted(text)).split("\n"))
+        lines = [f"{stamp} {os.getpid()} {line}\n" for line in harmless(redacted(text)).split("\n")]
         try:
-            self._file.writelines(lines)
-            self._file.flush()
+            write_all(self._file, "".join(lines).encode(errors="backslashreplace"))
         except OSError as error:
             print(f"zoo: the log file cannot be written: {said(error)}", file=sys.stderr)
             self._full = True

@@ -10,6 +10,10 @@ from typing import Any
 DEEPEST = 100
 """Levels of nesting that a document may have; recipes have 5, the largest manifests 10."""
 
+HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+HALF_AS_BYTES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""What may be half of a surrogate pair in a JSON text."""
+
 LONG_LINE = 1_000
 DOTTED = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"]*+"|'[^']*+')\s*+\.\s*+){{{DEEPEST}}}""")
 """A dotted key of many parts, on which `tomllib` takes time that grows with their square."""
@@ -19,13 +23,19 @@ def parse_json(text: str | bytes) -> Any:
     """What a JSON text says.
 
     Raises:
-        ValueError: it is none, is nested deeper than `DEEPEST`, or has an integer that is too long.
+        ValueError: it is none, is nested deeper than `DEEPEST`, has an integer that is too long, or
+            has half of a surrogate pair, which is no text (RFC 7493, section 2.1).
     """
     try:
         made = json.loads(text)
     except RecursionError:
         raise ValueError(f"it is nested more than {DEEPEST} levels deep") from None
     _require_shallow(made)
+    if (HALF.search(text) if isinstance(text, str) else HALF_AS_BYTES.search(text)) is not None:
+        try:
+            json.dumps(made, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("it has half of a surrogate pair, which is no text") from None
     return made
 
 
