@@ -6,12 +6,17 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from zoo.formats import Format
+from zoo.scaffold.project import new_format, new_task
+from zoo.tasks import Task
 from zoo.testing import install_plugin, tiny
 from zoo.testing.loopback_hub import LoopbackHub
 
@@ -267,3 +272,20 @@ def test_what_cannot_be_begun_is_said_in_one_sentence(sandbox, arguments, words,
     assert (made.returncode, words in made.stderr) == (code, True), made.stderr
     assert "Traceback" not in made.stderr
     assert not list(sandbox.folder.glob("zoo-*"))
+
+
+@pytest.mark.parametrize("name", ["1a", "none", "embedder", "options", "task", "format", "class"])
+@pytest.mark.parametrize("kind", ["task", "format"])
+def test_a_name_that_python_or_the_project_has_already_makes_a_class(
+    tmp_path, monkeypatch, kind, name
+):
+    {"task": new_task, "format": new_format}[kind](name, tmp_path / "made")
+    file = "task.py" if kind == "task" else "description.py"
+    (source,) = (tmp_path / "made").rglob(file)
+    made = ModuleType("made")
+    monkeypatch.setitem(sys.modules, "made", made)
+    exec(compile(source.read_text(), str(source), "exec"), vars(made))
+    attribute = "TASK" if kind == "task" else "DESCRIPTION"
+    points = tomllib.loads((tmp_path / "made" / "pyproject.toml").read_text())["project"]
+    assert f":{attribute}" in str(points["entry-points"])
+    assert isinstance(getattr(made, attribute), Task if kind == "task" else Format)

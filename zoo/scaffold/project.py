@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -160,15 +161,33 @@ def _write(kind: str, name: str, target: Path, words: Mapping[str, str]) -> None
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} exists already", "choose another folder with --to")
     title = name.replace("-", " ").capitalize()
+    templates = files("zoo.scaffold").joinpath("templates", kind)
     all_words = {
         "NAME": name,
         "MODULE": _module(name),
-        "CLASS": title.title().replace(" ", ""),
+        "CLASS": _class_name(kind, title, "\n".join(_texts(templates))),
         "TITLE": title,
         "VERSION": version("zoo-ml"),
         **words,
     }
-    _copy(files("zoo.scaffold").joinpath("templates", kind), target, all_words)
+    _copy(templates, target, all_words)
+
+
+def _class_name(kind: str, title: str, templates: str) -> str:
+    """A name for the class of a project, which Python takes and its templates do not have."""
+    name = title.title().replace(" ", "")
+    taken = not name.isidentifier() or keyword.iskeyword(name)
+    if taken or re.search(rf"\b{name}\b", templates):
+        return f"{kind.capitalize()}{name}"
+    return name
+
+
+def _texts(source: Traversable) -> Iterator[str]:
+    for entry in source.iterdir():
+        if entry.is_dir():
+            yield from _texts(entry)
+        elif entry.name.endswith(".py.in"):
+            yield entry.read_text(encoding="utf-8")
 
 
 def _copy(source: Traversable, target: Path, words: Mapping[str, str]) -> None:
