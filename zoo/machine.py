@@ -7,11 +7,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from zoo.errors import UsageError, said
+from zoo.errors import IntegrityError, UsageError, said
 from zoo.files.paths import given_path
 from zoo.words import suggest
 
 SETTINGS = "config.toml"
+LARGEST_SETTINGS = 1 << 20
 KEYS = {
     "home": "the folder of the store, as ZOO_HOME",
     "format": "the format to use where none is asked for, such as mlx",
@@ -52,12 +53,13 @@ def settings() -> dict[str, str]:
 
 @cache
 def _read_settings(path: Path, size: int, time: int) -> dict[str, str]:
-    import tomllib
+    from zoo.files.documents import parse_toml
+    from zoo.files.safe_folder import read_regular
 
     hint = 'write it as, for example: format = "mlx"'
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = parse_toml(read_regular(path, LARGEST_SETTINGS).decode())
+    except (OSError, ValueError, IntegrityError) as error:
         raise UsageError(f"{path} cannot be read: {said(error)}", hint) from error
     for key, value in data.items():
         if key not in KEYS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,32 @@ def test_the_folders_are_those_of_platformdirs(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("XDG_CONFIG_HOME", "/x/config")
     assert machine.home() == Path(platformdirs.user_cache_dir("zoo"))
     assert machine.config_folder() == Path(platformdirs.user_config_dir("zoo"))
+
+
+@pytest.mark.parametrize("name", ["config.toml", "plugins.toml"])
+def test_files_that_are_no_settings_are_neither_waited_for_nor_read_without_end(
+    sandbox: Sandbox, name: str
+) -> None:
+    path = sandbox.config / name
+    codes = (2,) if name == "config.toml" else (0,)
+    path.write_text("a = " + "[" * 100_000)
+    deep = sandbox.zoo("plan", "mistral:mini")
+    assert deep.returncode in codes
+    path.write_bytes(b"#" + b"x" * (1 << 21))
+    assert sandbox.zoo("plan", "mistral:mini").returncode in codes
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert sandbox.zoo("plan", "mistral:mini").returncode in codes
+    path.unlink()
+    os.mkfifo(path)
+    pipe = sandbox.zoo("plan", "mistral:mini")
+    assert pipe.returncode in codes
+    assert "Traceback" not in deep.stderr + pipe.stderr
+    assert ("cannot be read" in deep.stderr) == (name == "config.toml")
+
+
+def test_plugins_toml_that_cannot_be_read_is_named(sandbox: Sandbox) -> None:
+    (sandbox.config / "plugins.toml").write_text("a = " + "[" * 100_000)
+    done = sandbox.zoo("plugins")
+    assert done.returncode == 0
+    assert "plugins.toml cannot be read: it is nested" in done.stderr

@@ -73,7 +73,7 @@ def hooks() -> Iterator[dict[str, Any]]:
 
 def frozen() -> list[str]:
     """The distributions that have plugins, as requirements that install them again."""
-    import json
+    from zoo.files.documents import parse_json
 
     found = {}
     for group in KINDS:
@@ -81,7 +81,7 @@ def frozen() -> list[str]:
             for provider in claims:
                 direct = provider.dist.read_text("direct_url.json") if provider.dist else None
                 try:
-                    url = json.loads(direct or "{}").get("url")
+                    url = parse_json(direct or "{}").get("url")
                 except (ValueError, AttributeError):
                     url = None
                 name, version = provider.distribution, provider.version

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from zoo.files.documents import parse_json
 from zoo.registry.discovery import Provider
 from zoo.registry.distributions import Distribution, installed, normalized
 
@@ -46,7 +46,7 @@ def of_plugin(plugin: Provider | None) -> dict[str, Any] | None:
 def _may_change(dist: Distribution) -> bool:
     """Whether the code of a distribution may change without its version."""
     try:
-        installed = json.loads(dist.read_text("direct_url.json") or "{}")
+        installed = parse_json(dist.read_text("direct_url.json") or "{}")
         editable = bool(installed.get("dir_info", {}).get("editable"))
     except (ValueError, AttributeError):
         editable = True

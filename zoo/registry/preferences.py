@@ -16,7 +16,7 @@ from functools import cache
 from typing import NamedTuple
 
 from zoo import machine
-from zoo.errors import said
+from zoo.errors import IntegrityError, said
 from zoo.registry.distributions import normalized
 
 FILE = "plugins.toml"
@@ -45,10 +45,11 @@ def preferences() -> Preferences:
     path = machine.config_folder() / FILE
     if not os.path.isfile(path):
         return Preferences(frozenset(off), {})
-    import tomllib
+    from zoo.files.documents import parse_toml
+    from zoo.files.safe_folder import read_regular
 
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = parse_toml(read_regular(path, machine.LARGEST_SETTINGS).decode())
         if unknown := sorted(set(data) - {"off", "prefer"}):
             raise ValueError(f"unknown key '{unknown[0]}'; it has off and prefer")
         listed, prefer = data.get("off", []), data.get("prefer", {})
@@ -56,6 +57,6 @@ def preferences() -> Preferences:
             raise ValueError("'off' must be a list, and 'prefer' a table")
         off |= {normalized(str(name)) for name in listed}
         chosen = {str(name): normalized(str(dist)) for name, dist in prefer.items()}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IntegrityError) as error:
         return Preferences(frozenset(off), {}, f"{path} cannot be read: {said(error)}")
     return Preferences(frozenset(off), chosen)
