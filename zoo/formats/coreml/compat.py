@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import RLock
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ LARGE = 4096
 _ONE_AT_A_TIME = RLock()
 
 
+@cache
 def load_coremltools() -> Any:
     """coremltools, without the warnings that it prints on systems without Core ML.
 
@@ -79,7 +81,13 @@ def converting(folder: Path) -> Iterator[None]:
         for module, _ in before:
             module._tempfile = within
         try:
-            with without_output(), _each_pipeline_checked_once(), _reshapes_by_division():
+            with (
+                without_output(),
+                _each_pipeline_checked_once(),
+                _compressed_weights_traced_where_there_are(),
+                _reshapes_by_division(),
+                _loaded_modules_uncollected(),
+            ):
                 yield
         finally:
             for module, original in before:
@@ -90,11 +98,11 @@ def converting(folder: Path) -> Iterator[None]:
 def _each_pipeline_checked_once() -> Iterator[None]:
     """Validate a program before and after a pipeline of passes, and not after each of its passes.
 
-    coremltools validates about 120 times a conversion, and writes the whole program out for a
-    message that nobody reads. Both together are a third of the time that a U-Net takes.
+    coremltools validates about 120 times a conversion, and writes the whole program out for
+    messages that nobody reads. Both together are a third of the time that a U-Net takes.
     """
     from coremltools import _logger
-    from coremltools.converters.mil.mil import Program
+    from coremltools.converters.mil.mil import Function, Program
     from coremltools.converters.mil.mil.passes.pass_pipeline import PassPipelineManager
 
     def apply(program: Any, pipeline: Any) -> None:
@@ -106,18 +114,68 @@ def _each_pipeline_checked_once() -> Iterator[None]:
             Program.validate = validate
         program.validate(check_essential_scope=True)
 
-    def text(self: Any, print_attr: bool = False) -> str:
-        return str(whole(self, print_attr)) if _logger.isEnabledFor(logging.DEBUG) else "a program"
+    def quiet(kind: Any, text: Callable[[Any], str]) -> Callable[[Any], str]:
+        def short(self: Any) -> str:
+            return text(self) if _logger.isEnabledFor(logging.DEBUG) else f"a {kind.__name__}"
 
-    original = PassPipelineManager.apply_pipeline
-    validate, whole = Program.validate, Program.__str__
+        return short
+
+    original, validate = PassPipelineManager.apply_pipeline, Program.validate
+    texts = {kind: kind.__str__ for kind in (Program, Function)}
     PassPipelineManager.apply_pipeline = staticmethod(apply)
-    Program.__str__ = text
+    for kind, text in texts.items():
+        kind.__str__ = quiet(kind, text)
     try:
         yield
     finally:
         PassPipelineManager.apply_pipeline = staticmethod(original)
-        Program.__str__ = whole
+        for kind, text in texts.items():
+            kind.__str__ = text
+
+
+@contextmanager
+def _compressed_weights_traced_where_there_are() -> Iterator[None]:
+    """Trace what comes of compressed weights only in programs that hold some.
+
+    coremltools walks through the whole program for it each time that a pass has edited a block,
+    a quarter of the time that a U-Net takes.
+    """
+    from coremltools.converters.mil.mil import Block
+
+    found = False
+
+    def holds(block: Any) -> bool:
+        return any(
+            operation.op_type.startswith("constexpr_") or any(map(holds, operation.blocks))
+            for operation in block.operations
+        )
+
+    def propagate(self: Any) -> None:
+        nonlocal found
+        found = found or holds(self)
+        if found:
+            original(self)
+
+    original = Block._propagate_nonreplaceable_vars
+    Block._propagate_nonreplaceable_vars = propagate
+    try:
+        yield
+    finally:
+        Block._propagate_nonreplaceable_vars = original
+
+
+@contextmanager
+def _loaded_modules_uncollected() -> Iterator[None]:
+    """Let the garbage collector pass over everything that was there before.
+
+    A conversion makes many objects, and each full collection would walk through the million that
+    PyTorch and coremltools have made when they were imported.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
@@ -132,16 +190,18 @@ def _reshapes_by_division() -> Iterator[None]:
 
     def infer(volume: Any, shape: Any) -> Any:
         known = volume.free_symbols if is_symbolic(volume) else set()
-        unknown = [i for i, n in enumerate(shape) if is_symbolic(n) and n.free_symbols - known]
-        if len(unknown) != 1 or not shape[unknown[0]].is_Symbol or -1 in shape:
+        unknown = {n for n in shape if is_symbolic(n) and n.free_symbols - known}
+        if -1 in shape or not all(n.is_Symbol and [*shape].count(n) == 1 for n in unknown):
             return original(volume, shape)
-        (place,) = unknown
-        others = 1
-        for length in (*shape[:place], *shape[place + 1 :]):
-            others = others * length
-        length = volume / others
-        whole = not is_symbolic(length) or length.is_Integer
-        return [*shape[:place], int(length) if whole else length, *shape[place + 1 :]]
+        if not unknown and volume != math.prod(shape):
+            return original(volume, shape)
+        if len(unknown) != 1:  # two lengths cannot be found from one equation
+            return [*shape]
+        (one,) = unknown
+        length = volume / math.prod(n for n in shape if n != one)
+        if not is_symbolic(length) or length.is_Integer:
+            length = int(length)
+        return [length if n == one else n for n in shape]
 
     original = reshape.enforce_volumetric_constraint
     reshape.enforce_volumetric_constraint = staticmethod(infer)
