@@ -112,7 +112,29 @@ def become(request: dict) -> None:
     sys.path[:0] = request["env"].get("PYTHONPATH", "").split(os.pathsep)
     reload(constants)  # which are read from the environment, at import
     sys.argv = ["zoo", *request["arguments"]]
-    exec(compile(request["program"], "<program>", "exec"), {"__name__": "__main__"})
+    code: object = None
+    try:
+        exec(compile(request["program"], "<program>", "exec"), {"__name__": "__main__"})
+    except SystemExit as left:
+        code = left.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    leave(code)
+
+
+def leave(code: object) -> None:
+    """End like Python, except for taking every imported module apart, which takes a second."""
+    import atexit
+    import threading
+
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 if __name__ == "__main__":
