@@ -169,13 +169,16 @@ def _loaded_modules_uncollected() -> Iterator[None]:
     """Let the garbage collector pass over everything that was there before.
 
     A conversion makes many objects, and each full collection would walk through the million that
-    PyTorch and coremltools have made when they were imported.
+    PyTorch and coremltools have made when they were imported. What somebody else froze stays so.
     """
-    gc.freeze()
+    ours = not gc.get_freeze_count()
+    if ours:
+        gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if ours:
+            gc.unfreeze()
 
 
 @contextmanager
