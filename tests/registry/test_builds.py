@@ -10,6 +10,8 @@ from conftest import Sandbox
 from zoo.catalogs.catalog import shipped_catalog
 from zoo.testing.plugins import install_plugin
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 MINI = shipped_catalog().parent / "recipes" / "mistral" / "mini"
 MINE = """
 schema = 1

@@ -22,6 +22,8 @@ from zoo.files.digests import sha256_uncached
 from zoo.store import provenance
 from zoo.store.artifacts import Manifest, Stored
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture
 def built(tmp_path: Path, sandbox: Sandbox) -> Iterator[tuple[World, Sandbox]]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +224,38 @@ def test_a_template_has_what_transformers_offers(tmp_path: Path) -> None:
     )
     tokenizer = templated(tmp_path, text)
     assert tokenizer.decode(tokenizer.render([*ASK, *ASK])) == '"hi"2False'
+
+
+def helpers() -> set[int]:
+    """The processes that this one has started and not ended."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(os.getpid()), "-f", "render.py"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return {int(pid) for pid in found.stdout.split()}
+
+
+def test_the_first_chat_finds_its_process_waiting_and_none_is_left(tmp_path: Path) -> None:
+    tokenizer = templated(tmp_path, "{{ messages[0].content }}")
+    assert not helpers()
+    tokenizer.prepare_chat()
+    tokenizer.prepare_chat()
+    (waiting,) = helpers()
+    assert tokenizer.render(ASK) == tokenizer.render(ASK)
+    assert not helpers()
+    tokenizer.prepare_chat()
+    (unused,) = helpers()
+    assert unused != waiting
+    del tokenizer
+    gc.collect()
+    assert not helpers()
+
+
+def test_a_process_that_died_while_it_waited_is_replaced(tmp_path: Path) -> None:
+    tokenizer = templated(tmp_path, "{{ messages[0].content }}")
+    wanted = tokenizer.render(ASK)
+    tokenizer.prepare_chat()
+    (waiting,) = helpers()
+    os.kill(waiting, signal.SIGKILL)
+    os.waitid(os.P_PID, waiting, os.WEXITED | os.WNOWAIT)
+    assert tokenizer.render(ASK) == wanted

@@ -27,6 +27,8 @@ from zoo.reports.costs import Cost, Operation
 from zoo.site.cost import page
 from zoo_openelm.torch import OpenELMTextModel
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory) -> Path:

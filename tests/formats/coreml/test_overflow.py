@@ -24,7 +24,7 @@ from zoo_mistral.torch import MistralTextModel
 
 ROOT = Path(__file__).parents[3]
 RECIPE = ROOT / "recipes" / "mistral"
-sys.path.insert(0, str(ROOT / "benchmarks"))
+sys.path.append(str(ROOT / "benchmarks"))
 
 import plain_coreml  # noqa: E402
 

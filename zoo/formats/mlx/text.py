@@ -43,13 +43,15 @@ class MLXTextModel(TextModel):
         """
         import mlx.core as mx
 
+        tokenizer = Tokenizer(folder)
+        if chat is not False:
+            tokenizer.prepare_chat()
         made, config = open_model(folder)
         if computes_on_cpu():
             made.set_dtype(mx.float32)
             mx.eval(made.parameters())
-        model = cls(
-            Tokenizer(folder), context=context or config.get("max_position_embeddings"), chat=chat
-        )
+        context = context or config.get("max_position_embeddings")
+        model = cls(tokenizer, context=context, chat=chat)
         model._module, model._vocabulary = made, config.get("vocab_size")
         return model
 

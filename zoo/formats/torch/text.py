@@ -63,6 +63,8 @@ class TorchTextModel(TextModel):
         from zoo.formats.tensors import Tensors
 
         tokenizer = Tokenizer(folder)
+        if chat is not False:
+            tokenizer.prepare_chat()
         made = make_module(values, Tensors(folder), best_device())
         return cls(made, tokenizer, context=context, chat=chat)
 

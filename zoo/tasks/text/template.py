@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ class ChatTemplate:
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder = folder
         self.templates = _in_config(config.get("chat_template")) | _in_files(folder)
+        self._prepared: _Renderer | None = None
+
+    def prepare(self) -> None:
+        """Start the process of the first `render` now, while something else takes its time."""
+        if self and self._prepared is None:
+            self._prepared = _Renderer()
 
     def __bool__(self) -> bool:
         return bool(self.templates)
@@ -54,7 +61,11 @@ class ChatTemplate:
                 too long, or says nothing.
         """
         values = {"messages": list(messages), "add_generation_prompt": True, **special}
-        text = _run(self._chosen(), values)
+        template, prepared = self._chosen(), self._prepared
+        self._prepared = None
+        if prepared is None or not prepared.waits:
+            prepared = _Renderer()
+        text = prepared.run(template, values)
         if not text:
             raise InputError(
                 "the chat template returns no text for the messages",
@@ -80,30 +91,47 @@ class ChatTemplate:
         return next(iter(self.templates.values()))
 
 
-def _run(template: str, values: dict[str, Any]) -> str:
-    try:
-        given = json.dumps({"template": template, "values": values})
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the messages cannot be written as JSON: {error}") from error
-    try:
-        done = subprocess.run(
+class _Renderer:
+    """A process of `render.py`, which waits for its template."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
             [sys.executable, "-P", str(RENDER)],
-            input=given.encode(),
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"the chat template was ended after {SECONDS} seconds") from None
-    try:
-        answer = json.loads(done.stdout)
-    except (ValueError, RecursionError):
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2][:200]
-        why = "it takes too much time or memory" if done.returncode < 0 else last
-        raise InputError(f"the chat template could not be run: {why}") from None
-    if "error" in answer:
-        raise InputError(f"the chat template refuses the messages: {answer['error']}")
-    return str(answer["text"])
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self._end = weakref.finalize(self, _end, self._process)
+
+    @property
+    def waits(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, template: str, values: dict[str, Any]) -> str:
+        """The text of a template; the process ends with it."""
+        try:
+            given = json.dumps({"template": template, "values": values})
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the messages cannot be written as JSON: {error}") from error
+        try:
+            output, errors = self._process.communicate(given.encode(), timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            raise InputError(f"the chat template was ended after {SECONDS} seconds") from None
+        finally:
+            self._end()
+        try:
+            answer = json.loads(output)
+        except (ValueError, RecursionError):
+            last = errors.decode(errors="replace").strip().rpartition("\n")[2][:200]
+            why = "it takes too much time or memory" if self._process.returncode < 0 else last
+            raise InputError(f"the chat template could not be run: {why}") from None
+        if "error" in answer:
+            raise InputError(f"the chat template refuses the messages: {answer['error']}")
+        return str(answer["text"])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with process:  # closes its pipes and waits for its end
+        pass
 
 
 def _in_config(found: Any) -> dict[str, str]:

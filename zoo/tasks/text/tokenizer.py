@@ -64,6 +64,10 @@ class Tokenizer:
         """Whether `render` works without the name of a template."""
         return self.template.is_clear
 
+    def prepare_chat(self) -> None:
+        """Have the first `render` answer at once: call it before the weights are loaded."""
+        self.template.prepare()
+
     def encode(self, text: str) -> list[int]:
         """Convert text to token ids, with the special tokens that belong before it.
 
