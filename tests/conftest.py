@@ -54,14 +54,20 @@ def _file_of(item: pytest.Item) -> str:
         return ""
 
 
-def pytest_collection_finish() -> None:
-    """Take what the imports made out of garbage collection.
+@pytest.fixture(scope="module", autouse=True)
+def _imports_frozen() -> None:
+    """Take what large imports made out of garbage collection, once they have been made.
 
     coremltools collects garbage at each conversion, which takes a second with PyTorch loaded.
     """
-    gc.collect()
-    gc.freeze()
+    if len(sys.modules) > FROZEN[-1] + MANY:
+        gc.collect()
+        gc.freeze()
+        FROZEN.append(len(sys.modules))
 
+
+FROZEN, MANY = [0], 300
+"""How many modules had been imported each time, and how many more are worth it."""
 
 TESTS = Path(__file__).parent
 BUILDING = (

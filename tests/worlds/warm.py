@@ -47,7 +47,7 @@ class Warm:
         arguments: list[str],
         env: dict[str, str],
         cwd: str | Path | None = None,
-        input: str = "",
+        input: str | bytes = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run a program to its end.
 
@@ -60,7 +60,7 @@ class Warm:
         """
         with tempfile.TemporaryDirectory() as folder:
             streams = [Path(folder, name) for name in ("in", "out", "err")]
-            streams[0].write_text(input)
+            streams[0].write_bytes(input.encode() if isinstance(input, str) else input)
             request = {
                 "program": program, "arguments": arguments, "env": env,
                 "cwd": str(cwd or os.getcwd()), "streams": [str(path) for path in streams],

@@ -70,8 +70,15 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return Layout(diffusion_checkpoint.make_two(place), place)
 
 
-@pytest.mark.parametrize("format", FORMATS[1:])
-@pytest.mark.parametrize("layout", ["xl", "two"])
+@pytest.mark.parametrize(
+    ("layout", "format"),
+    [
+        ("xl", "mlx"),
+        pytest.param("xl", "coreml", marks=pytest.mark.long),
+        ("two", "mlx"),
+        ("two", "coreml"),
+    ],
+)
 def test_each_component_is_that_of_diffusers(layout, format, request):
     made: Layout = request.getfixturevalue(layout)
     wanted = made.model("torch").component_outputs(PROMPT)

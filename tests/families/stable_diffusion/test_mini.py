@@ -58,10 +58,11 @@ def test_held_out_prompts_are_drawn_right(mini):
     "build",
     [
         "coreml-6bit",
-        pytest.param("coreml-fp16", marks=pytest.mark.long),
-        pytest.param("mlx-4bit", marks=pytest.mark.long),
+        "coreml-fp16",
+        "mlx-4bit",
     ],
 )
+@pytest.mark.long
 def test_builds_pass_their_check(built, build):
     done = built.zoo("check", f"stable-diffusion:mini/{build}", "--json")
     assert done.returncode == 0, done.stderr

@@ -139,8 +139,15 @@ def test_silence_has_no_words(mini, level):
     assert found.to_srt() == ""
 
 
-@pytest.mark.parametrize("seconds", [30, 2])
-@pytest.mark.parametrize("english", [False, True])
+@pytest.mark.parametrize(
+    ("english", "seconds"),
+    [
+        (False, 30),
+        (True, 2),
+        pytest.param(False, 2, marks=pytest.mark.long),
+        pytest.param(True, 30, marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize("format", [*FORMATS, "coreml-ane"])
 def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, seconds, tmp_path):
     source = whisper_checkpoint.make(tmp_path / "source", english=english, seconds=seconds)

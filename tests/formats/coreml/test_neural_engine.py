@@ -167,7 +167,10 @@ def test_functions_share_their_weights(mistral):
     assert sum(weights) + table == pytest.approx(flexible, rel=0.02)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(f, marks=() if f == "mistral" else pytest.mark.long) for f in FAMILIES],
+)
 def test_wide_matrices_are_cut_and_large_models_are_several_packages(tmp_path, monkeypatch, family):
     make, plugin, _ = FAMILIES[family]
     source = make(tmp_path / "source")
