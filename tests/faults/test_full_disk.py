@@ -49,7 +49,7 @@ def meet(world: World, zygote: Zygote, disk: Path, size: int, *, blind: bool) ->
 
 
 @needs_mount
-@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("blind", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_selection(small_world: World, zygote: Zygote, tmp_path: Path, blind: bool) -> None:
     codes = [
         meet(small_world, zygote, tmp_path / "disk", size, blind=blind)

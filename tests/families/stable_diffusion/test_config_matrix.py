@@ -229,7 +229,10 @@ def verdict(run: Any, wanted: Any, may_fail: bool) -> str:
     return "agrees" if wanted is not None and agrees(found, wanted) else "differs"
 
 
-@pytest.mark.parametrize("component", BASES)
+@pytest.mark.parametrize(
+    "component",
+    [pytest.param(name, marks=pytest.mark.long if name == "unet" else ()) for name in BASES],
+)
 def test_every_key_at_unusual_values_agrees_or_is_refused(tmp_path: Path, component: str):
     """One test for all keys, as each takes no time; it tells all that are wrong."""
     wrong, verdicts = [], []

@@ -67,6 +67,7 @@ def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
         ours.generate(PROMPT, width=18)
 
 
+@pytest.mark.long
 def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
     build = make_build(
         zoo_stable_diffusion.coreml.plugin, folder, tmp_path, attention="split-einsum"

@@ -26,6 +26,9 @@ from zoo_stable_diffusion.torch import TorchStableDiffusion
 PROMPT, AWAY = "a red circle", "a blue ring"
 SIDE = diffusion_checkpoint.SIDE
 FORMATS = ["torch", "mlx", "coreml"]
+LONG_BY_COREML = [
+    pytest.param(name, marks=pytest.mark.long if name == "coreml" else ()) for name in FORMATS
+]
 APART = {"torch": 0, "mlx": 1, "coreml": 6}
 """How far a picture in a format may be from that of diffusers, of 255; Core ML's is float16."""
 
@@ -87,7 +90,7 @@ def test_each_component_is_that_of_diffusers(layout, format, request):
         assert psnr(found, wanted[name]) > (90 if format == "mlx" else 45), name
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", LONG_BY_COREML)
 @pytest.mark.parametrize("negative", ["", AWAY])
 def test_sdxl_draws_what_it_draws_in_diffusers(xl, format, negative):
     wanted = xl.drawn(
@@ -98,7 +101,7 @@ def test_sdxl_draws_what_it_draws_in_diffusers(xl, format, negative):
     assert np.abs(np.asarray(drawn, float) - wanted).max() <= APART[format]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", LONG_BY_COREML)
 def test_a_turbo_draws_in_one_step_without_guidance(xl, format, monkeypatch):
     turbo = EulerAncestralDiscreteScheduler(
         **diffusion_checkpoint.SCHEDULE, timestep_spacing="trailing"
@@ -128,7 +131,9 @@ def test_inpainting_is_that_of_diffusers(two, format):
         two.model(format).generate(PROMPT)
 
 
-@pytest.mark.parametrize(("upcast", "halves"), [(True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("upcast", "halves"), [pytest.param(True, False, marks=pytest.mark.long), (False, True)]
+)
 def test_the_autoencoder_of_sdxl_is_wide_unless_its_makers_say_otherwise(
     xl, tmp_path, upcast, halves
 ):

@@ -82,6 +82,7 @@ def mixed(converted, uniform, tmp_path_factory) -> Path:
     )
 
 
+@pytest.mark.long
 def test_the_choice_loses_less_than_the_same_bits_everywhere(mixed, uniform):
     losses = [ledger(build)["figures"]["loss"] for build in (mixed, uniform)]
     schemes = {e["scheme"] for n, e in ledger(mixed)["entries"].items() if n.startswith("unet/")}

@@ -308,7 +308,7 @@ def in_chunks(build: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["whole", "palettes"])
+@pytest.mark.parametrize("kind", ["whole", pytest.param("palettes", marks=pytest.mark.long)])
 def test_two_chunks_draw_the_same_picture(builds, tmp_path, kind):
     build = in_chunks(builds[kind], tmp_path / "build")
     whole = (unet_of(builds[kind]) / WEIGHT_FILE).stat().st_size

@@ -88,7 +88,10 @@ def test_the_comparison_sees_speech(peer, long_audio):
     assert require_same(peer, long_audio, {"condition_on_previous_text": False}) > 8
 
 
-@pytest.mark.parametrize("language", ["de", "ja", "zh", "hi"])
+@pytest.mark.parametrize(
+    "language",
+    ["de", "ja", *(pytest.param(name, marks=pytest.mark.long) for name in ("zh", "hi"))],
+)
 def test_random_weights_in_several_languages(tmp_path, language):
     peer = OpenAIWhisper(whisper_checkpoint.make(tmp_path / "source", seconds=2, inner=128))
     audio = np.random.default_rng(3).normal(0, 0.1, 11 * RATE).astype(np.float32)

@@ -68,7 +68,7 @@ def test_a_held_out_voice_is_understood(mini, clip):
 
 
 def test_three_minutes_have_every_word_once_and_in_time(mini):
-    times = 6 if isinstance(mini, MLXWhisper) else 18  # MLX is slow on a CPU
+    times = 3 if isinstance(mini, MLXWhisper) else 18  # MLX is slow on a CPU
     audio, said = sound(*(list(SAID) * times)[: 64 * times // 18])
     assert len(audio) / RATE > 10 * times
     found = mini.transcribe(audio, sample_rate=RATE, condition_on_previous_text=False)

@@ -149,14 +149,19 @@ def test_the_command_line(built, tmp_path):
     html = tmp_path / "cost.html"
     assert built.zoo("cost", "openelm:mini", "--html", str(html)).returncode == 0
     assert "transformer_layers_5" in html.read_text()
-    assert built.zoo("site", str(tmp_path / "site")).returncode == 0
-    page = tmp_path / "site" / "models" / "zoo" / "openelm" / "mini.html"
-    assert "Cost by layer" in page.read_text()
     refused = built.zoo("cost", "openelm:mini", "--html", str(tmp_path / "none" / "x.html"))
     assert (refused.returncode, "cannot be written" in refused.stderr) == (2, True)
     other = built.zoo("cost", "openelm:mini/mlx")
     assert other.returncode == 2
     assert "have no cost report" in other.stderr
+
+
+@pytest.mark.long
+def test_the_site_has_the_cost_of_a_build(built, tmp_path):
+    assert built.zoo("build", "openelm:mini/coreml-fp16").returncode == 0
+    assert built.zoo("site", str(tmp_path / "site")).returncode == 0
+    page = tmp_path / "site" / "models" / "zoo" / "openelm" / "mini.html"
+    assert "Cost by layer" in page.read_text()
 
 
 def test_the_page_is_whole_and_needs_nothing_else(build):

@@ -80,6 +80,7 @@ def judge(loud: Path, build) -> verdict.Verdict:
     return verdict.judge(TASK, figures, LIMITS, {})
 
 
+@pytest.mark.long
 def test_in_float32_the_usual_conversion_looks_right(loud, plain):
     assert judge(loud, lambda: Plain(plain, "fp32")).status == "passed"
 
