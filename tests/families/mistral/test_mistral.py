@@ -99,6 +99,7 @@ def test_bad_input_is_refused_in_one_sentence(built, arguments, words):
     assert result.stdout == ""
 
 
+@pytest.mark.long
 def test_a_check_passes_and_is_remembered(built):
     result = built.zoo("check", "mistral:mini/mlx-8bit", "--json")
     assert result.returncode == 0, result.stderr

@@ -120,6 +120,7 @@ def test_damaged_settings_are_named(tmp_path):
         Look.read(tmp_path)
 
 
+@pytest.mark.long
 def test_verdicts_and_scores_are_those_of_diffusers(theirs, model, built):
     drawn = [model.generate(PROMPT, seed=seed, safety=False, **DRAWN) for seed in SEEDS]
     seen = model.look.at([*drawn, *pictures()])

@@ -41,7 +41,7 @@ BUILDS = {
 }
 """The builds of a miniature, and what their weights take at most, in bits."""
 LONG = {
-    ("mistral", "coreml-mixed"),
+    *(("mistral", f"coreml-{build}") for build in ("mixed", "palettized")),
     *(("openelm", f"coreml-{build}") for build in ("mixed", "int4", "palettized")),
 }
 EACH = [
