@@ -158,7 +158,7 @@ def test_the_command_line(built, tmp_path):
 
 @pytest.mark.long
 def test_the_site_has_the_cost_of_a_build(built, tmp_path):
-    assert built.zoo("build", "openelm:mini/coreml-fp16").returncode == 0
+    assert built.zoo("cost", "openelm:mini").returncode == 0
     assert built.zoo("site", str(tmp_path / "site")).returncode == 0
     page = tmp_path / "site" / "models" / "zoo" / "openelm" / "mini.html"
     assert "Cost by layer" in page.read_text()
