@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,18 @@ if TYPE_CHECKING:
 CORE = "zoo"
 READ_ONLY = ("source", "converted", "artifact")
 """The arguments of hooks that are folders to read alone."""
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Pause garbage collection: imports make a million objects, which stay, and little garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class Family:
@@ -105,7 +119,10 @@ class Family:
         from zoo.tasks.registry import task_of
 
         expected = task_of(recipe.task).model()
-        model, who = self._call("run", recipe, build=build, artifact=artifact, adapters=adapters)
+        with _collection_paused():
+            model, who = self._call(
+                "run", recipe, build=build, artifact=artifact, adapters=adapters
+            )
         if not isinstance(model, expected):
             home = "zoo." if expected.__module__.startswith("zoo.") else ""
             said = f"returned {model!r}, which is not a {home}{expected.__name__}"
