@@ -39,7 +39,7 @@ READ_ONLY = ("source", "converted", "artifact")
 
 @contextmanager
 def _collection_paused() -> Iterator[None]:
-    """Pause garbage collection: imports make a million objects, which stay, and little garbage."""
+    """Pause garbage collection: the imports of a model create a million objects and no garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:

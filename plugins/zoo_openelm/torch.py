@@ -27,7 +27,7 @@ class OpenELMTextModel(Prompted, TorchTextModel):
         """
         config = read_openelm_config(folder)
         check_weights(folder, config)
-        tokenizer = Tokenizer(folder)
+        tokenizer = Tokenizer(folder, chat=chat)
         import torch
 
         from zoo_openelm.module import OpenELM

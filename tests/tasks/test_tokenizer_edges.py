@@ -238,12 +238,12 @@ def helpers() -> set[int]:
 def test_the_first_chat_finds_its_process_waiting_and_none_is_left(tmp_path: Path) -> None:
     tokenizer = templated(tmp_path, "{{ messages[0].content }}")
     assert not helpers()
-    tokenizer.prepare_chat()
-    tokenizer.prepare_chat()
+    tokenizer.template.prepare()
+    tokenizer.template.prepare()
     (waiting,) = helpers()
     assert tokenizer.render(ASK) == tokenizer.render(ASK)
     assert not helpers()
-    tokenizer.prepare_chat()
+    tokenizer.template.prepare()
     (unused,) = helpers()
     assert unused != waiting
     del tokenizer
@@ -254,7 +254,7 @@ def test_the_first_chat_finds_its_process_waiting_and_none_is_left(tmp_path: Pat
 def test_a_process_that_died_while_it_waited_is_replaced(tmp_path: Path) -> None:
     tokenizer = templated(tmp_path, "{{ messages[0].content }}")
     wanted = tokenizer.render(ASK)
-    tokenizer.prepare_chat()
+    tokenizer.template.prepare()
     (waiting,) = helpers()
     os.kill(waiting, signal.SIGKILL)
     os.waitid(os.P_PID, waiting, os.WEXITED | os.WNOWAIT)

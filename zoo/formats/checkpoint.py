@@ -10,7 +10,6 @@ writes variants such as `diffusion_pytorch_model.fp16.safetensors`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -19,6 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zoo.errors import IntegrityError
+from zoo.files.documents import parse_json
+from zoo.files.safe_folder import read_regular
 from zoo.files.safetensors import read_header
 
 FOREIGN_CODE = ("auto_map", "model_file")
@@ -120,7 +121,9 @@ def weight_files(folder: Path) -> list[Path]:
         IntegrityError: there are none, shards are missing, or the folder holds two saved models.
     """
     names = {path.name for path in folder.iterdir() if path.is_file()}
-    chosen = choose_weights(names, lambda name: _read_bounded(folder / name), str(folder))
+    chosen = choose_weights(
+        names, lambda name: read_regular(folder / name, LARGEST_JSON), str(folder)
+    )
     if not chosen or all(name.startswith(OTHER_COPIES) for name in chosen):
         raise IntegrityError(f"{folder} has {_instead(names)}; zoo reads safetensors")
     files = [folder / name for name in chosen]
@@ -135,8 +138,8 @@ def read_json(path: Path) -> dict[str, Any]:
         IntegrityError: the file cannot be read, is too large, or is not a JSON object.
     """
     try:
-        found = json.loads(_read_bounded(path).decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(read_regular(path, LARGEST_JSON).decode("utf-8"))
+    except (OSError, ValueError) as error:
         raise IntegrityError(f"{path} cannot be read: {_reason(error)}") from error
     if not isinstance(found, dict):
         raise IntegrityError(f"{path} must be a JSON object")
@@ -219,8 +222,8 @@ def _components(read: Read | None, top: Collection[str]) -> set[str] | None:
     if read is None:
         return None
     try:
-        index = json.loads(read("model_index.json"))
-    except (ValueError, RecursionError):
+        index = parse_json(read("model_index.json"))
+    except ValueError:
         return None
     return set(index) if isinstance(index, dict) else None
 
@@ -279,9 +282,9 @@ def _indexed(index: str, names: Collection[str], read: Read, where: str) -> list
         IntegrityError: it is damaged, leads elsewhere, or names files that are not there.
     """
     try:
-        mapped = json.loads(read(index))["weight_map"].values()
+        mapped = parse_json(read(index))["weight_map"].values()
         shards = sorted({str(name) for name in mapped})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{index} of {where} cannot be read: {_reason(error)}") from error
     for name in shards:
         if PurePosixPath(name).name != name or not name.endswith(SUFFIX):
@@ -330,7 +333,9 @@ def _require_one_save(folder: Path, names: Collection[str], files: list[Path]) -
     if [path.name for path in files] != ["model.safetensors"] or index not in names:
         return
     try:
-        shards = _indexed(index, names, lambda n: _read_bounded(folder / n), str(folder))
+        shards = _indexed(
+            index, names, lambda n: read_regular(folder / n, LARGEST_JSON), str(folder)
+        )
     except IntegrityError:
         return  # The index is of an earlier save; transformers does not look at it either.
     if shards != ["model.safetensors"] and _sampled(files) != _sampled(
@@ -390,13 +395,5 @@ def _reader(folder: str, read: Read | None) -> Read | None:
     return lambda name: read(f"{folder}/{name}" if folder else name)
 
 
-def _read_bounded(path: Path) -> bytes:
-    if path.stat().st_size > LARGEST_JSON:
-        raise ValueError(f"it has over {LARGEST_JSON // 1_000_000} MB")
-    return path.read_bytes()
-
-
 def _reason(error: BaseException) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deep"
     return " ".join(str(error).split())[:200]

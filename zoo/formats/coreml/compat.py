@@ -84,9 +84,9 @@ def converting(folder: Path) -> Iterator[None]:
             with (
                 without_output(),
                 _each_pipeline_checked_once(),
-                _compressed_weights_traced_where_there_are(),
+                _constexpr_propagated_if_present(),
                 _reshapes_by_division(),
-                _loaded_modules_uncollected(),
+                _imports_not_collected(),
             ):
                 yield
         finally:
@@ -134,11 +134,11 @@ def _each_pipeline_checked_once() -> Iterator[None]:
 
 
 @contextmanager
-def _compressed_weights_traced_where_there_are() -> Iterator[None]:
-    """Trace what comes of compressed weights only in programs that hold some.
+def _constexpr_propagated_if_present() -> Iterator[None]:
+    """Propagate compressed weights (`constexpr_` operations) only in programs that have some.
 
-    coremltools walks through the whole program for it each time that a pass has edited a block,
-    a quarter of the time that a U-Net takes.
+    coremltools walks the whole program for this whenever a pass has edited a block, which is a
+    quarter of the conversion time of a U-Net.
     """
     from coremltools.converters.mil.mil import Block
 
@@ -165,11 +165,11 @@ def _compressed_weights_traced_where_there_are() -> Iterator[None]:
 
 
 @contextmanager
-def _loaded_modules_uncollected() -> Iterator[None]:
-    """Let the garbage collector pass over everything that was there before.
+def _imports_not_collected() -> Iterator[None]:
+    """Exclude everything that exists already from garbage collection.
 
-    A conversion makes many objects, and each full collection would walk through the million that
-    PyTorch and coremltools have made when they were imported. What somebody else froze stays so.
+    A conversion creates many objects. Each full collection would also walk the million objects that
+    the imports of PyTorch and coremltools created. If the caller has frozen objects, they stay so.
     """
     ours = not gc.get_freeze_count()
     if ours:

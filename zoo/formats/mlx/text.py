@@ -43,9 +43,7 @@ class MLXTextModel(TextModel):
         """
         import mlx.core as mx
 
-        tokenizer = Tokenizer(folder)
-        if chat is not False:
-            tokenizer.prepare_chat()
+        tokenizer = Tokenizer(folder, chat=chat)
         made, config = open_model(folder)
         if computes_on_cpu():
             made.set_dtype(mx.float32)

@@ -62,9 +62,7 @@ class TorchTextModel(TextModel):
         """
         from zoo.formats.tensors import Tensors
 
-        tokenizer = Tokenizer(folder)
-        if chat is not False:
-            tokenizer.prepare_chat()
+        tokenizer = Tokenizer(folder, chat=chat)
         made = make_module(values, Tensors(folder), best_device())
         return cls(made, tokenizer, context=context, chat=chat)
 

@@ -37,7 +37,7 @@ class ChatTemplate:
         self._prepared: _Renderer | None = None
 
     def prepare(self) -> None:
-        """Start the process of the first `render` now, while something else takes its time."""
+        """Start the process of the first `render` now, while the weights are loaded."""
         if self and self._prepared is None:
             self._prepared = _Renderer()
 

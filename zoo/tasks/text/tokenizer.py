@@ -33,6 +33,8 @@ class Tokenizer:
 
     Args:
         folder: a checkpoint folder in the Hugging Face layout.
+        chat: unless false, the process that renders the chat template starts now. Create the
+            tokenizer before loading the weights, so that both happen at the same time.
 
     Raises:
         NotFound: the folder has no tokenizer.
@@ -40,7 +42,7 @@ class Tokenizer:
         IntegrityError: one of its settings files is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, chat: bool | None = False) -> None:
         if not any((folder / name).is_file() for name in TOKENIZER_FILES):
             raise NotFound(
                 f"{folder} has no tokenizer", f"it needs one of {', '.join(TOKENIZER_FILES)}"
@@ -58,15 +60,13 @@ class Tokenizer:
             self.special_tokens = self._special_tokens()
             self.eos_ids = self._eos_ids()
         self.template = ChatTemplate(folder, self.config)
+        if chat is not False:
+            self.template.prepare()
 
     @property
     def has_chat_template(self) -> bool:
         """Whether `render` works without the name of a template."""
         return self.template.is_clear
-
-    def prepare_chat(self) -> None:
-        """Have the first `render` answer at once: call it before the weights are loaded."""
-        self.template.prepare()
 
     def encode(self, text: str) -> list[int]:
         """Convert text to token ids, with the special tokens that belong before it.

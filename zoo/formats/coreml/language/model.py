@@ -66,13 +66,13 @@ class CoreMLTextModel(TextModel):
         Raises:
             IntegrityError: the build is damaged.
         """
-        spec = read_spec(folder)
+        spec, tokenizer = read_spec(folder), Tokenizer(folder, chat=chat)
         decoder: Decoder
         if (folder / MANIFEST_FILE).is_file():
             decoder = StaticDecoder(folder, spec, mode=mode)
         else:
             decoder = FlexibleDecoder.load(folder, spec, mode=mode)
-        return cls(decoder, spec, Tokenizer(folder), context=context, chat=chat)
+        return cls(decoder, spec, tokenizer, context=context, chat=chat)
 
     def switch(self, adapter: str | None) -> None:
         self._decoder.switch(adapter)
