@@ -286,9 +286,10 @@ def app_folder(
     Raises:
         UsageError: builds in this format are not for apps; whatever `write_app` raises.
     """
-    from zoo.pipeline.app_folder import app_format, write_app
+    from zoo.pipeline.app_folder import app_format, require_new, write_app
     from zoo.store.reports import Reports
 
+    require_new(dest)
     recipe, named = resolve_recipe(ref, family, listener)
     format = app_format(recipe, build or named, format)
     pipeline, _ = open_pipeline(ref, build, format, family, listener, adapter)

@@ -101,14 +101,17 @@ def test_images_have_the_names_of_apples_pipeline():
     assert "StableDiffusionPipeline" in format_of("coreml").app_notes(recipe)
 
 
-def test_a_folder_that_exists_and_one_in_nowhere_are_refused(built: Sandbox, tmp_path: Path):
-    taken = built.zoo("app", "mistral:mini/mlx", "--to", str(tmp_path))
+def test_a_folder_that_exists_and_one_in_nowhere_are_refused(sandbox: Sandbox, tmp_path: Path):
+    place = tmp_path / "taken"
+    place.mkdir()
+    taken = sandbox.zoo("app", "mistral:mini/mlx", "--to", str(place))
     assert taken.returncode == 2
     assert "exists already" in taken.stderr
-    nowhere = built.zoo("app", "mistral:mini/mlx", "--to", str(tmp_path / "a" / "b"))
+    nowhere = sandbox.zoo("app", "mistral:mini/mlx", "--to", str(place / "a" / "b"))
     assert nowhere.returncode == 3
-    assert f"there is no folder '{tmp_path / 'a'}'" in nowhere.stderr
-    assert not list(tmp_path.iterdir())
+    assert f"there is no folder '{place / 'a'}'" in nowhere.stderr
+    assert not sandbox.artifacts(), "nothing is made before"
+    assert not list(place.iterdir())
 
 
 def test_a_corrupted_build_is_refused_and_leaves_nothing(

@@ -62,6 +62,20 @@ def _is_for_apps(recipe: Recipe, format: str) -> bool:
     return bool(format_of(format).app_notes(recipe))
 
 
+def require_new(dest: Path) -> None:
+    """Refuse a folder that exists or cannot be created.
+
+    Raises:
+        UsageError: `dest` exists.
+        NotFound: the folder that it would be in is not there.
+    """
+    dest = dest.absolute()
+    if os.path.lexists(dest):
+        raise UsageError(f"'{dest}' exists already", "name a new folder with --to")
+    if not dest.parent.is_dir():
+        raise NotFound(f"there is no folder '{dest.parent}'", "create it first")
+
+
 def write_app(recipe: Recipe, artifact: Artifact, reports: Reports, dest: Path) -> dict[str, Any]:
     """Write the folder, whole or not at all.
 
@@ -74,16 +88,12 @@ def write_app(recipe: Recipe, artifact: Artifact, reports: Reports, dest: Path) 
     Returns: what `zoo.json` says.
 
     Raises:
-        UsageError: `dest` exists.
-        NotFound: the folder that it would be in is not there.
+        UsageError, NotFound: as for `require_new`.
         IntegrityError: a file of the build is not what the store recorded.
         NoRoom: the disk cannot hold it.
     """
     dest = dest.absolute()
-    if os.path.lexists(dest):
-        raise UsageError(f"'{dest}' exists already", "name a new folder with --to")
-    if not dest.parent.is_dir():
-        raise NotFound(f"there is no folder '{dest.parent}'", "create it first")
+    require_new(dest)
     room.require(dest.parent, {"the app's files": artifact.manifest.size}, f"'{dest}'", "free some")
     draft = dest.parent / f".zoo-app.{unique()}"
     try:

@@ -161,6 +161,18 @@ class Task:
             InputError: the value of an option is invalid.
         """
 
+    def check_input(self, given: Given) -> None:
+        """Validate the input of `zoo run` before anything is downloaded or loaded.
+
+        By default every input is valid that is not empty.
+
+        Args:
+            given: the input.
+
+        Raises:
+            InputError: the input cannot be used, such as the path of a file that does not exist.
+        """
+
     def run(
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
     ) -> Output:

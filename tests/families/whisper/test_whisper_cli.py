@@ -106,6 +106,23 @@ def test_a_bad_pipe_is_told_in_one_sentence(built, sound, words):
 
 
 @pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "there is no file"), (b"", "is empty"), ("folder", "is a folder")],
+    ids=["none", "empty", "folder"],
+)
+def test_a_file_that_cannot_be_audio_is_refused_before_anything_is_made(sandbox, content, words):
+    path = sandbox.folder / "talk.wav"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    done = sandbox.zoo("run", "whisper:mini", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert not sandbox.artifacts()
+
+
+@pytest.mark.parametrize(
     "build",
     ["coreml-fp16", "coreml-palettized", pytest.param("mlx-4bit", marks=pytest.mark.long)],
 )

@@ -69,6 +69,7 @@ def command(
     calls.of({**recipe.defaults, **call})
     task.prepare(wanted, as_json=as_json)
     given = _given(input)
+    task.check_input(given)
     from zoo import api
 
     with drawing(quiet) as listener:

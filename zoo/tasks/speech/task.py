@@ -75,6 +75,12 @@ class SpeechRecognition(Task):
         form = click.Choice(FORMS)
         return (click.Option(["--transcript"], type=form, help="How to write the transcript."),)
 
+    def check_input(self, given: Given) -> None:
+        from zoo.tasks.speech.audio import require_file
+
+        if given.argument is not None:
+            require_file(given.argument)
+
     def run(
         self, model: Model, given: Given, options: dict[str, Any], listener: Listener
     ) -> Iterator[str]:
