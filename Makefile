@@ -1,7 +1,7 @@
 # make demo       set up, then run every miniature through MLX and Core ML
 # make test       set up, then lint, type-check and test everything: what CI runs
 # make long       the long builds and comparisons that `make test` leaves out: CI runs them too
-# make quick      lint, types and the tests that build no model, for the inner loop
+# make quick      lint, types and the tests that take no second, for the inner loop
 # make coreai     install the Core AI plugin with Apple's runtime, and run its tests
 # make faults     the long fault-injection tests, with a table of results
 # make bench      speed and memory beside the peers
@@ -46,8 +46,11 @@ unit: setup
 long: setup
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m long
 
+# Folders with tests that are not slow, so that no others are collected.
+QUICK := $(addprefix tests/,catalogs cli files hub site store tasks)
+
 quick: lint types layers
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not faults and not long and not builds" -p no:cacheprovider
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m "not faults and not long and not slow" $(QUICK)
 
 coreai: setup
 	$(BIN)/python -m pip install --quiet -e plugins/zoo_coreai

@@ -37,13 +37,13 @@ ECHO = PLUGINS / "zoo_echo" / "zoo_echo"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what builds or runs models, which `make quick` leaves out, and begin with what is slow.
+    """Mark the files that `make quick` leaves out, and begin with the slowest.
 
     A worker takes whole files: a long one that comes last leaves the other worker without work.
     """
     for item in items:
-        if _file_of(item).startswith(BUILDING):
-            item.add_marker("builds")
+        if _file_of(item).startswith(SLOW):
+            item.add_marker("slow")
     items.sort(key=lambda item: SLOWEST.get(_file_of(item), len(SLOWEST)))
 
 
@@ -70,10 +70,12 @@ FROZEN, MANY = [0], 300
 """How many modules had been imported each time, and how many more are worth it."""
 
 TESTS = Path(__file__).parent
-BUILDING = (
-    "families/", "formats/", "decoders/", "packaging/", "faults/", "pipeline/", "scaffold/",
-    "site/test_in_browser", "site/test_cost_page", "store/test_provenance", "tasks/test_tasks",
-    "testing/",
+SLOW = (
+    "families/", "formats/", "decoders/", "packaging/", "faults/", "pipeline/", "registry/",
+    "scaffold/", "testing/", "catalogs/test_index", "cli/test_cli_app", "cli/test_cli_json",
+    "hub/test_pull", "hub/test_hub_faults", "hub/test_project_lock", "hub/test_tokenizer_source",
+    "site/test_in_browser", "site/test_cost_page", "site/test_site", "store/test_archive",
+    "store/test_provenance", "tasks/test_tasks", "tasks/test_tokenizer_edges",
 )  # fmt: skip
 SLOWEST = {
     name: place

@@ -6,7 +6,6 @@ import json
 import tomllib
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from zoo.catalogs import estimates
@@ -176,6 +175,8 @@ def test_an_unknown_build_or_format_suggests(tmp_path):
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_shipped_recipes_are_sound(path):
     recipe = read_recipe(path)
+    import jsonschema  # which takes seconds
+
     jsonschema.validate(tomllib.loads(path.read_text()), recipe_schema())
     assert recipe.license
     assert recipe.source.files or not recipe.source.folder, "a folder names its files"
@@ -198,6 +199,8 @@ def test_every_recipe_is_reachable():
 
 
 def test_the_schema_agrees_with_the_reader(tmp_path):
+    import jsonschema
+
     schema = recipe_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     for old, new in (("family", "famly"), ("= 10", "= 'x'"), ("owner/name", "name")):

@@ -161,15 +161,18 @@ def test_a_wrong_quantization_is_refused(tmp_path, options, words):
         optimize(mine(), build, tmp_path, tmp_path, Progress("optimize"))
 
 
-def test_layers_that_cannot_be_quantized_are_named(tmp_path):
-    source = make(tmp_path / "source", intermediate_size=200)
+@pytest.mark.parametrize("layers", [3, 4])
+def test_layers_that_cannot_be_quantized_are_named(tmp_path, layers):
+    source = make(tmp_path / "source", intermediate_size=200, num_hidden_layers=layers)
     target = tmp_path / "q"
     target.mkdir()
     notes = []
     build = zoo.Build("mlx", (zoo.Optimization("quantize", {"bits": 4, "group_size": 64}),))
     progress = Progress("optimize", lambda event: notes.append(event.message))
     optimize(mine(), build, convert(source, tmp_path / "mlx"), target, progress)
-    assert any("not quantized" in note and "down_proj" in note for note in notes)
+    (note,) = (note for note in notes if "not quantized" in note)
+    assert "group size 64: model.layers.0.mlp.down_proj" in note
+    assert note.endswith("model.layers.2.mlp.down_proj" + " and 1 more" * (layers - 3))
 
 
 def test_the_config_for_mlx_says_what_mlx_would_guess_wrong(plain):

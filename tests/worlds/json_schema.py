@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 FILE = Path(__file__).parents[2] / "docs" / "cli.schema.json"
 
 
@@ -19,6 +17,8 @@ def documents() -> dict[str, Any]:
 
 def require_document(command: str, document: Any) -> None:
     """Fail unless `document` is what the schema says `command` prints, and nothing else."""
+    from jsonschema import Draft202012Validator  # whose import takes seconds
+
     schema = _closed(documents()[command])
     Draft202012Validator.check_schema(schema)
     faults = sorted(Draft202012Validator(schema).iter_errors(document), key=str)

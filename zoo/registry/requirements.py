@@ -11,6 +11,9 @@ from zoo.registry.requirement_line import RequirementLine, fits, read_line
 
 ZOO = "zoo-ml"
 
+INSTEAD = {"mlx-cpu": ("mlx-cuda-13", "mlx-cuda-12")}
+"""Packages that may stand in the place of another: MLX runs on any of its back ends."""
+
 
 class Need(NamedTuple):
     """A package that is needed.
@@ -59,7 +62,7 @@ def needs_of(dist: Distribution, extras: tuple[str, ...]) -> tuple[Need, ...]:
             if isinstance(wanted, str):
                 found.setdefault(wanted, Need(wanted, "", None))
                 continue
-            other = installed().get(normalized(wanted.name))
+            other = _installed(wanted.name)
             if not _is_zoo(wanted.name):
                 version = other.version if other else None
                 found.setdefault(wanted.name, Need(wanted.name, wanted.wanted, version))
@@ -80,6 +83,13 @@ def made_for(dist: Distribution) -> Need | None:
             if need.version is not None and not need.met:
                 return need
     return None
+
+
+def _installed(name: str) -> Distribution | None:
+    """The distribution of a name, or one that may stand in its place."""
+    names = (name, *INSTEAD.get(name.lower(), ()))
+    here = installed()
+    return next((here[each] for each in map(normalized, names) if each in here), None)
 
 
 def _requirements(

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import zoo
 from zoo.formats import link_or_copy, read_json
-from zoo.formats.mlx import computes_on_cpu, read_quantize
+from zoo.formats.mlx import computes_on_cpu, note_unquantized, read_quantize
 from zoo_stable_diffusion.config import read_diffusion_config
 from zoo_stable_diffusion.mlx.weights import BUILT, load_component
 from zoo_stable_diffusion.model import BESIDE, Conditioning, StableDiffusionModel
@@ -148,11 +148,7 @@ def optimize(
         kept += [f"{component}.{name}" for name in left]
         scheme = {"group_size": group, "bits": bits}
         _write(module, converted, workdir, component, progress, quantization=scheme)
-    if kept:
-        progress.note(
-            "not quantized, because the width is not a multiple of the group size "
-            f"{group}: {', '.join(kept)}"
-        )
+    note_unquantized(kept, group, progress)
     (workdir / "vae").mkdir()
     for name in ("config.json", BUILT):
         link_or_copy(converted / "vae" / name, workdir / "vae" / name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from math import prod
 from pathlib import Path
@@ -22,6 +22,9 @@ from zoo.formats.mlx.loading import open_model
 from zoo.progress import Progress
 
 WEIGHTS = "model.safetensors"
+
+NAMED = 3
+"""Layers that a note names."""
 
 
 def quantize(
@@ -59,11 +62,7 @@ def quantize(
             in_python='run it as it is, with build="mlx", or take the checkpoint it was made of',
         )
     parameters, config, kept = _lazy(source, bits, group_size, mode, mix)
-    if kept:
-        progress.note(
-            "not quantized, because the width is not a multiple of the group size: "
-            f"{', '.join(kept)}"
-        )
+    note_unquantized(kept, config["quantization"]["group_size"], progress)
     with no_cache():
         stored = write_tensors(parameters, target / WEIGHTS, progress)
     weights = _count(source)
@@ -93,7 +92,25 @@ def _lazy(
         for name, module in model.named_modules()
         if hasattr(module, "to_quantized") and hasattr(module, "weight")
     ]
+    kept.reverse()  # which MLX lists from the last to the first
     return dict(tree_flatten(model.parameters())), config, kept
+
+
+def note_unquantized(layers: Sequence[str], group_size: int, progress: Progress) -> None:
+    """Report the layers that stay as they are, because no whole number of groups fills a row.
+
+    Args:
+        layers: their names; there is no note without one.
+        group_size: weights that share a scale.
+        progress: receives the note.
+    """
+    if not layers:
+        return
+    more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
+    progress.note(
+        "not quantized, because the width is not a multiple of the group size "
+        f"{group_size}: {', '.join(layers[:NAMED])}{more}"
+    )
 
 
 def write_tensors(parameters: dict[str, Any], path: Path, progress: Progress) -> int:
