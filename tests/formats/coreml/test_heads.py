@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from worlds.coreml_programs import ct, mb, save, types, uniform
 
-from zoo.formats.coreml.execute import heads
+from zoo.formats.coreml.execute import rewrites
 from zoo.formats.coreml.execute.program import ReferenceProgram
 
 QUERY, KEY, MASK = (1, 4, 8, 5), (1, 2, 8, 6), (1, 1, 5, 6)
@@ -88,16 +88,16 @@ def results(package: Path, mode: Any) -> list[np.ndarray]:
 def test_all_heads_at_once_give_what_each_gives(tmp_path, monkeypatch, name, mode):
     build, left = PROGRAMS[name]
     package = write(build, tmp_path / "heads.mlpackage")
-    batched, kinds = heads.batch_heads, Counter[str]()
+    batched, kinds = rewrites.batch_heads, Counter[str]()
 
     def counted(*given: Any) -> Any:
         steps = batched(*given)
         kinds.update(step.kind for step in steps)
         return steps
 
-    monkeypatch.setattr(heads, "batch_heads", counted)
+    monkeypatch.setattr(rewrites, "batch_heads", counted)
     found = results(package, mode)
-    monkeypatch.setattr(heads, "batch_heads", lambda steps, *_: list(steps))
+    monkeypatch.setattr(rewrites, "batch_heads", lambda steps, *_: list(steps))
     for one, same in zip(found, results(package, mode), strict=True):
         np.testing.assert_allclose(one, same, rtol=2e-3, atol=1e-3)
     assert {kind: kinds[kind] for kind in left} == left

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 VIEWS = {
-    "cast", "expand_dims", "identity", "reshape", "slice_by_index", "slice_by_size",
-    "slice_update", "split", "squeeze", "transpose",
+    "band_part", "cast", "expand_dims", "identity", "reshape", "slice_by_index", "slice_by_size",
+    "slice_update", "split", "squeeze", "tile", "transpose",
 }  # fmt: skip
 """Operations whose results may share memory with their argument `x`."""
 

@@ -7,6 +7,7 @@ model has hundreds of steps for each token, most of them on a few hundred number
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 STATES = 0
@@ -125,6 +126,9 @@ def calling(
         return _of_one(kernel, late[0][1], tuple(template[1:]), out, dtype)
     if direct and positions == [0, 1]:
         return _of_two(kernel, late[0][1], late[1][1], tuple(template[2:]), out, dtype)
+    if direct and len(positions) > 2 and positions == [*range(len(positions))]:
+        spots = [place for _, place, _ in late]
+        return _of_several(kernel, spots, tuple(template[len(spots) :]), out, dtype)
     compute = _filled(kernel, template, late)
 
     def run(places: list[Any]) -> None:
@@ -157,6 +161,18 @@ def _of_two(
 ) -> Run:
     def run(places: list[Any]) -> None:
         result = kernel(places[first], places[second], *rest)
+        places[out] = result if result.dtype is dtype else result.to(dtype)
+
+    return run
+
+
+def _of_several(
+    kernel: Callable[..., Any], spots: list[int], rest: tuple[Any, ...], out: int, dtype: Any
+) -> Run:
+    values = itemgetter(*spots)
+
+    def run(places: list[Any]) -> None:
+        result = kernel(*values(places), *rest)
         places[out] = result if result.dtype is dtype else result.to(dtype)
 
     return run

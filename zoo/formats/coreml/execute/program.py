@@ -142,8 +142,8 @@ class ReferenceProgram:
         bounded: bool = True,
     ) -> None:
         _require_torch()
-        from zoo.formats.coreml.execute.heads import batch_heads
         from zoo.formats.coreml.execute.registers import Registers
+        from zoo.formats.coreml.execute.rewrites import rewritten
         from zoo.formats.coreml.execute.steps import read_steps, require_defined
 
         constants = constants or Constants(Package(path))
@@ -155,7 +155,8 @@ class ReferenceProgram:
         steps = read_steps(constants, block)
         states = set(self._states)
         require_defined(constants.package, steps, set(self._inputs), states, outputs)
-        steps = batch_heads(steps, _static_shapes(self._interface, block), outputs)
+        shapes = _static_shapes(self._interface, block)
+        steps = rewritten(steps, shapes, self._inputs, outputs)
         kinds = {name: type_of(kind.multiArrayType) for name, kind in self._inputs.items()}
         self._program = Registers(self.name, steps, kinds, outputs, rounds=self._half)
         self._parameters = constants.count(block)

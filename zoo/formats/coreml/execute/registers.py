@@ -5,7 +5,8 @@ which type a result is held in, when a value is wanted no more, which state is u
 
 In float16 mode, values of the type float16 are held in it. A kernel of `NATIVE` takes them so:
 PyTorch computes it in float32 and rounds once, which is the same number (a test compares all
-65,536). The other kernels are given float32, and their result is rounded.
+65,536). So does one of `FUSED`, which consists of such calls. The other kernels are given float32,
+and their result is rounded.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ NATIVE = MOVING | {
     "real_div", "round", "shape", "sigmoid", "silu", "sqrt", "square", "sub", "tanh",
 }  # fmt: skip
 """Operations that give on float16 what they give on float32, rounded."""
+
+FUSED = frozenset({"rms_norm", "rotation"})
+"""Several operations in one step, which round between them where a program does."""
 
 SMALL = 1 << 16
 """Numbers of a constant that is held in float16 too, where it meets values of float16."""
@@ -190,7 +194,7 @@ class Registers:
 
         if self._compute_host(step):
             return
-        native = step.kind in NATIVE
+        native = step.kind in NATIVE or step.kind in FUSED
         order = list(forms(step.kernel))
         names = [key for key in order if key in step.fixed or key in step.late]
         kernel = step.kernel if names == order[: len(names)] else named(step.kernel, names)

@@ -21,8 +21,9 @@ COPIES = 2
 ONE_BY_ONE = {
     "add", "sub", "mul", "real_div", "floor_div", "mod", "pow", "maximum", "minimum", "equal",
     "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or",
+    "rms_norm",
 }  # fmt: skip
-"""Operations on two tensors that are broadcast."""
+"""Operations of which the first two arguments are broadcast."""
 
 OF_TWO = {"gather", "gather_nd", "gather_along_axis"}
 """Those of which the first two arguments alone decide how large the result is."""
@@ -50,6 +51,8 @@ def guarded(kind: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
         return _one_by_one(kernel)
     if kind in OF_TWO:
         return _of_two(kernel)
+    if kind == "rotation":
+        return _of_three(kernel)
     if kind == "linear":
         return _of_linear(kernel)
     if kind == "matmul":
@@ -69,13 +72,27 @@ def _of_two(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _one_by_one(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    def run(x: Any, y: Any) -> Any:
+    def run(x: Any, y: Any, *rest: Any) -> Any:
         if x.numel() * y.numel() > CAREFREE and x.shape != y.shape:
-            lengths = zip_longest(reversed(x.shape), reversed(y.shape), fillvalue=1)
-            require_room([max(pair) for pair in lengths])
-        return kernel(x, y)
+            _require_room_for_all(x, y)
+        return kernel(x, y, *rest)
 
     return run
+
+
+def _of_three(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    def run(x: Any, y: Any, z: Any) -> Any:
+        if x.numel() * y.numel() * z.numel() > CAREFREE:
+            _require_room_for_all(x, y, z)
+        return kernel(x, y, z)
+
+    return run
+
+
+def _require_room_for_all(*tensors: Any) -> None:
+    """Check the size of what tensors are broadcast to."""
+    lengths = zip_longest(*(reversed(tensor.shape) for tensor in tensors), fillvalue=1)
+    require_room([max(each) for each in lengths])
 
 
 def _of_linear(kernel: Callable[..., Any]) -> Callable[..., Any]:

@@ -160,8 +160,7 @@ def gather(
         )
         found = torch.stack([gather(one, place, axis - batch_dims) for one, place in pairs])
         return found.reshape(*batches, *found.shape[1:])
-    places, count = indices.int(), x.shape[axis]
-    places = torch.where(places < 0, places + count, places)
+    places = _from_start(indices.int(), x.shape[axis])
     if axis == 0 and x.dim() == 2:
         return embedding(places, x)
     rest = (*x.shape[:axis], *places.shape, *x.shape[axis % x.dim() + 1 :])
@@ -181,10 +180,8 @@ def gather_nd(
         )
         several = torch.stack([gather_nd(one, place) for one, place in pairs])
         return several.reshape(*batches, *several.shape[1:])
-    places = indices.long()
     found = [
-        torch.where(place < 0, place + x.shape[axis], place)
-        for axis, place in enumerate(places.unbind(-1))
+        _from_start(place, x.shape[axis]) for axis, place in enumerate(indices.long().unbind(-1))
     ]
     return x[tuple(found)]
 
@@ -192,8 +189,14 @@ def gather_nd(
 def gather_along_axis(
     x: Tensor, indices: Tensor, axis: Int = 0, validate_indices: Flag = False
 ) -> Tensor:
-    places = indices.long()
-    return x.gather(axis, torch.where(places < 0, places + x.shape[axis], places))
+    return x.gather(axis, _from_start(indices.long(), x.shape[axis]))
+
+
+def _from_start(places: Tensor, count: int) -> Tensor:
+    """Places of `count`, of which negative ones are counted from the end, from the start."""
+    if not places.is_meta and places.numel() and places.amin().item() >= 0:
+        return places
+    return torch.where(places < 0, places + count, places)
 
 
 def _pads(fixed: Mapping[str, Any]) -> str | None:
@@ -246,20 +249,23 @@ def _index(
     A masked end is open; a squeezed axis is taken at its beginning. PyTorch has no negative
     strides: what they take is taken forwards.
     """
-    off, once = [False] * len(begin), [1] * len(begin)
+    off = [False] * len(begin)
+    begin_mask, end_mask, squeeze_mask = begin_mask or off, end_mask or off, squeeze_mask or off
+    if not stride or set(stride) == {1}:
+        entries = zip(begin, end, begin_mask, end_mask, squeeze_mask, strict=True)
+        return tuple(
+            [
+                (0 if from_start else first)
+                if squeezed
+                else slice(None if from_start else first, None if to_end else last)
+                for first, last, from_start, to_end, squeezed in entries
+            ]
+        ), []
     index: list[int | slice] = []
     backwards: list[int] = []
     kept = 0
     for axis, (first, last, step, from_start, to_end, squeezed) in enumerate(
-        zip(
-            begin,
-            end,
-            stride or once,
-            begin_mask or off,
-            end_mask or off,
-            squeeze_mask or off,
-            strict=True,
-        )
+        zip(begin, end, stride, begin_mask, end_mask, squeeze_mask, strict=True)
     ):
         if squeezed:
             index.append(0 if from_start else first)
