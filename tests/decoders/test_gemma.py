@@ -115,7 +115,10 @@ class Built:
             return module(torch.tensor([PROMPT])).logits[0].numpy()
 
 
-@pytest.fixture(scope="module", params=CASES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=pytest.mark.long if n == "qwen3" else ()) for n in CASES],
+)
 def built(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Built]:

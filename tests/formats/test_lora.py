@@ -139,7 +139,11 @@ def test_by_mlx(family, given, tmp_path):
         require_switching(model, wanted, 1e-4)
 
 
-@pytest.mark.parametrize("passes", [(), ({"kind": "quantize", "bits": 8},)], ids=["fp16", "int8"])
+@pytest.mark.parametrize(
+    "passes",
+    [pytest.param((), marks=pytest.mark.long), ({"kind": "quantize", "bits": 8},)],
+    ids=["fp16", "int8"],
+)
 def test_by_coreml(family, given, tmp_path, passes):
     source, folders, wanted = given
     build = make_build(PLUGIN[family], source, tmp_path / "with", *passes, adapters=folders)

@@ -158,6 +158,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 def test_every_module_can_be_imported_alone_and_first() -> None:
     ours = ROOT.glob("plugins/*/__init__.py")  # others are distributions of their own
     trees = (("zoo", ROOT), *((p.parent.name, ROOT / "plugins") for p in ours))

@@ -79,5 +79,7 @@ def short(family: str, title: str, input: str) -> str:
     text, _, _ = (RECIPES / family / "mini.toml").read_text().partition("[check]")
     text = re.sub("^title = .*", f'title = "{title}"', text, flags=re.M)
     text = re.sub("^limits = .*", "", text, flags=re.M)
+    if family == "stable-diffusion":
+        text = text.replace("[defaults]\n", "[defaults]\nsteps = 4\n")
     text = re.sub(r"\[build.coreml-mixed\].*?\n\n", "", text, flags=re.S)
     return f'{text}[check]\ninputs = ["{input}"]\n'

@@ -166,7 +166,7 @@ def test_a_page_says_all_without_scripts(browser, made: Path) -> None:
     context.close()
 
 
-@pytest.mark.parametrize("scheme", [LIGHT, DARK])
+@pytest.mark.parametrize("scheme", [LIGHT, pytest.param(DARK, marks=pytest.mark.long)])
 @pytest.mark.parametrize("path", PAGES)
 def test_accessibility_has_no_serious_findings(browser, made: Path, path: str, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from zoo.testing import FamilyContract, FormatContract, TaskContract
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,7 @@ class TestStableDiffusionMLX(FamilyContract):
     family, format, task, slow = "stable-diffusion", "mlx", PICTURES, False
 
 
+@pytest.mark.long
 class TestStableDiffusionCoreML(FamilyContract):
     family, format, task, slow = "stable-diffusion", "coreml", PICTURES, False
     test_same_bytes_twice = None  # half a minute, for the same writer as Whisper's

@@ -19,6 +19,7 @@ LIBRARIES = (
     "diffusers.models.autoencoders.autoencoder_kl",
     "diffusers.models.unets.unet_2d_condition",
     "mlx_lm.models.llama",
+    "model_signing",
     "torch",
     "torch.export",
     "transformers.models.clip.modeling_clip",

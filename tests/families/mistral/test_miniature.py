@@ -133,6 +133,7 @@ def test_the_model_writes_a_story(
     assert set(words_of(story.rpartition(".")[0])) <= vocabulary
 
 
+@pytest.mark.long
 def test_the_model_answers_questions(
     family: str,
     model: transformers.PreTrainedModel,

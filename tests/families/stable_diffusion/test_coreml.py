@@ -81,6 +81,7 @@ LEFT = {"A15", "A16", "A21", "A23"}
 """What is left for the Neural Engine: angles of the time, the lookup of tokens, tiny pictures."""
 
 
+@pytest.mark.long
 def test_a_build_for_the_neural_engine_is_the_same_in_one_size(folder, theirs, tmp_path):
     plugin = zoo_stable_diffusion.coreml.plugin
     build = make_build(plugin, folder, tmp_path, target="neural-engine")

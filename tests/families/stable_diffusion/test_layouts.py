@@ -79,7 +79,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Layout:
         ("xl", "mlx"),
         pytest.param("xl", "coreml", marks=pytest.mark.long),
         ("two", "mlx"),
-        ("two", "coreml"),
+        pytest.param("two", "coreml", marks=pytest.mark.long),
     ],
 )
 def test_each_component_is_that_of_diffusers(layout, format, request):
@@ -115,7 +115,7 @@ def test_a_turbo_draws_in_one_step_without_guidance(xl, format, monkeypatch):
     assert np.abs(np.asarray(drawn, float) - wanted).max() <= APART[format]
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", LONG_BY_COREML)
 def test_inpainting_is_that_of_diffusers(two, format):
     rng = np.random.default_rng(1)
     image = Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8))

@@ -96,17 +96,22 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
+def components(pipeline: Path) -> dict[str, Any]:
+    """Those of diffusers."""
+    return diffusers.StableDiffusionPipeline.from_pretrained(pipeline).components
+
+
+@pytest.fixture(scope="module")
 def model(pipeline: Path) -> TorchStableDiffusion:
     return TorchStableDiffusion(pipeline)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: "-".join(map(str, config.values())))
-def test_the_sources_own_sampler_draws_as_in_diffusers(pipeline, model, monkeypatch, config):
+def test_the_sources_own_sampler_draws_as_in_diffusers(components, model, monkeypatch, config):
     config = {**NOISE, **config}
     kind = getattr(diffusers, config["_class_name"])
-    components = diffusers.StableDiffusionPipeline.from_pretrained(pipeline).components
-    components["scheduler"] = kind.from_config(config)
-    made = diffusers.StableDiffusionPipeline(**components, requires_safety_checker=False)
+    own = {**components, "scheduler": kind.from_config(config)}
+    made = diffusers.StableDiffusionPipeline(**own, requires_safety_checker=False)
     made.set_progress_bar_config(disable=True)
     seed = torch.Generator().manual_seed(3)
     wanted = made(PROMPT, num_inference_steps=5, generator=seed).images[0]

@@ -143,7 +143,7 @@ def test_verdicts_and_scores_are_those_of_diffusers(theirs, model, built):
     assert built.checker.predict(all_of_them)["has_nsfw_concepts"][0]
 
 
-@pytest.mark.parametrize("format", ["torch", "coreml"])
+@pytest.mark.parametrize("format", ["torch", pytest.param("coreml", marks=pytest.mark.long)])
 def test_what_is_flagged_is_black_as_in_diffusers(request, theirs, format):
     model = request.getfixturevalue({"torch": "model", "coreml": "built"}[format])
     options = {"num_inference_steps": 2, "guidance_scale": 1}

@@ -330,6 +330,7 @@ def test_two_chunks_draw_the_same_picture(builds, tmp_path, kind):
     assert abs(told - of_whole) < 0.01 * of_whole
 
 
+@pytest.mark.long
 def test_coremltools_takes_both_chunks(builds, tmp_path):
     from coremltools.converters.mil.frontend.milproto.load import load
 

@@ -57,27 +57,33 @@ def require_same(peer: OpenAIWhisper, audio: np.ndarray, options: dict) -> int:
     return len(wanted)
 
 
+OPTIONS = [
+    {},
+    {"words": True, "hallucination_silence_threshold": 0.5},
+    {"beams": 2, "patience": 2.0, "length_penalty": 0.5},
+    {"clip_timestamps": "0,5.5,30,45", "condition_on_previous_text": False, "words": True},
+    {"prompt": "one two", "carry_initial_prompt": True},
+    {"temperature": (0.0, 1e-4, 2e-4), "logprob_threshold": -0.1},
+    {"suppress_tokens": "", "suppress_blank": False, "max_initial_timestamp": 0.5},
+]
+MORE_OPTIONS = [
+    {"condition_on_previous_text": False},
+    {"condition_on_previous_text": False, "words": True},
+    {"condition_on_previous_text": False, "words": True, "hallucination_silence_threshold": 1},
+    {"beams": 3, "condition_on_previous_text": False},
+    {"clip_timestamps": [3, 20, 30.5]},
+    {"prompt": "one two"},
+    {"without_timestamps": True},
+    {"temperature": (0.0, 1e-4), "compression_ratio_threshold": 0.9},
+    {"no_speech_threshold": 0.0, "logprob_threshold": -0.2},
+    {"no_speech_threshold": None, "condition_on_previous_text": False},
+]
+"""Others of the same kinds, for `make long`."""
+
+
 @pytest.mark.parametrize(
     "options",
-    [
-        {},
-        {"condition_on_previous_text": False},
-        {"condition_on_previous_text": False, "words": True},
-        {"words": True, "hallucination_silence_threshold": 0.5},
-        {"condition_on_previous_text": False, "words": True, "hallucination_silence_threshold": 1},
-        {"beams": 3, "condition_on_previous_text": False},
-        {"beams": 2, "patience": 2.0, "length_penalty": 0.5},
-        {"clip_timestamps": [3, 20, 30.5]},
-        {"clip_timestamps": "0,5.5,30,45", "condition_on_previous_text": False, "words": True},
-        {"prompt": "one two", "carry_initial_prompt": True},
-        {"prompt": "one two"},
-        {"without_timestamps": True},
-        {"temperature": (0.0, 1e-4, 2e-4), "logprob_threshold": -0.1},
-        {"temperature": (0.0, 1e-4), "compression_ratio_threshold": 0.9},
-        {"no_speech_threshold": 0.0, "logprob_threshold": -0.2},
-        {"no_speech_threshold": None, "condition_on_previous_text": False},
-        {"suppress_tokens": "", "suppress_blank": False, "max_initial_timestamp": 0.5},
-    ],
+    [*OPTIONS, *(pytest.param(each, marks=pytest.mark.long) for each in MORE_OPTIONS)],
     ids=str,
 )
 def test_long_audio_is_transcribed_as_openai_does(peer, long_audio, options):
@@ -90,7 +96,7 @@ def test_the_comparison_sees_speech(peer, long_audio):
 
 @pytest.mark.parametrize(
     "language",
-    ["de", "ja", *(pytest.param(name, marks=pytest.mark.long) for name in ("zh", "hi"))],
+    ["de", *(pytest.param(name, marks=pytest.mark.long) for name in ("ja", "zh", "hi"))],
 )
 def test_random_weights_in_several_languages(tmp_path, language):
     peer = OpenAIWhisper(whisper_checkpoint.make(tmp_path / "source", seconds=2, inner=128))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,23 @@ SAID = {path.stem: (path.with_suffix(".txt")).read_text().strip() for path in CL
 FORMATS = ("torch", "mlx", "coreml")
 RATE = 16_000
 
+SHORT = (
+    ("torch", False, 30), ("torch", True, 2), ("mlx", True, 2), ("coreml", False, 30),
+    ("coreml-ane", True, 2),
+)  # fmt: skip
+"""Formats, multilingual or not, and lengths of window that `make test` compares with transformers."""
+
 
 def load(format: str, source: Path, folder: Path) -> zoo.SpeechModel:
     if format.startswith("coreml"):
         target = {"target": "neural-engine"} if format == "coreml-ane" else {}
         return CoreMLWhisper(make_build(zoo_whisper.coreml, source, folder / format, **target))
     return {"torch": TorchWhisper, "mlx": MLXWhisper}[format](source)
+
+
+def first_of(*formats: str) -> list[object]:
+    """All formats, of which only these are tried by `make test`."""
+    return [pytest.param(f, marks=() if f in formats else pytest.mark.long) for f in FORMATS]
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -67,6 +79,7 @@ def test_a_held_out_voice_is_understood(mini, clip):
     assert mini.transcribe(MINI.parent / "clips" / f"{clip}.wav").text == SAID[clip]
 
 
+@pytest.mark.parametrize("mini", first_of("torch"), indirect=True)
 def test_three_minutes_have_every_word_once_and_in_time(mini):
     times = 3 if isinstance(mini, MLXWhisper) else 18  # MLX is slow on a CPU
     audio, said = sound(*(list(SAID) * times)[: 64 * times // 18])
@@ -105,6 +118,7 @@ def test_words_have_times_within_their_segment(mini):
     assert json.loads(found.to_json())["segments"][0]["words"]
 
 
+@pytest.mark.parametrize("mini", first_of("torch", "coreml"), indirect=True)
 def test_beams_find_a_text_at_least_as_likely(mini):
     audio, _ = sound("03")
     one = mini.transcribe(audio, sample_rate=RATE, temperature=0)
@@ -119,6 +133,7 @@ def test_the_language_is_found_and_a_prompt_is_taken(mini):
     assert found.text == said[0][1]
 
 
+@pytest.mark.parametrize("mini", first_of("torch"), indirect=True)
 def test_stereo_at_another_rate_says_the_same(mini, tmp_path):
     import soxr
 
@@ -131,6 +146,7 @@ def test_stereo_at_another_rate_says_the_same(mini, tmp_path):
         assert errors <= (1 if rate < RATE else 0)
 
 
+@pytest.mark.parametrize("mini", first_of("torch", "coreml"), indirect=True)
 @pytest.mark.parametrize("level", [0.0, 1e-3])
 def test_silence_has_no_words(mini, level):
     audio = np.random.default_rng(1).normal(0, level, 10 * RATE).astype(np.float32)
@@ -140,15 +156,12 @@ def test_silence_has_no_words(mini, level):
 
 
 @pytest.mark.parametrize(
-    ("english", "seconds"),
+    ("format", "english", "seconds"),
     [
-        (False, 30),
-        (True, 2),
-        pytest.param(False, 2, marks=pytest.mark.long),
-        pytest.param(True, 30, marks=pytest.mark.long),
+        pytest.param(*case, marks=() if case in SHORT else pytest.mark.long)
+        for case in product([*FORMATS, "coreml-ane"], [False, True], [2, 30])
     ],
 )
-@pytest.mark.parametrize("format", [*FORMATS, "coreml-ane"])
 def test_a_random_checkpoint_writes_the_tokens_of_transformers(format, english, seconds, tmp_path):
     source = whisper_checkpoint.make(tmp_path / "source", english=english, seconds=seconds)
     model = load(format, source, tmp_path)
@@ -247,7 +260,7 @@ def test_english_alone_refuses_other_languages(tmp_path):
             model.transcribe(CLIPS[0], **options)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", first_of("torch", "mlx"))
 def test_words_without_alignment_heads_come_from_the_upper_layers(format, tmp_path):
     source = whisper_checkpoint.make(tmp_path / "source", heads=False, seconds=2)
     model = load(format, source, tmp_path)

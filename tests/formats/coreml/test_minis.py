@@ -42,7 +42,7 @@ BUILDS = {
 """The builds of a miniature, and what their weights take at most, in bits."""
 LONG = {
     *(("mistral", f"coreml-{build}") for build in ("mixed", "palettized")),
-    *(("openelm", f"coreml-{build}") for build in ("mixed", "int4", "palettized")),
+    *(("openelm", f"coreml-{build}") for build in ("mixed", "int4", "palettized", "ane")),
 }
 EACH = [
     pytest.param(family, build, marks=pytest.mark.long if (family, build) in LONG else ())

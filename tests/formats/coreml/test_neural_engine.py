@@ -74,7 +74,13 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+SHORT = ("mistral", "mistral-window", "mistral-one-key-head", "openelm", "openelm-sharded")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=() if v in SHORT else pytest.mark.long) for v in VARIANTS],
+)
 def test_the_logits_are_those_of_the_flexible_build(tmp_path, variant):
     family, changes = VARIANTS[variant]
     static, flexible = both(tmp_path, family, **changes)
@@ -334,7 +340,7 @@ def test_the_miniature_from_outside(built):
     assert "64 tokens" in cost["case"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["mistral", pytest.param("openelm", marks=pytest.mark.long)])
 def test_nothing_is_known_to_go_wrong_with_it(built, family):
     built.zoo("build", f"{family}:mini/coreml-ane")
     line = ("lint", f"{family}:mini/coreml-ane", "--for", "iphone-neural-engine", "--json")

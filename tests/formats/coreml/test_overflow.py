@@ -91,7 +91,7 @@ def test_in_float16_the_gate_catches_it(loud, plain):
     assert not verdict.metrics["kl"] < 1
 
 
-@pytest.mark.parametrize("target", ["gpu", "neural-engine"])
+@pytest.mark.parametrize("target", ["gpu", pytest.param("neural-engine", marks=pytest.mark.long)])
 def test_zoos_own_conversion_stands_it(loud, tmp_path, target):
     build = make_build(zoo_mistral.coreml, loud, tmp_path, target=target)
     assert judge(loud, lambda: CoreMLTextModel.load(build)).status == "passed"

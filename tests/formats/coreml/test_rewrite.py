@@ -371,7 +371,8 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("kind", ["integers", pytest.param("palettes", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["integers", "palettes"])
 def test_memory_is_bounded_by_the_largest_weight(tmp_path, kind):
     rows, count = 1024, 32
 
