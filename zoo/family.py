@@ -23,6 +23,7 @@ from zoo.hooks import defaults
 from zoo.hooks.loading import load_plugin, register
 from zoo.registry.discovery import FORMATS, Provider, provider, providers
 from zoo.registry.distributions import damage
+from zoo.registry.import_path import import_path_kept
 from zoo.reports.costs import Cost
 from zoo.reports.findings import LintReport
 
@@ -232,7 +233,7 @@ class Family:
         write = arguments.get("workdir", arguments.get("dest"))
         watched = Watched(read if origin != CORE else (), write if origin != CORE else None)
         try:
-            with diverted():
+            with diverted(), import_path_kept():
                 result = ask(recipe=recipe, **arguments)
         except ZooError:
             raise

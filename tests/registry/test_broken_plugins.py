@@ -100,6 +100,14 @@ def test_a_fault_after_load_names_the_plugin(sandbox, body, words):
     assert "Traceback" in sandbox.zoo("run", "echo", "hi", "--debug").stderr
 
 
+@pytest.mark.parametrize("path", ["sys.path.clear()", "sys.path = ['/nowhere']"])
+def test_a_plugin_takes_no_folder_from_the_import_path(sandbox, path):
+    sandbox.echo(f"import sys, zoo\n{path}\n" + RUN.format(f"{path}\n        return text"))
+    done = sandbox.zoo("run", "echo", "hi", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["text"] == "hi"
+
+
 def test_what_a_plugin_prints_is_not_in_the_output(sandbox):
     noise = "print('noise'); os.write(1, b'noise')"
     sandbox.echo(f"import os, zoo\n{noise}\n" + RUN.format(f"{noise}\n        return text"))

@@ -26,6 +26,9 @@ HINTS = {
     errno.ESTALE: "the network disk has lost it; try again",
 }
 
+PSEUDO = ("/proc/", "/sys/")
+"""Folders that show the state of the system, and store nothing."""
+
 
 def explain(error: OSError) -> ZooError:
     """What to tell a person of a file, a folder or a disk that cannot be used.
@@ -46,6 +49,11 @@ def explain(error: OSError) -> ZooError:
         )
     if error.errno == errno.ENOENT and not where:
         return UsageError("the working folder no longer exists", "change to another folder")
+    if where.startswith(PSEUDO):
+        return Inaccessible(
+            f"{where} cannot be used: the system keeps no files there",
+            "set ZOO_HOME and HF_HOME to folders of yours",
+        )
     why = (error.strerror or "it cannot be used").lower()
     what = where or "a file, a folder or a connection"
     return Inaccessible(f"{what} cannot be used: {why}", HINTS.get(error.errno or 0))

@@ -13,6 +13,7 @@ from zoo.display.streams import diverted
 from zoo.errors import BrokenPlugin, MissingExtra, MissingPlugin, PluginConflict, said
 from zoo.files.trust import confined
 from zoo.registry.distributions import Distribution, EntryPoint, damage, installed, normalized
+from zoo.registry.import_path import import_path_kept
 from zoo.registry.preferences import FILE, VARIABLE, preferences
 from zoo.words import suggest
 
@@ -75,7 +76,7 @@ class Provider:
         self.require_version()
         module, _, attribute = self.value.partition(":")
         try:
-            with diverted():
+            with diverted(), import_path_kept():
                 loaded = import_module(module)
                 return getattr(loaded, attribute) if attribute else loaded
         except BaseException as error:  # SystemExit too: the program does not end for it
