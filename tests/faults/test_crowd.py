@@ -73,7 +73,7 @@ def gather(world: World, members: int, rounds: int, no_flock: bool = False) -> l
 
 @pytest.mark.parametrize("no_flock", [False, True])
 def test_a_small_crowd(small_world: World, no_flock: bool) -> None:
-    gather(small_world, 3, 8, no_flock)
+    gather(small_world, 3, 5, no_flock)
 
 
 @pytest.mark.faults

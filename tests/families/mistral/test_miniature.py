@@ -121,6 +121,7 @@ def test_the_chat_template_is_mistrals(tokenizer: transformers.PreTrainedTokeniz
     assert marks == ["<s>", "[INST]", "[/INST]", "</s>", "[INST]", "[/INST]", "</s>"]
 
 
+@pytest.mark.long
 def test_the_model_writes_a_story(
     model: transformers.PreTrainedModel,
     tokenizer: transformers.PreTrainedTokenizerBase,

@@ -122,9 +122,12 @@ def test_a_file_that_cannot_be_audio_is_refused_before_anything_is_made(sandbox,
     assert not sandbox.artifacts()
 
 
+LONG = ("coreml-palettized", "mlx-4bit")
+
+
 @pytest.mark.parametrize(
     "build",
-    ["coreml-fp16", "coreml-palettized", pytest.param("mlx-4bit", marks=pytest.mark.long)],
+    ["coreml-fp16", *(pytest.param(b, marks=pytest.mark.long) for b in LONG)],
 )
 def test_builds_pass_their_check_and_a_damaged_one_fails(built, sandbox, build):
     done = built.zoo("check", f"whisper:mini/{build}", "--json")
