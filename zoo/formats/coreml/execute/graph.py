@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from zoo.formats.coreml.execute.steps import Call, Step
 from zoo.formats.coreml.package.proto import Name
@@ -38,7 +38,7 @@ class Graph:
         Args:
             entry: the argument.
             operation: type of the operation.
-            reads: how often each result is read by the steps that the caller looks at.
+            reads: how often the fused steps read each result.
         """
         step = self._makers.get(entry.name) if isinstance(entry, Name) else None
         if not isinstance(step, Call) or step.kind != operation:
@@ -63,6 +63,37 @@ class Graph:
 
     def _is_inner(self, name: str, reads: int) -> bool:
         return len(self._readers[name]) == reads and name not in self._outputs
+
+
+class Pattern(Protocol):
+    """Steps that one step can replace, the last one last."""
+
+    @property
+    def steps(self) -> list[Call]:
+        """The steps, of which only the last one's result is read elsewhere."""
+
+
+P = TypeVar("P", bound=Pattern)
+
+
+def fused(
+    steps: Sequence[Step],
+    outputs: Sequence[str],
+    find: Callable[[Graph, Step], P | None],
+    at_once: Callable[[P], Step],
+) -> list[Step]:
+    """The steps of a program, with one for each pattern whose intermediate results only it reads.
+
+    Args:
+        steps: of the program, in order, in which each name stands for one value.
+        outputs: names that the program gives out.
+        find: the pattern that a step belongs to, if it does.
+        at_once: the step that computes a pattern.
+    """
+    graph = Graph(steps, outputs)
+    patterns = [pattern for step in steps if (pattern := find(graph, step))]
+    gone = [step for pattern in patterns for step in pattern.steps[:-1]]
+    return graph.replace(gone, {id(each.steps[-1]): at_once(each) for each in patterns})
 
 
 def argument(step: Call, key: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from zoo.formats.coreml.execute.graph import Graph, argument, other, result
+from zoo.formats.coreml.execute.graph import Graph, argument, fused, other, result
 from zoo.formats.coreml.execute.steps import Call, Step
 from zoo.formats.coreml.package.proto import Name
 
@@ -31,10 +31,7 @@ def fuse_norms(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
         steps: of the program, in order, in which each name stands for one value.
         outputs: names that the program gives out.
     """
-    graph = Graph(steps, outputs)
-    norms = [norm for step in steps if (norm := _norm(graph, step))]
-    gone = [step for norm in norms for step in norm.steps[:-1]]
-    return graph.replace(gone, {id(norm.steps[-1]): _at_once(norm) for norm in norms})
+    return fused(steps, outputs, _norm, _at_once)
 
 
 def _norm(graph: Graph, root: Step) -> _Norm | None:

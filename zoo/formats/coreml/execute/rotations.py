@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from zoo.formats.coreml.execute.graph import Graph, argument, other, result
+from zoo.formats.coreml.execute.graph import Graph, argument, fused, other, result
 from zoo.formats.coreml.execute.steps import Call, Step
 from zoo.formats.coreml.package.proto import Name
 
@@ -32,10 +32,7 @@ def fuse_rotations(steps: Sequence[Step], outputs: Sequence[str]) -> list[Step]:
         steps: of the program, in order, in which each name stands for one value.
         outputs: names that the program gives out.
     """
-    graph = Graph(steps, outputs)
-    turns = [turn for step in steps if (turn := _rotation(graph, step))]
-    gone = [step for turn in turns for step in turn.steps[:-1]]
-    return graph.replace(gone, {id(turn.steps[-1]): _at_once(turn) for turn in turns})
+    return fused(steps, outputs, _rotation, _at_once)
 
 
 def _rotation(graph: Graph, added: Step) -> _Rotation | None:

@@ -23,7 +23,8 @@ def matmul(x: Tensor, y: Tensor, transpose_x: Flag = False, transpose_y: Flag = 
 
 
 def einsum(values: list[Tensor], equation: Text) -> Tensor:
-    return torch.einsum(equation, *values)
+    product = torch.einsum(equation, *values)
+    return product.clone() if len(values) == 1 else product  # not a view of a state
 
 
 def scaled_dot_product_attention(
