@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from worlds.hub_world import CONTENT, REPO, Puller, write
-from worlds.warm import Warm
+from worlds.warm import Client, Warm
 
 from zoo.hub import transfer
 from zoo.testing.loopback_hub import LoopbackHub
@@ -34,6 +35,26 @@ ZOO = str(Path(sys.executable).parent / "zoo")
 START = "from zoo.cli.start import main\nmain()"
 PLUGINS = Path(__file__).parent / "plugins"
 ECHO = PLUGINS / "zoo_echo" / "zoo_echo"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the server of warm processes, in the process that starts the workers."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.stash[WARM] = Warm()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if WARM in config.stash:
+        config.stash[WARM].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker where the server is."""
+    node.workerinput["warm"] = node.config.stash[WARM].address
+
+
+WARM = pytest.StashKey[Warm]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,18 +77,15 @@ def _file_of(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def _imports_frozen() -> None:
-    """Take what large imports made out of garbage collection, once they have been made.
+    """Take what there is out of garbage collection.
 
     coremltools collects garbage at each conversion, which takes a second with PyTorch loaded.
     """
-    if len(sys.modules) > FROZEN[-1] + MANY:
-        gc.collect()
-        gc.freeze()
-        FROZEN.append(len(sys.modules))
+    gc.collect()
+    gc.freeze()
 
 
-FROZEN, MANY = [0], 300
-"""How many modules had been imported each time, and how many more are worth it."""
+gc.get_freeze_count = lambda: 1  # Python's own goes through a million objects each time
 
 TESTS = Path(__file__).parent
 SLOW = (
@@ -86,11 +104,12 @@ SLOWEST = {
         "formats/coreml/test_cost.py", "families/stable_diffusion/test_styles.py",
         "site/test_in_browser.py", "packaging/test_architecture.py", "registry/test_builds.py",
         "pipeline/test_checking.py", "families/stable_diffusion/test_coreml.py",
-        "families/stable_diffusion/test_layouts.py", "families/stable_diffusion/test_mixed.py",
+        "families/stable_diffusion/test_layouts.py",
         "families/stable_diffusion/test_safety.py", "packaging/test_snippets.py",
         "packaging/test_plugin_tutorial.py", "store/test_provenance.py",
         "families/whisper/test_openai.py", "formats/coreml/test_optimize.py",
         "formats/coreml/test_rewrite.py", "families/whisper/test_whisper_cli.py",
+        "families/stable_diffusion/test_mixed.py",
     ))
 }  # fmt: skip
 HUNG = 1_800
@@ -103,7 +122,7 @@ class Sandbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.home, self.config, self.site = folder / "home", folder / "config", folder / "site"
-        self.server: Warm | None = None
+        self.server: Client | None = None
         for path in (self.config, self.site):
             path.mkdir(parents=True, exist_ok=True)
         self.env = {
@@ -162,7 +181,7 @@ class Sandbox:
         self, command: list[str], program: tuple[str, list[str]], options: dict
     ) -> subprocess.CompletedProcess[str]:
         env = {**self.env, **options.pop("env", {})}
-        if self.server is not None and "HF_ENDPOINT" not in env:
+        if self.server is not None:
             return self.server.run(*program, env=env, **options)
         return subprocess.run(
             command, env=env, text=True, capture_output=True, timeout=HUNG, check=False, **options
@@ -188,20 +207,24 @@ def sandbox(tmp_path: Path) -> Sandbox:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+def server(pytestconfig: pytest.Config) -> Iterator[Client]:
     """A server of processes that begin with the large libraries imported."""
-    with closing(Warm(Sandbox(tmp_path_factory.mktemp("server")).env)) as running:
-        yield running
+    if WARM in pytestconfig.stash:
+        address = pytestconfig.stash[WARM].address
+    else:
+        address = pytestconfig.workerinput["warm"]
+    with closing(Client(address)) as client:
+        yield client
 
 
 @pytest.fixture
-def warm(sandbox: Sandbox, server: Warm) -> None:
+def warm(sandbox: Sandbox, server: Client) -> None:
     """What the sandbox runs begins with the large libraries imported."""
     sandbox.server = server
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, server: Warm) -> Sandbox:
+def built(tmp_path_factory: pytest.TempPathFactory, server: Client) -> Sandbox:
     """A sandbox that tests share to build models in once; nobody damages what is in it.
 
     The workers of a run share it too.
@@ -240,5 +263,9 @@ def puller(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(
+        "SSL_CERT_DIR", str(tmp_path)
+    )  # without authorities, which take long to read
     huggingface_hub.close_session()
     return Puller(hub, cache)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
@@ -14,16 +13,15 @@ from zoo.catalogs.formats import described_formats, format_of, require_described
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Recipe
 from zoo.display.notices import Notices
-from zoo.errors import UsageError
 from zoo.pipeline.choice import choose, require_fit
 from zoo.pipeline.opening import open_pipeline, open_plan, require_task, resolve_recipe
 from zoo.pipeline.pipeline import Pipeline
 from zoo.pipeline.plan import Plan
+from zoo.pipeline.reporting import memory_of, report_cost, report_lint
 from zoo.progress import Listener
 from zoo.store.store import Artifact, Store
 from zoo.tasks.model import AdapterChoice, Model
 from zoo.tasks.verdict import Verdict
-from zoo.words import human
 
 if TYPE_CHECKING:
     from zoo.pipeline.fitting import Fitting
@@ -219,15 +217,7 @@ def cost(
         costed = [name for name in recipe.formats if format_of(name).reports_cost]
         format = costed[0] if costed and named is None else None
     pipeline, _ = open_pipeline(ref, build, format, family, listener)
-    need = pipeline.plan().bytes_needed if most is not None else 0
-    if most is not None and need > most:
-        full = f"{pipeline.recipe.ref}/{pipeline.name}"
-        raise UsageError(
-            f"'{full}' is not built yet, and making it writes about {human(need)}",
-            f"build it first: zoo build {full}, or allow it with -y",
-            in_python=f'build it first: zoo.build("{full}"), or allow more bytes with most=',
-        )
-    return replace(pipeline.cost(tokens), ref=pipeline.recipe.ref, build=pipeline.name)
+    return report_cost(pipeline, tokens, most)
 
 
 def fit_device(
@@ -251,21 +241,15 @@ def fit_device(
     Raises:
         UsageError: the model is no language model, or `context` is longer than it supports.
     """
-    from zoo.pipeline.fitting import fit_build
+    from zoo.pipeline.fitting import fit_build, require_context
 
     recipe, named = resolve_recipe(ref, family)
     if build is None and format is None and named is None and device.phone:
         format = next((f for f in recipe.formats if not format_of(f).runs_source), None)
     pipeline, _ = open_pipeline(ref, build, format, family, listener)
     recipe = pipeline.recipe
-    if context is not None:
-        if recipe.task != "text-generation":
-            raise UsageError(
-                f"a context length is for language models, and '{recipe.ref}' is not one"
-            )
-        if recipe.context is not None and context > recipe.context:
-            raise UsageError(f"'{recipe.ref}' can hold {recipe.context:,} tokens, not {context:,}")
-    return fit_build(recipe, pipeline.name, device, context, pipeline.memory())
+    require_context(recipe, context)
+    return fit_build(recipe, pipeline.name, device, context, memory_of(pipeline))
 
 
 def app_folder(
@@ -339,7 +323,7 @@ def lint(
         linted = [name for name in recipe.formats if format_of(name).packages]
         format = linted[0] if linted and named is None else None
     pipeline, _ = open_pipeline(ref, build, format, family, listener)
-    return pipeline.lint(target, system, plan)
+    return report_lint(pipeline, target, system, plan)
 
 
 class LoadOptions(TypedDict, total=False):

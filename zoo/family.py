@@ -131,7 +131,8 @@ class Family:
         model.ref, model.defaults = recipe.ref, recipe.defaults
         return model
 
-    def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
+    def require_cost(self, recipe: Recipe) -> None:
+        """Refuse a format that reports no costs, before anything is built."""
         if self.answers("cost") is None:
             others = [name for name in recipe.formats if format_of(name).reports_cost]
             raise UsageError(
@@ -139,6 +140,13 @@ class Family:
                 f"choose another format: --format {others[0]}" if others else None,
                 in_python=f'choose another format: format="{others[0]}"' if others else None,
             )
+
+    def require_lint(self) -> None:
+        """Refuse a format that has no lint, before anything is built."""
+        if self.answers("lint") is None:
+            raise UsageError(f"the format '{self.format}' has no lint")
+
+    def cost(self, recipe: Recipe, build: Build, artifact: Path, tokens: int | None) -> Cost:
         result, who = self._call("cost", recipe, build=build, artifact=artifact, tokens=tokens)
         if not isinstance(result, Cost):
             raise self._failure(
@@ -155,8 +163,6 @@ class Family:
         system: str | None,
         plan: bool = False,
     ) -> LintReport:
-        if self.answers("lint") is None:
-            raise UsageError(f"the format '{self.format}' has no lint")
         found, who = self._call(
             "lint",
             recipe,

@@ -17,6 +17,7 @@ def offered(puller: Puller, monkeypatch: pytest.MonkeyPatch) -> Puller:
     """A Hub that offers Xet, to a client that has it."""
     puller.hub.xet = True
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    monkeypatch.delenv("SSL_CERT_DIR")  # hf-xet does not go on without authorities
     return puller
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Sandbox
-from worlds.warm import Warm
+from worlds.warm import Client
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -45,7 +45,7 @@ INPUTS = {
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory, server: Warm) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, server: Client) -> Path:
     """The site of the shipped catalog, and of a small one with checked builds of each task."""
     folder = tmp_path_factory.mktemp("site")
     sandbox = Sandbox(folder)
@@ -80,6 +80,6 @@ def short(family: str, title: str, input: str) -> str:
     text = re.sub("^title = .*", f'title = "{title}"', text, flags=re.M)
     text = re.sub("^limits = .*", "", text, flags=re.M)
     if family == "stable-diffusion":
-        text = text.replace("[defaults]\n", "[defaults]\nsteps = 4\n")
+        text = text.replace("[defaults]\n", "[defaults]\nsteps = 1\n")
     text = re.sub(r"\[build.coreml-mixed\].*?\n\n", "", text, flags=re.S)
     return f'{text}[check]\ninputs = ["{input}"]\n'

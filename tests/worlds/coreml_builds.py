@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -41,21 +42,7 @@ def make_build(
 
     Passes are as in a recipe; options are the build's.
     """
-    given = tuple(Optimization(step.pop("kind"), step) for step in map(dict, passes))
-    build = Build("coreml", given, options)
-    recipe = Recipe(
-        schema=1,
-        family=source.parent.name,
-        title="Test",
-        summary="for tests",
-        task="text-generation",
-        license="MIT",
-        parameters=1,
-        source=Source(folder=source.name),
-        build={"coreml": build},
-        ref="test",
-        home=source.parent,
-    )
+    recipe, build = _recipe(source, passes, options)
     progress = Progress("convert", notes or Notes())
     converted = folder / "converted"
     converted.mkdir(parents=True)
@@ -71,10 +58,50 @@ def make_build(
     plugin.convert(**{name: value for name, value in arguments.items() if name in wanted})
     if not passes:
         return converted
+    return optimize_build(plugin, source, converted, folder, *passes, notes=notes, **options)
+
+
+def optimize_build(
+    plugin: ModuleType,
+    source: Path,
+    converted: Path,
+    folder: Path,
+    *passes: dict[str, Any],
+    notes: Notes | None = None,
+    defaults: dict[str, Any] | None = None,
+    **options: Any,
+) -> Path:
+    """Optimize what was converted from `source`, in `folder`; the folder of the result."""
+    recipe, build = _recipe(source, passes, options, defaults)
     optimized = folder / "optimized"
-    optimized.mkdir()
+    optimized.mkdir(parents=True)
     hook = getattr(plugin, "optimize", optimize_hook)
-    return hook(recipe, build, converted, optimized, progress)
+    return hook(recipe, build, converted, optimized, Progress("optimize", notes or Notes()))
+
+
+def _recipe(
+    source: Path,
+    passes: Sequence[dict[str, Any]],
+    options: dict[str, Any],
+    defaults: dict[str, Any] | None = None,
+) -> tuple[Recipe, Build]:
+    given = tuple(Optimization(step.pop("kind"), step) for step in map(dict, passes))
+    build = Build("coreml", given, options)
+    recipe = Recipe(
+        schema=1,
+        family=source.parent.name,
+        title="Test",
+        summary="for tests",
+        task="text-generation",
+        license="MIT",
+        parameters=1,
+        source=Source(folder=source.name),
+        build={"coreml": build},
+        defaults=defaults or {},
+        ref="test",
+        home=source.parent,
+    )
+    return recipe, build
 
 
 def operations(package: Path, function: str | None = None) -> Counter[str]:

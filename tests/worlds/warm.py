@@ -6,12 +6,18 @@ It imports nothing of zoo, whose modules are read again each time, like the plug
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import select
+import socket
 import subprocess
 import sys
 import tempfile
+import weakref
+from importlib import import_module, reload
 from pathlib import Path
+from typing import TextIO
 
 LIBRARIES = (
     "coremltools",
@@ -30,17 +36,39 @@ LIBRARIES = (
 
 
 class Warm:
-    """A server that runs Python programs, each in a process of its own.
+    """The server, started once for all workers of a run; it imports when the first one connects."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.address = str(Path(self._folder.name, "socket"))
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("ZOO_", "HF_"))}
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(self.address)
+            listening.listen()
+            number = listening.fileno()
+            self._server = subprocess.Popen(
+                [sys.executable, __file__, str(number)], pass_fds=[number],
+                env={**env, "HF_HUB_OFFLINE": "1"}, stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        self._server.stdin.close()
+        self._server.wait()
+        self._folder.cleanup()
+
+
+class Client:
+    """A worker's connection to the server.
 
     Args:
-        env: the environment of the imports.
+        address: `Warm.address`.
     """
 
-    def __init__(self, env: dict[str, str]) -> None:
-        self._server = subprocess.Popen(
-            [sys.executable, __file__], env=env, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+    def __init__(self, address: str) -> None:
+        with socket.socket(socket.AF_UNIX) as connected:
+            connected.connect(address)
+            self._server = connected.makefile("rw")
 
     def run(
         self,
@@ -50,7 +78,7 @@ class Warm:
         cwd: str | Path | None = None,
         input: str | bytes = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end.
+        """Run a program to its end, in a process of its own.
 
         Args:
             program: Python code.
@@ -66,41 +94,51 @@ class Warm:
                 "program": program, "arguments": arguments, "env": env,
                 "cwd": str(cwd or os.getcwd()), "streams": [str(path) for path in streams],
             }  # fmt: skip
-            self._server.stdin.write(json.dumps(request) + "\n")
-            self._server.stdin.flush()
-            code = int(self._server.stdout.readline())
+            print(json.dumps(request), file=self._server, flush=True)
+            code = int(self._server.readline())
             return subprocess.CompletedProcess(
                 arguments, code, *(path.read_text() for path in streams[1:])
             )
 
     def close(self) -> None:
-        self._server.stdin.close()
-        self._server.wait()
+        self._server.close()
 
 
-def serve() -> None:
-    """Answer each request on stdin with the exit code of its process."""
-    import gc
-    from importlib import import_module
+def serve(listening: socket.socket) -> None:
+    """Fork a process for each worker that connects, until stdin is closed."""
+    while sys.stdin not in select.select([sys.stdin, listening], [], [])[0]:
+        connected, _ = listening.accept()
+        import_libraries()
+        if os.fork() == 0:
+            listening.close()
+            answer(connected.makefile("rw"))
+            return
+        connected.close()
 
+
+def import_libraries() -> None:
+    """Import them, unless that was done, and leave them to no garbage collection."""
     for name in LIBRARIES:
         import_module(name)
+    for one in weakref.finalize._registry:
+        one.atexit = False  # PyTorch takes its operators apart, one by one
     gc.collect()
     gc.freeze()
-    requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
-    for line in requests:
+
+
+def answer(client: TextIO) -> None:
+    """Answer each request of a worker with the exit code of its process."""
+    for line in client:
         request = json.loads(line)
         if (child := os.fork()) == 0:
             become(request)
             return
         _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        print(os.waitstatus_to_exitcode(status), file=client, flush=True)
 
 
 def become(request: dict) -> None:
     """Be the process that was asked for."""
-    from importlib import reload
-
     from huggingface_hub import constants
 
     for number, path in enumerate(request["streams"]):
@@ -140,4 +178,5 @@ def leave(code: object) -> None:
 
 if __name__ == "__main__":
     sys.path.pop(0)  # the folder of this file
-    serve()
+    with socket.socket(fileno=int(sys.argv[1])) as listening:
+        serve(listening)

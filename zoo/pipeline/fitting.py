@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zoo.catalogs import estimates
 from zoo.catalogs.formats import RUNTIME_BYTES, format_of, target_of
 from zoo.catalogs.recipe import Build, Recipe
+from zoo.errors import UsageError
 from zoo.reports.costs import Memory
 from zoo.reports.devices import Device
 from zoo.words import human
@@ -64,6 +65,16 @@ class Fitting:
     def entitlement(self) -> bool:
         """Whether it fits with the entitlement for more memory alone."""
         return self.fits and self.needed > self.device.app
+
+
+def require_context(recipe: Recipe, context: int | None) -> None:
+    """Refuse a context length of a model that has none, or that is longer than it supports."""
+    if context is None:
+        return
+    if recipe.task != "text-generation":
+        raise UsageError(f"a context length is for language models, and '{recipe.ref}' is not one")
+    if recipe.context is not None and context > recipe.context:
+        raise UsageError(f"'{recipe.ref}' can hold {recipe.context:,} tokens, not {context:,}")
 
 
 def fit_build(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from zoo.catalogs.pairs import runner
 from zoo.catalogs.pins import Lock
 from zoo.catalogs.recipe import Build, Recipe
 from zoo.display.streams import diverted
-from zoo.errors import CheckFailed, InputError, IntegrityError, ZooError
+from zoo.errors import CheckFailed, IntegrityError
 from zoo.files import room
 from zoo.pipeline.checking import cannot_check, reference_format, verdict_again, verdict_on
 from zoo.pipeline.checks import limits_of, measure, write_examples
@@ -29,21 +28,15 @@ from zoo.pipeline.planning import plan_build
 from zoo.pipeline.space import require_room
 from zoo.pipeline.steps import Step, Workshop
 from zoo.progress import Event, Listener, Progress
-from zoo.store.reports import COST, Reports
+from zoo.store.reports import Reports
 from zoo.store.store import Artifact, Store
 from zoo.tasks.verdict import Verdict
 
 if TYPE_CHECKING:
     from zoo.family import Family
-    from zoo.reports.costs import Cost, Memory
-    from zoo.reports.findings import LintReport
     from zoo.tasks.examples import Example
     from zoo.tasks.model import Model
     from zoo.tasks.task import Scorer
-
-
-PROMPT = 256
-"""Tokens of a prompt that go through a language model at once."""
 
 
 class Pipeline:
@@ -70,7 +63,7 @@ class Pipeline:
     @room.explained()
     def fetch(self) -> Artifact:
         """The source, downloaded and verified."""
-        family = self._family(complete=False)
+        family = self.family(complete=False)
 
         def work(workdir: Path, progress: Progress) -> Path:
             if terms := terms_of(self.recipe):
@@ -108,7 +101,7 @@ class Pipeline:
         if not again and (done := self.store.get(self.keys.finished)) is not None:
             self.listener(Event("build", "cached", message=done.manifest.key))
             return done
-        self._family()
+        self.family()
         if check and not again and (failed := self._failed()) is not None:
             verdict = self._judged_again(failed)
             if verdict is not None:
@@ -143,7 +136,7 @@ class Pipeline:
         gate: Callable[[Path], Verdict],
         again: bool,
     ) -> Artifact:
-        family, keys = self._family(), self.keys
+        family, keys = self.family(), self.keys
         annotate = partial(family.annotate, self.pinned, self.build)
 
         def convert(workdir: Path, progress: Progress) -> Path:
@@ -246,7 +239,7 @@ class Pipeline:
         verdict = verdict_again(self.recipe, self.build, artifact.manifest.check)
         if verdict is None:
             return None
-        report = lint_build(self._family(), self.pinned, self.build, artifact.path)
+        report = lint_build(self.family(), self.pinned, self.build, artifact.path)
         return with_lint(verdict, report)
 
     def _failed(self) -> Artifact | None:
@@ -283,39 +276,7 @@ class Pipeline:
     def run(self, artifact: Artifact) -> Model:
         """The finished build, loaded."""
         folder = self.store.view(artifact)
-        return self._family().run(self.pinned, self.build, folder, self.adapters())
-
-    def cost(self, tokens: int | None) -> Cost:
-        """What the finished build takes to run; what one token takes is written beside it."""
-        family = self._family()
-        found = family.cost(self.pinned, self.build, self.store.view(self.make()), tokens)
-        if tokens is None:
-            layers = [asdict(layer) for layer in found.by_layer()]
-            report = {"case": found.case, "layers": layers}
-            Reports(self.store.home).write(self.keys.finished, COST, report)
-        return found
-
-    def memory(self) -> Memory | None:
-        """What the finished build takes of memory; `None` where it is not there or cannot tell."""
-        if not format_of(self.build.format).reports_cost:
-            return None
-        try:
-            artifact = self.store.get(self.keys.finished)
-        except ZooError:
-            return None
-        if artifact is None:
-            return None
-        family, folder = self._family(), self.store.view(artifact)
-        for tokens in (PROMPT, None):
-            with suppress(InputError):
-                return family.cost(self.pinned, self.build, folder, tokens).memory
-        return None
-
-    def lint(self, target: str, system: str | None, plan: bool = False) -> LintReport:
-        """What is known to go wrong with the finished build on a device."""
-        family = self._family()
-        report = family.lint(self.pinned, self.build, self.make().path, target, system, plan)
-        return replace(report, accepted=self.build.lint.accept)
+        return self.family().run(self.pinned, self.build, folder, self.adapters())
 
     @property
     def keys(self) -> Keys:
@@ -342,7 +303,7 @@ class Pipeline:
     def _judge(self, source: Artifact, path: Path, *, forced: bool = False) -> Verdict:
         """Compare the build in `path` with its source, if that can be done here, and lint it."""
         verdict = self._compared(source, path, forced)
-        return with_lint(verdict, lint_build(self._family(), self.pinned, self.build, path))
+        return with_lint(verdict, lint_build(self.family(), self.pinned, self.build, path))
 
     def _compared(self, source: Artifact, path: Path, forced: bool) -> Verdict:
         if (verdict := cannot_check(self.recipe, self.build, forced=forced)) is not None:
@@ -352,7 +313,7 @@ class Pipeline:
         self.listener(Event("check", "start"))
         plain, folder = self._reference(named, source)
         path = self.store.view(source) if path == source.path else path
-        family, reference, adapters = self._family(), self._family(named), self.adapters()
+        family, reference, adapters = self.family(), self.family(named), self.adapters()
         examples: dict[str, list[Example]] = {}
         with diverted():
             measured = measure(
@@ -389,7 +350,7 @@ class Pipeline:
         named = self.recipe.check.scorer if self.recipe.check else None
         return load_scorer(named) if named else None
 
-    def _family(self, format: str | None = None, *, complete: bool = True) -> Family:
+    def family(self, format: str | None = None, *, complete: bool = True) -> Family:
         from zoo.family import Family
 
         named = format or self.build.format

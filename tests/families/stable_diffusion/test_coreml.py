@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from worlds import diffusion_checkpoint
-from worlds.coreml_builds import make_build, operations
+from worlds.coreml_builds import make_build, operations, optimize_build
 
 import zoo
 import zoo_stable_diffusion.coreml.plugin
@@ -19,26 +18,13 @@ PROMPT = "a red circle"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return diffusion_checkpoint.make_tiny(tmp_path_factory.mktemp("pipeline"))
+def theirs(tiny) -> TorchStableDiffusion:
+    return TorchStableDiffusion(tiny.source)
 
 
 @pytest.fixture(scope="module")
-def theirs(folder) -> TorchStableDiffusion:
-    return TorchStableDiffusion(folder)
-
-
-@pytest.fixture(scope="module")
-def builds(folder, tmp_path_factory) -> dict[str, Path]:
-    """One in float16 and the same with palettes of 6 bits."""
-    home, step = tmp_path_factory.mktemp("builds"), {"kind": "palettize", "bits": 6}
-    made = make_build(zoo_stable_diffusion.coreml.plugin, folder, home, step)
-    return {"whole": home / "converted", "palettes": made}
-
-
-@pytest.fixture(scope="module")
-def ours(builds) -> CoreMLStableDiffusion:
-    return CoreMLStableDiffusion(builds["whole"])
+def ours(tiny) -> CoreMLStableDiffusion:
+    return CoreMLStableDiffusion(tiny.converted)
 
 
 def test_each_component_is_that_of_diffusers_in_float16(ours, theirs):
@@ -68,9 +54,9 @@ def test_other_sizes_are_drawn_where_the_package_can(ours, theirs):
 
 
 @pytest.mark.long
-def test_attention_can_be_split_for_the_neural_engine(folder, theirs, tmp_path):
+def test_attention_can_be_split_for_the_neural_engine(tiny, theirs, tmp_path):
     build = make_build(
-        zoo_stable_diffusion.coreml.plugin, folder, tmp_path, attention="split-einsum"
+        zoo_stable_diffusion.coreml.plugin, tiny.source, tmp_path, attention="split-einsum"
     )
     assert operations(build / "unet.mlpackage")["scaled_dot_product_attention"] == 0
     found = CoreMLStableDiffusion(build).component_outputs(PROMPT)["unet"]
@@ -82,9 +68,9 @@ LEFT = {"A15", "A16", "A21", "A23"}
 
 
 @pytest.mark.long
-def test_a_build_for_the_neural_engine_is_the_same_in_one_size(folder, theirs, tmp_path):
+def test_a_build_for_the_neural_engine_is_the_same_in_one_size(tiny, theirs, tmp_path):
     plugin = zoo_stable_diffusion.coreml.plugin
-    build = make_build(plugin, folder, tmp_path, target="neural-engine")
+    build = make_build(plugin, tiny.source, tmp_path, target="neural-engine")
     model, wanted = CoreMLStableDiffusion(build), theirs.component_outputs(PROMPT)
     for name, found in model.component_outputs(PROMPT).items():
         assert psnr(found, wanted[name]) > 35, name
@@ -98,14 +84,16 @@ def test_a_build_for_the_neural_engine_is_the_same_in_one_size(folder, theirs, t
         model.generate(PROMPT, width=32)
 
 
-def test_fused_attention_is_not_for_the_neural_engine(folder, tmp_path):
+def test_fused_attention_is_not_for_the_neural_engine(tiny, tmp_path):
     options = {"target": "neural-engine", "attention": "fused"}
     with pytest.raises(zoo.RecipeError, match="not for the Neural Engine"):
-        make_build(zoo_stable_diffusion.coreml.plugin, folder, tmp_path, **options)
+        make_build(zoo_stable_diffusion.coreml.plugin, tiny.source, tmp_path, **options)
 
 
-def test_passes_leave_the_autoencoder_alone(builds, theirs):
-    build, whole = builds["palettes"], builds["whole"]
+def test_passes_leave_the_autoencoder_alone(tiny, theirs, tmp_path):
+    plugin, step = zoo_stable_diffusion.coreml.plugin, {"kind": "palettize", "bits": 6}
+    whole = tiny.converted
+    build = optimize_build(plugin, tiny.source, whole, tmp_path, step)
 
     def size(home: Path, name: str) -> int:
         return (home / f"{name}.mlpackage/Data/com.apple.CoreML/weights/weight.bin").stat().st_size

@@ -4,50 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from worlds import diffusion_checkpoint
-from worlds.coreml_builds import make_build
+from worlds.coreml_builds import make_build, optimize_build
 
 import zoo
 import zoo_stable_diffusion.coreml.plugin
-from zoo.catalogs.recipe import Build, Optimization, Recipe
-from zoo.catalogs.source import Source
 from zoo.formats.coreml.compress.passes import LEDGER_FILE
 from zoo.formats.coreml.execute.program import ReferenceProgram
-from zoo.progress import Progress
 from zoo_stable_diffusion.coreml.model import CoreMLStableDiffusion
-from zoo_stable_diffusion.coreml.plugin import optimize
 
-PROMPTS = "a red circle\n\na small blue ring\n"
 MIXED = {"kind": "mixed", "calibration": "prompts.txt", "prompts": 1}
 
 
-@pytest.fixture(scope="module")
-def converted(tmp_path_factory) -> Path:
-    """A converted pipeline, with its calibration beside it."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    source = diffusion_checkpoint.make_tiny(folder)
-    (folder / "prompts.txt").write_text(PROMPTS)
-    (folder / "empty.txt").write_text("\n \n")
-    build = make_build(zoo_stable_diffusion.coreml.plugin, source, folder / "build")
-    return shutil.move(build, folder / "converted")
-
-
-def compress(converted: Path, workdir: Path, **options: Any) -> Path:
+def compress(tiny, folder: Path, **step: Any) -> Path:
     """What the hook `optimize` makes of the converted pipeline with one pass."""
-    step = dict(options)
-    build = Build("coreml", (Optimization(step.pop("kind"), step),))
-    recipe = Recipe(
-        schema=1, family="stable-diffusion", title="Test", summary="for tests",
-        task="text-to-image", license="MIT", parameters=1, source=Source(folder="whole"),
-        build={"coreml": build}, defaults={"guidance": 3.0}, ref="test", home=converted.parent,
-    )  # fmt: skip
-    workdir.mkdir()
-    return optimize(recipe, build, converted, workdir, Progress("optimize"))
+    plugin, defaults = zoo_stable_diffusion.coreml.plugin, {"guidance": 3.0}
+    return optimize_build(plugin, tiny.source, tiny.converted, folder, step, defaults=defaults)
 
 
 def ledger(build: Path) -> dict[str, Any]:
@@ -67,19 +44,17 @@ def unet_bits(build: Path) -> float:
 
 
 @pytest.fixture(scope="module")
-def uniform(converted, tmp_path_factory) -> Path:
+def uniform(tiny, tmp_path_factory) -> Path:
     """4 bits everywhere, with their loss: the only choice."""
-    workdir = tmp_path_factory.mktemp("uniform") / "build"
-    return compress(converted, workdir, **MIXED, bits_per_weight=16, choices=[4], text_encoder=4)
+    folder = tmp_path_factory.mktemp("uniform")
+    return compress(tiny, folder, **MIXED, bits_per_weight=16, choices=[4], text_encoder=4)
 
 
 @pytest.fixture(scope="module")
-def mixed(converted, uniform, tmp_path_factory) -> Path:
+def mixed(tiny, uniform, tmp_path_factory) -> Path:
     """As many bits as that, chosen."""
-    workdir = tmp_path_factory.mktemp("mixed") / "build"
-    return compress(
-        converted, workdir, **MIXED, bits_per_weight=unet_bits(uniform), choices=[3, 4, 8]
-    )
+    folder = tmp_path_factory.mktemp("mixed")
+    return compress(tiny, folder, **MIXED, bits_per_weight=unet_bits(uniform), choices=[3, 4, 8])
 
 
 @pytest.mark.long
@@ -91,10 +66,12 @@ def test_the_choice_loses_less_than_the_same_bits_everywhere(mixed, uniform):
     assert len(schemes & {f"palettes of {bits} bits" for bits in (3, 4, 8)}) > 1
 
 
-def test_the_autoencoder_is_left_alone(converted, mixed):
+def test_the_autoencoder_is_left_alone(tiny, mixed):
     weights = Path("Data/com.apple.CoreML/weights/weight.bin")
     for name in ("vae_decoder.mlpackage", "vae_encoder.mlpackage"):
-        assert (mixed / name / weights).read_bytes() == (converted / name / weights).read_bytes()
+        assert (mixed / name / weights).read_bytes() == (
+            tiny.converted / name / weights
+        ).read_bytes()
 
 
 @pytest.mark.parametrize(("build", "bits"), [("mixed", 8), ("uniform", 4)])
@@ -113,10 +90,8 @@ def test_the_text_encoder_has_bits_of_its_own_and_its_embeddings_no_fewer_than_8
     assert schemes[tokens] == "palettes of 8 bits"
 
 
-def test_the_choice_can_be_used_again(converted, mixed, tmp_path):
-    again = compress(
-        converted, tmp_path / "again", kind="palettize", layers=ledger(mixed)["layers"]
-    )
+def test_the_choice_can_be_used_again(tiny, mixed, tmp_path):
+    again = compress(tiny, tmp_path, kind="palettize", layers=ledger(mixed)["layers"])
     assert ledger(again)["entries"] == ledger(mixed)["entries"]
     model = CoreMLStableDiffusion(again)
     assert model.generate("a red circle", steps=1, seed=1).size == (16, 16)
@@ -132,26 +107,26 @@ def test_the_choice_can_be_used_again(converted, mixed, tmp_path):
         ({"text_encoder": 5}, "text_encoder: must be one of"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(converted, tmp_path, options, message):
+def test_what_cannot_be_measured_is_refused(tiny, tmp_path, options, message):
     given = {**MIXED, "bits_per_weight": 6.0, **options}
     with pytest.raises(zoo.RecipeError) as caught:
-        compress(converted, tmp_path / "build", **given)
+        compress(tiny, tmp_path, **given)
     caught.match(message)
 
 
-def test_a_unet_that_it_cannot_ask_is_refused(converted, tmp_path):
-    chunked = shutil.copytree(converted, tmp_path / "chunked" / "converted")
-    (tmp_path / "chunked" / "prompts.txt").write_text(PROMPTS)
+def test_a_unet_that_it_cannot_ask_is_refused(tiny, tmp_path):
+    chunked = shutil.copytree(tiny.converted, tmp_path / "chunked")
+    other = replace(tiny, converted=chunked)
     (chunked / "unet.mlpackage").rename(chunked / "unet_chunk1.mlpackage")
     with pytest.raises(zoo.RecipeError, match="measures a U-Net in one package, and its own is"):
-        compress(chunked, tmp_path / "one", **MIXED, bits_per_weight=6.0)
+        compress(other, tmp_path / "one", **MIXED, bits_per_weight=6.0)
     (chunked / "unet_chunk1.mlpackage").rename(chunked / "unet.mlpackage")
     path = chunked / "unet" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"in_channels": 9}))
     with pytest.raises(
         zoo.RecipeError, match="generates from prompts alone, and is made for inpaint"
     ):
-        compress(chunked, tmp_path / "other", **MIXED, bits_per_weight=6.0)
+        compress(other, tmp_path / "other", **MIXED, bits_per_weight=6.0)
 
 
 @pytest.mark.parametrize(
@@ -159,17 +134,16 @@ def test_a_unet_that_it_cannot_ask_is_refused(converted, tmp_path):
     [("none.txt", 1, "which does not exist"), ("prompts.txt", 2, "its own is in chunks")],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_is_converted(
-    converted, tmp_path, calibration, chunks, message
+    tiny, tmp_path, calibration, chunks, message
 ):
     step = {**MIXED, "bits_per_weight": 6.0, "calibration": calibration}
-    source = converted.parent / "whole"
     with pytest.raises(zoo.RecipeError, match=message):
-        make_build(zoo_stable_diffusion.coreml.plugin, source, tmp_path, step, chunks=chunks)
+        make_build(zoo_stable_diffusion.coreml.plugin, tiny.source, tmp_path, step, chunks=chunks)
     assert not [*tmp_path.rglob("*.mlpackage")]
 
 
-def test_many_rows_at_once_are_computed_as_few_are(converted):
-    package = converted / "unet.mlpackage"
+def test_many_rows_at_once_are_computed_as_few_are(tiny):
+    package = tiny.converted / "unet.mlpackage"
     rng = np.random.default_rng(0)
     given = {
         "sample": rng.normal(size=(4, 4, 8, 8)).astype(np.float32),

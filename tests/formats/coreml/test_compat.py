@@ -50,7 +50,7 @@ def test_a_program_is_the_one_that_coremltools_writes_by_itself(tmp_path, monkey
         (tmp_path / folder).mkdir()
     ours = converted(tmp_path / "ours", shape)
     for name in (
-        "_each_pipeline_checked_once",
+        "_passes_unchecked",
         "_constexpr_propagated_if_present",
         "_reshapes_by_division",
         "_imports_not_collected",

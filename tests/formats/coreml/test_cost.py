@@ -151,9 +151,17 @@ def test_the_command_line(built, tmp_path):
     assert "transformer_layers_5" in html.read_text()
     refused = built.zoo("cost", "openelm:mini", "--html", str(tmp_path / "none" / "x.html"))
     assert (refused.returncode, "cannot be written" in refused.stderr) == (2, True)
-    other = built.zoo("cost", "openelm:mini/mlx")
-    assert other.returncode == 2
-    assert "have no cost report" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "words"),
+    [("cost", "have no cost report"), ("lint", "the format 'mlx' has no lint")],
+)
+def test_a_format_without_a_report_is_refused_before_anything_is_built(sandbox, verb, words):
+    done = sandbox.zoo(verb, "openelm:mini/mlx")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert not sandbox.artifacts()
 
 
 @pytest.mark.long
