@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.world import Said
-from zoo.pipeline.pipeline import Pipeline
+from zoo import api
 from zoo.reports.costs import Memory
 from zoo.reports.devices import devices, find_device
 from zoo_openelm.config import read_openelm_config
@@ -61,7 +61,7 @@ def test_a_finished_build_is_counted_by_its_own_shapes(
     zoo: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Memory(1_000_000, 2_000_000, 3_000_000, 1_000_000, context=512)
-    monkeypatch.setattr(Pipeline, "memory", lambda self: made)
+    monkeypatch.setattr(api, "memory_of", lambda pipeline: made)
     said = zoo("fit", "mistral:mini/coreml-fp16", "--memory", "1GB", "--context", "512", "--json")
     assert said.code == 0
     assert said.json["exact"] is True

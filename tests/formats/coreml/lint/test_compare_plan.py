@@ -53,8 +53,10 @@ class Recorded:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def program(x: Any) -> Any:
-        y = mb.softmax(x=mb.linear(x=x, weight=weights(64, 64)), axis=-1)
-        return mb.add(x=mb.gather(x=y, indices=[0], axis=1), y=half(1))
+        y = mb.linear(x=x, weight=weights(64, 64), name="linear_0")
+        y = mb.softmax(x=y, axis=-1, name="softmax_0")
+        y = mb.gather(x=y, indices=[0], axis=1, name="gather_0")
+        return mb.add(x=y, y=half(1), name="add_0")
 
     return Twin(program, x=(H, 1, 4, 64)).save(tmp_path_factory.mktemp("plan") / "m.mlpackage")
 
