@@ -22,6 +22,8 @@ from zoo.hub import transfer
 from zoo.testing.loopback_hub import LoopbackHub
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores would thrash with more
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a thousand processes import the same modules
+sys.dont_write_bytecode = False
 
 from zoo.testing.plugins import install_plugin
 
