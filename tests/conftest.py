@@ -23,10 +23,10 @@ from zoo.testing.loopback_hub import LoopbackHub
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores would thrash with more
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a thousand processes import the same modules
-sys.dont_write_bytecode = False
 
 from zoo.testing.plugins import install_plugin
 
+sys.dont_write_bytecode = False
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
 # The same examples everywhere, and no deadline that a busy machine breaks.

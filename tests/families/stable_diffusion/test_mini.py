@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,15 +84,12 @@ def test_a_damaged_model_fails(tmp_path, mini):
     weights["down_blocks.0.resnets.0.conv1.weight"] *= -1
     save_file(weights, path, metadata={"format": "pt"})
 
-    def damaged() -> TorchStableDiffusion:
-        model = TorchStableDiffusion(bad)
-        model.defaults = RECIPE.defaults
+    def loaded(folder: Path) -> TorchStableDiffusion:
+        model = TorchStableDiffusion(folder)
+        model.defaults = {**RECIPE.defaults, "steps": 5}
         return model
 
-    def whole() -> TorchStableDiffusion:
-        model = TorchStableDiffusion(HOME / "mini")
-        model.defaults = RECIPE.defaults
-        return model
+    damaged, whole = partial(loaded, bad), partial(loaded, HOME / "mini")
 
     few = tmp_path / "few.txt"
     few.write_text("".join(PROMPTS.read_text().splitlines(keepends=True)[:2]))
