@@ -66,14 +66,14 @@ def _load(kind: Any, config: dict[str, Any], files: list[Path]) -> tuple[Any, li
 
     with TemporaryDirectory() as place:
         _stage(Path(place), config, files)
-        made, told = kind.from_pretrained(
+        made, report = kind.from_pretrained(
             place,
             torch_dtype=torch.float32,
             local_files_only=True,
             use_safetensors=True,
             output_loading_info=True,
         )
-    return made, list(told["missing_keys"]), list(told["unexpected_keys"])
+    return made, list(report["missing_keys"]), list(report["unexpected_keys"])
 
 
 def _stage(place: Path, config: dict[str, Any], files: list[Path]) -> None:

@@ -69,13 +69,13 @@ def holding(
         Taken: it is not free, and `wait` is false or `stop` was set.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    told = False
+    notified = False
     while True:
         held = _try(folder)
         if not isinstance(held, str):
             break
-        if on_wait and not told:
-            told = True
+        if on_wait and not notified:
+            notified = True
             on_wait(held)
         if not wait or (stop and stop.is_set()):
             raise Taken(held)

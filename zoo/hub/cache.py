@@ -132,15 +132,15 @@ class Cache:
         self._locks.mkdir(parents=True, exist_ok=True)
         with locks.holding(self._locks / f"{remote.digest}.zoo", on_wait, stop=stop):
             theirs = filelock.FileLock(self._locks / f"{remote.digest}.lock", mode=0o664)
-            told = False
+            notified = False
             while True:
                 try:
-                    theirs.acquire(timeout=0.2 if told else 0)
+                    theirs.acquire(timeout=0.2 if notified else 0)
                     break
                 except filelock.Timeout:
-                    if not told:
+                    if not notified:
                         on_wait("another program")
-                    told = True
+                    notified = True
                     if stop.is_set():
                         raise locks.Taken("another program") from None
                 except NotImplementedError:  # no flock here; ours holds all the same

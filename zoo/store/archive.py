@@ -152,7 +152,7 @@ def _take(
 
 
 def _write_files(
-    files: Files, index: Index, folders: dict[str, Path], name: str, told: Callable[[int], None]
+    files: Files, index: Index, folders: dict[str, Path], name: str, report: Callable[[int], None]
 ) -> None:
     """Write what an export holds below the work folders, each file checked."""
     expected = index.expected()
@@ -176,7 +176,7 @@ def _write_files(
                 file.write(chunk)
         require_readable(target)
         done += size
-        told(done)
+        report(done)
     if missing := expected.keys() - seen:
         raise IntegrityError(f"{name} lacks '{min(missing)}'")
 

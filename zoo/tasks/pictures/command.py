@@ -139,12 +139,12 @@ def generate(
     chosen = options.get("seed") is None
     name = options.pop("output", None)
     output = Output.of(unused_name(prompt, count) if name is None else name, count)
-    told = Progress(STEP, listener)
-    with _warnings_told(told):
+    progress = Progress(STEP, listener)
+    with _warnings_as_notes(progress):
         steps = model.stream([prompt] * count, **options)
         listener(Event(STEP, "start"))
         for step in steps:
-            told.update(step.number, step.total, "steps")
+            progress.update(step.number, step.total, "steps")
             if every and step.number % every == 0 and step.number < step.total:
                 output.write(step.pictures())
             last = step
@@ -212,11 +212,11 @@ def _unwritable(path: Path, error: OSError) -> InputError:
 
 
 @contextmanager
-def _warnings_told(told: Progress) -> Iterator[None]:
+def _warnings_as_notes(progress: Progress) -> Iterator[None]:
     """What a model warns of becomes a note."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: told.note(str(message))
+        warnings.showwarning = lambda message, *_, **__: progress.note(str(message))
         yield
 
 
