@@ -100,9 +100,9 @@ SLOW = (
 SLOWEST = {
     name: place
     for place, name in enumerate((
-        "families/stable_diffusion/test_mini.py", "formats/coreml/test_minis.py",
-        "families/mistral/test_mistral.py", "packaging/test_wheel.py", "scaffold/test_new.py",
-        "families/whisper/test_whisper.py", "formats/coreml/test_neural_engine.py",
+        "families/whisper/test_whisper.py", "families/stable_diffusion/test_mini.py",
+        "formats/coreml/test_minis.py", "families/mistral/test_mistral.py",
+        "packaging/test_wheel.py", "scaffold/test_new.py", "formats/coreml/test_neural_engine.py",
         "formats/coreml/test_cost.py", "families/stable_diffusion/test_styles.py",
         "site/test_in_browser.py", "packaging/test_architecture.py", "registry/test_builds.py",
         "pipeline/test_checking.py", "families/stable_diffusion/test_coreml.py",

@@ -46,11 +46,12 @@ class NpzModel(zoo.TextModel):
         )
         q, k = self._rotated(q), self._rotated(k)
         k, v = (np.repeat(a, q.shape[1] // k.shape[1], axis=1) for a in (k, v))
-        scores = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(size)
+        q, k, v = (a.swapaxes(0, 1) for a in (q, k, v))
+        scores = q @ k.swapaxes(1, 2) * size**-0.5
         scores = np.where(np.tri(count, dtype=bool), scores, -np.inf)
         scores = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed = np.einsum("hqk,khd->qhd", scores / scores.sum(-1, keepdims=True), v)
-        return self._linear(mixed.reshape(count, -1), prefix + "self_attn.o_proj")
+        mixed = scores / scores.sum(-1, keepdims=True) @ v
+        return self._linear(mixed.swapaxes(0, 1).reshape(count, -1), prefix + "self_attn.o_proj")
 
     def _rotated(self, x: Any) -> Any:
         half = x.shape[-1] // 2

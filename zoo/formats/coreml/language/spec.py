@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -192,7 +193,7 @@ class DecoderSpec:
         heads = max(layer.kv_heads for layer in self.layers)
         return (len(self.layers), 1, heads, self.context, self.head_dim)
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every tensor by its name."""
         names, width = self.names, self.width
