@@ -111,7 +111,11 @@ SLOWEST = {
         "packaging/test_plugin_tutorial.py", "store/test_provenance.py",
         "families/whisper/test_openai.py", "formats/coreml/test_optimize.py",
         "formats/coreml/test_rewrite.py", "families/whisper/test_whisper_cli.py",
-        "families/stable_diffusion/test_mixed.py",
+        "families/stable_diffusion/test_mixed.py", "testing/test_own_plugins.py",
+        "families/stable_diffusion/test_pipelines.py", "pipeline/test_annotating.py",
+        "families/stable_diffusion/test_stable_diffusion.py", "registry/test_broken_plugins.py",
+        "registry/test_broken_distributions.py", "testing/test_contract.py", "hub/test_pull.py",
+        "tasks/test_tasks.py", "registry/test_plugins.py", "packaging/test_docs.py",
     ))
 }  # fmt: skip
 HUNG = 1_800
