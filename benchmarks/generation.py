@@ -1,8 +1,9 @@
 """Load and generation through zoo, beside mlx-lm called directly on the same checkpoint.
 
-Each measurement is a process of its own, the two sides taking turns; figures are medians and
-ratios. A ratio of 1.00 is as good as calling mlx-lm by hand. The checkpoint is a random Mistral of
-about 60 million float32 parameters, and `mistral:mini`.
+Each measurement is a process of its own; the two sides take turns, and take turns at being first.
+Figures are medians. A ratio is the median of the ratios of neighboring runs, so that a machine that
+slows down slows both; 1.00 is as good as calling mlx-lm by hand. The checkpoint is a random Mistral
+of about 60 million float32 parameters, and `mistral:mini`.
 
 Run with `python benchmarks/generation.py [rounds]`.
 """
@@ -91,18 +92,19 @@ def main() -> None:
         for checkpoint, tokens in (("random", 100), ("mini", 100)):
             path = folder / checkpoint
             measure(THROUGH_ZOO, path, tokens, env)  # builds what is built once
-            direct, ours = [], []
+            direct: list[list[float]] = []
+            ours: list[list[float]] = []
+            sides = [(direct, DIRECT), (ours, THROUGH_ZOO)]
             for _ in range(rounds):
-                direct.append(measure(DIRECT, path, tokens, env))
-                ours.append(measure(THROUGH_ZOO, path, tokens, env))
-            firsts = [statistics.median(run[0] for run in runs) for runs in (direct, ours)]
-            rates = [
-                (tokens - 1) / statistics.median(r[1] for r in runs) for runs in (direct, ours)
-            ]
-            for what, pair in (("load + first token, s", firsts), ("tokens/s", rates)):
-                print(
-                    f"{checkpoint:12}{what:22}{pair[0]:9.2f}{pair[1]:9.2f}{pair[1] / pair[0]:8.2f}"
-                )
+                for runs, code in sides:
+                    runs.append(measure(code, path, tokens, env))
+                sides.reverse()
+            firsts = [[run[0] for run in runs] for runs in (direct, ours)]
+            rates = [[(tokens - 1) / run[1] for run in runs] for runs in (direct, ours)]
+            for what, (theirs, mine) in (("load + first token, s", firsts), ("tokens/s", rates)):
+                ratio = statistics.median(b / a for a, b in zip(theirs, mine, strict=True))
+                middle = f"{statistics.median(theirs):9.2f}{statistics.median(mine):9.2f}"
+                print(f"{checkpoint:12}{what:22}{middle}{ratio:8.2f}")
 
 
 if __name__ == "__main__":
