@@ -79,15 +79,15 @@ def _file_of(item: pytest.Item) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def _imports_frozen() -> None:
-    """Take what there is out of garbage collection.
+    """Exclude everything that exists already from garbage collection.
 
-    coremltools collects garbage at each conversion, which takes a second with PyTorch loaded.
+    coremltools collects garbage after each conversion, which takes a second with PyTorch imported.
     """
     gc.collect()
     gc.freeze()
 
 
-gc.get_freeze_count = lambda: 1  # Python's own goes through a million objects each time
+gc.get_freeze_count = lambda: 1  # the real one walks a million objects each time
 
 TESTS = Path(__file__).parent
 SLOW = (

@@ -42,7 +42,8 @@ def make_build(
 
     Passes are as in a recipe; options are the build's.
     """
-    recipe, build = _recipe(source, passes, options)
+    build = _build(passes, options)
+    recipe = make_recipe(source, build)
     progress = Progress("convert", notes or Notes())
     converted = folder / "converted"
     converted.mkdir(parents=True)
@@ -72,36 +73,35 @@ def optimize_build(
     **options: Any,
 ) -> Path:
     """Optimize what was converted from `source`, in `folder`; the folder of the result."""
-    recipe, build = _recipe(source, passes, options, defaults)
+    build = _build(passes, options)
+    recipe = make_recipe(source, build, defaults=defaults or {})
     optimized = folder / "optimized"
     optimized.mkdir(parents=True)
     hook = getattr(plugin, "optimize", optimize_hook)
     return hook(recipe, build, converted, optimized, Progress("optimize", notes or Notes()))
 
 
-def _recipe(
-    source: Path,
-    passes: Sequence[dict[str, Any]],
-    options: dict[str, Any],
-    defaults: dict[str, Any] | None = None,
-) -> tuple[Recipe, Build]:
+def make_recipe(source: Path, build: Build, **fields: Any) -> Recipe:
+    """The recipe of a checkpoint with one build; `fields` take the place of others."""
+    made = {
+        "schema": 1,
+        "family": source.parent.name,
+        "title": "Test",
+        "summary": "for tests",
+        "task": "text-generation",
+        "license": "MIT",
+        "parameters": 1,
+        "source": Source(folder=source.name),
+        "build": {"coreml": build},
+        "ref": "test",
+        "home": source.parent,
+    }
+    return Recipe(**{**made, **fields})
+
+
+def _build(passes: Sequence[dict[str, Any]], options: dict[str, Any]) -> Build:
     given = tuple(Optimization(step.pop("kind"), step) for step in map(dict, passes))
-    build = Build("coreml", given, options)
-    recipe = Recipe(
-        schema=1,
-        family=source.parent.name,
-        title="Test",
-        summary="for tests",
-        task="text-generation",
-        license="MIT",
-        parameters=1,
-        source=Source(folder=source.name),
-        build={"coreml": build},
-        defaults=defaults or {},
-        ref="test",
-        home=source.parent,
-    )
-    return recipe, build
+    return Build("coreml", given, options)
 
 
 def operations(package: Path, function: str | None = None) -> Counter[str]:

@@ -16,13 +16,12 @@ from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from worlds import coreml_programs as programs
 from worlds import diffusion_checkpoint
-from worlds.coreml_builds import make_build, operations
+from worlds.coreml_builds import make_build, make_recipe, operations
 from worlds.coreml_programs import ct
 
 import zoo
 import zoo_stable_diffusion.coreml.plugin
 from zoo.catalogs.recipe import Build, Recipe
-from zoo.catalogs.source import Source
 from zoo.formats.adapters import read_adapter, read_adapters
 from zoo.formats.coreml.convert.branches import add_branches, is_branch
 from zoo.formats.coreml.convert.chunks import split_package
@@ -223,19 +222,8 @@ def test_what_a_call_costs_is_still_told(builds):
 
 @pytest.fixture
 def recipe(folder) -> Recipe:
-    return Recipe(
-        schema=1,
-        family="stable-diffusion",
-        title="Test",
-        summary="for tests",
-        task="text-to-image",
-        license="MIT",
-        parameters=1,
-        source=Source(folder=folder.name),
-        build={"coreml": Build("coreml")},
-        ref="test",
-        home=folder.parent,
-    )
+    build = Build("coreml")
+    return make_recipe(folder, build, family="stable-diffusion", task="text-to-image")
 
 
 class Middle(torch.nn.Module):

@@ -37,5 +37,5 @@ def command(name: str, form: str) -> None:
     if form == "card":
         output.tell(provenance.model_card(manifest).rstrip("\n"))
     else:
-        document = provenance.bill_of_materials if form == "cyclonedx" else provenance.statement
-        output.document(document(manifest))
+        describe = provenance.bill_of_materials if form == "cyclonedx" else provenance.statement
+        output.document(describe(manifest))
